@@ -1,0 +1,68 @@
+// swift-tools-version: 6.1
+// One package, small modules. Arrows point down only; see docs/architecture.md.
+import PackageDescription
+
+let package = Package(
+    name: "martlet",
+    products: [
+        .executable(name: "martlet", targets: ["martlet"]),
+        .library(name: "NetworkEmulator", targets: ["NetworkEmulator"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        // System libraries and the few C lines Swift can't say.
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(
+            name: "CFFmpeg", pkgConfig: "libavcodec libavformat libavutil libswscale libswresample",
+            providers: [.apt(["libavcodec-dev", "libavformat-dev", "libavutil-dev", "libswscale-dev", "libswresample-dev"])]),
+        .systemLibrary(name: "CSRTP", pkgConfig: "libsrtp2", providers: [.apt(["libsrtp2-dev"])]),
+        .target(name: "CMartlet"),
+
+        // Protocols: pure, sans-IO.
+        .target(name: "Primitives"),
+        .target(name: "RTP", dependencies: ["Primitives"]),
+        .target(name: "SDP", dependencies: ["Primitives"]),
+        .target(name: "ICE", dependencies: ["Primitives", "COpenSSL"]),
+        .target(name: "DTLS", dependencies: ["Primitives", "COpenSSL"]),
+        .target(name: "SRTP", dependencies: ["Primitives", "COpenSSL"]),
+        .target(name: "WebRTC", dependencies: ["Primitives", "RTP", "SDP", "ICE", "DTLS", "SRTP"]),
+        .target(name: "Signalling", dependencies: []),
+        .target(name: "NetworkEmulator", dependencies: ["Primitives"]),
+
+        // Media: the forwarding path and the threads that drive it.
+        .target(name: "MediaGraph", dependencies: ["Primitives", "RTP", "SDP", "SRTP", "WebRTC"]),
+        .target(name: "MediaIO", dependencies: ["Primitives", "WebRTC", "MediaGraph", "CMartlet"]),
+        .target(name: "Codecs", dependencies: ["CFFmpeg"]),
+
+        // The composition and the executable.
+        .target(
+            name: "MartletServer",
+            dependencies: [
+                "Signalling", "MediaIO", "SDP", "DTLS",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOWebSocket", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdTLS", package: "hummingbird"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ]),
+        .executableTarget(
+            name: "martlet",
+            dependencies: [
+                "MartletServer", "Codecs", "RTP",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
+    ],
+    swiftLanguageModes: [.v6]
+)

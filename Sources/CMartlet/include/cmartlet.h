@@ -1,0 +1,2 @@
+// C helpers for MediaIO: cmsg macros.
+#pragma once

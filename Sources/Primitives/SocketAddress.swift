@@ -1,0 +1,59 @@
+// A transport address as a small trivial value, so that it can be a dictionary key and live in plain structs.
+import Glibc
+
+/// An IPv4 or IPv6 address with a port. Trivial; no allocation; hashes and compares by value.
+/// IPv4-mapped IPv6 addresses are normalised to IPv4.
+public struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
+    /// Network-order address bytes as two big-endian words. IPv4 occupies the low 32 bits of `low`.
+    public let high: UInt64
+    public let low: UInt64
+    public let port: UInt16
+    public let isIPv6: Bool
+
+    @inlinable public init(ipv4: UInt32, port: UInt16) {
+        high = 0; low = UInt64(ipv4); self.port = port; isIPv6 = false
+    }
+    @inlinable public init(ipv6High: UInt64, low: UInt64, port: UInt16) {
+        if ipv6High == 0, low >> 32 == 0xffff {
+            self.init(ipv4: UInt32(truncatingIfNeeded: low), port: port)
+        } else {
+            high = ipv6High; self.low = low; self.port = port; isIPv6 = true
+        }
+    }
+
+    /// Parses a literal address ("192.0.2.1", "2001:db8::1"); no name resolution. `nil` when it is not one.
+    public init?(_ host: some StringProtocol, port: UInt16) {
+        let text = String(host)
+        var v4 = in_addr()
+        if inet_pton(AF_INET, text, &v4) == 1 {
+            self.init(ipv4: UInt32(bigEndian: v4.s_addr), port: port)
+            return
+        }
+        var v6 = in6_addr()
+        guard inet_pton(AF_INET6, text, &v6) == 1 else { return nil }
+        let words = withUnsafeBytes(of: &v6) {
+            ($0.loadUnaligned(fromByteOffset: 0, as: UInt64.self), $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+        }
+        self.init(ipv6High: UInt64(bigEndian: words.0), low: UInt64(bigEndian: words.1), port: port)
+    }
+
+    /// The address without the port, as text.
+    public var host: String {
+        if isIPv6 {
+            var words = (high.bigEndian, low.bigEndian)
+            var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
+            inet_ntop(AF_INET6, &words, &text, socklen_t(text.count))
+            return text.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+        }
+        return "\(low >> 24 & 255).\(low >> 16 & 255).\(low >> 8 & 255).\(low & 255)"
+    }
+
+    public var description: String { isIPv6 ? "[\(host)]:\(port)" : "\(host):\(port)" }
+
+    public var isLoopback: Bool { isIPv6 ? (high == 0 && low == 1) : (low >> 24 == 127) }
+    public var isLinkLocal: Bool { isIPv6 ? (high >> 54 == 0x3fa) : (low >> 16 == 0xa9fe) }
+
+    public func withPort(_ port: UInt16) -> SocketAddress {
+        isIPv6 ? SocketAddress(ipv6High: high, low: low, port: port) : SocketAddress(ipv4: UInt32(low), port: port)
+    }
+}
