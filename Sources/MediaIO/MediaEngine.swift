@@ -91,3 +91,94 @@ public enum EngineError: Error, Sendable {
     case limit(String)
     case shutDown
 }
+
+/// How the media side is set up. Times in milliseconds.
+public struct MediaEngineConfiguration: Sendable {
+    /// Reactor threads; 0 = one per core.
+    public var reactors = 0
+    /// First media port; reactor n listens on `portFrom + n`. 0 = any free port.
+    public var portFrom: UInt16 = 31001
+    public var portTo: UInt16 = 32000
+    /// Addresses written into candidates instead of the local ones (public addresses, setting `ip`).
+    public var announcedAddresses: [String] = []
+    /// Only used when `announcedAddresses` is empty: also offer 127.0.0.1 / ::1.
+    public var offersLoopback = true
+    public var codecs = CodecPreferences()
+    public var iceTimeout = 15_000
+    public var consentTimeout = 30_000
+    public var rtpActivityTimeout = 60_000
+    /// Ask publishers for a key frame this often; `nil` = only when somebody needs one.
+    public var periodicKeyFrameInterval: Int?
+    /// Minimum gap between two key frame requests to one publisher.
+    public var keyFrameRequestGap = 1000
+    public var maximumEndpoints = 20_000
+    public init() {}
+}
+
+/// Options of one endpoint, from the request that made it.
+public struct EndpointOptions: Sendable {
+    /// bit/s; 0 = not set. Publishers are held to these by REMB / b=AS.
+    public var minimumBitrate = 0
+    public var maximumBitrate = 0
+    public var offersVideoOrientation = true
+    /// What log lines call it, e.g. "stream=abc session=… peer=…".
+    public var label = ""
+    public init() {}
+}
+
+/// A packet handed to a local sink. `bytes` is valid only during the call.
+public struct SinkPacket {
+    public let track: Int
+    public let kind: MediaKind
+    /// The whole RTP packet as the publisher sent it (decrypted, source sequence numbers).
+    public let bytes: UnsafeRawBufferPointer
+    public let arrival: Instant
+}
+
+public typealias EndpointEventHandler = @Sendable (EndpointEvent) -> Void
+
+/// What a local source (test pattern, file, later RTMP/RTSP) writes its RTP into. Any thread.
+public protocol LocalSource: Sendable {
+    var id: EndpointID { get }
+    /// One complete RTP packet of track `track` (index into the formats given at creation).
+    /// Never blocks; false when the stream is gone or the mailbox is full (counted).
+    func write(track: Int, packet: [UInt8]) -> Bool
+    /// Called when a player needs a key frame on a video track. At most every `keyFrameRequestGap`.
+    func onKeyFrameRequest(_ handler: @escaping @Sendable () -> Void)
+}
+
+/// The media engine as the control plane sees it.
+public protocol MediaEngineProtocol: Sendable {
+    /// A new empty stream on the least loaded reactor.
+    func createStream() throws(EngineError) -> StreamHandle
+    /// Ends the stream and all its endpoints, without events.
+    func destroyStream(_ stream: StreamHandle) async
+
+    /// A remote publishes: its offer in, our answer out.
+    func addPublisher(to stream: StreamHandle, offer: String, options: EndpointOptions,
+                      onEvent: @escaping EndpointEventHandler) async throws(EngineError) -> (id: EndpointID, answer: String)
+    /// A remote plays: its offer in, our answer out. `notReady` until `mediaStarted` was told.
+    func addPlayer(to stream: StreamHandle, offer: String, options: EndpointOptions,
+                   onEvent: @escaping EndpointEventHandler) async throws(EngineError) -> (id: EndpointID, answer: String)
+
+    /// We publish to another server (push): our sendonly offer of the stream's tracks. Complete with `setAnswer`.
+    func offerPush(of stream: StreamHandle, options: EndpointOptions,
+                   onEvent: @escaping EndpointEventHandler) async throws(EngineError) -> (id: EndpointID, offer: String)
+    /// We play from another server (pull): our recvonly offer; what arrives becomes the stream's media.
+    func offerPull(into stream: StreamHandle, audio: Bool, video: Bool, options: EndpointOptions,
+                   onEvent: @escaping EndpointEventHandler) async throws(EngineError) -> (id: EndpointID, offer: String)
+    func setAnswer(_ endpoint: EndpointID, answer: String) async throws(EngineError)
+
+    func addSource(to stream: StreamHandle, tracks: [TrackFormat]) async throws(EngineError) -> any LocalSource
+    /// `onPacket` runs on the reactor thread: copy and leave.
+    func addSink(to stream: StreamHandle, onPacket: @escaping @Sendable (SinkPacket) -> Void) async throws(EngineError) -> EndpointID
+
+    func removeEndpoint(_ endpoint: EndpointID) async
+    func requestKeyFrame(of stream: StreamHandle)
+    /// The formats of a stream's tracks; empty until known.
+    func tracks(of stream: StreamHandle) async -> [TrackFormat]
+    func statistics() async -> [EndpointID: EndpointStatistics]
+    /// Addresses that go into candidates, for the start-up line.
+    var candidateAddresses: [SocketAddress] { get }
+    func shutdown() async
+}
