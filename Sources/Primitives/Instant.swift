@@ -2,7 +2,7 @@
 // every call that depends on time is given the current Instant.
 
 /// A point on a monotonic time line, in nanoseconds since an arbitrary start. Trivial, 8 bytes.
-public struct Instant: Comparable, Hashable, Sendable {
+@frozen public struct Instant: Comparable, Hashable, Sendable {
     public var nanoseconds: Int64
 
     @inlinable public init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }

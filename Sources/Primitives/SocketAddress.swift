@@ -3,7 +3,7 @@ import Glibc
 
 /// An IPv4 or IPv6 address with a port. Trivial; no allocation; hashes and compares by value.
 /// IPv4-mapped IPv6 addresses are normalised to IPv4.
-public struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
+@frozen public struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
     /// Network-order address bytes as two big-endian words. IPv4 occupies the low 32 bits of `low`.
     public let high: UInt64
     public let low: UInt64
