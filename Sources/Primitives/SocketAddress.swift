@@ -10,14 +10,18 @@ import Glibc
     public let port: UInt16
     public let isIPv6: Bool
 
+    public init(high: UInt64, low: UInt64, port: UInt16, isIPv6: Bool) {
+        self.high = high; self.low = low; self.port = port; self.isIPv6 = isIPv6
+    }
+
     @inlinable public init(ipv4: UInt32, port: UInt16) {
-        high = 0; low = UInt64(ipv4); self.port = port; isIPv6 = false
+        self.init(high: 0, low: UInt64(ipv4), port: port, isIPv6: false)
     }
     @inlinable public init(ipv6High: UInt64, low: UInt64, port: UInt16) {
         if ipv6High == 0, low >> 32 == 0xffff {
             self.init(ipv4: UInt32(truncatingIfNeeded: low), port: port)
         } else {
-            high = ipv6High; self.low = low; self.port = port; isIPv6 = true
+            self.init(high: ipv6High, low: low, port: port, isIPv6: true)
         }
     }
 
