@@ -1,0 +1,138 @@
+// Everything that can be set, as typed values. Filled once at start by SettingsLoader from the table in
+// SettingsTable; afterwards it is passed by value to whoever needs it and never changes.
+
+/// The settings in force. A fresh value holds the defaults; docs/settings.md lists the key of each.
+///
+/// Times are in milliseconds, sizes in bytes. A port of `0` means any free port, `-1` means that the listener is off.
+public struct Settings: Sendable, Equatable {
+    // Addresses and ports
+
+    /// WebSocket signalling without TLS (`ws.port`).
+    public var websocketPort = 8080
+    /// WebSocket signalling over TLS (`wss.port`).
+    public var secureWebsocketPort = 8443
+    /// REST, pages and statistics (`http.port`).
+    public var httpPort = 8081
+    /// REST, pages and statistics over TLS (`https.port`).
+    public var httpsPort = 8444
+    /// Where the listeners bind: a literal address, or `*` for all (`bind_address`). Listeners use `bindHost`.
+    public var bindAddress = "*"
+    /// Public addresses that go into ICE candidates (`ip`). Literals once the server runs: host names are resolved at start.
+    public var publicAddresses: [String] = []
+    /// Without `ip`: also offer loopback addresses, so that a browser on the same machine always finds a way (`offer_loopback`).
+    public var offersLoopback = true
+
+    // Files
+
+    /// Certificates, records and whatever else must survive a restart (`state_dir`).
+    public var stateDirectory = "./var"
+    /// Folder of the pages; empty = looked for beside the working directory and the executable (`web_root`).
+    public var webRoot = ""
+    /// PEM chain for WSS and HTTPS; empty = a self-signed pair under `stateDirectory` (`ssl_certificate_file`).
+    public var certificateFile = ""
+    /// PEM private key that goes with `certificateFile` (`ssl_private_key_file`).
+    public var privateKeyFile = ""
+
+    // Media
+
+    /// First media port; reactor n takes `mediaPortFrom + n`; 0 = any free ports (`media_port_from`).
+    public var mediaPortFrom = 31001
+    /// Last media port, inclusive (`media_port_to`).
+    public var mediaPortTo = 32000
+    /// Media threads; 0 = one per core (`reactors`).
+    public var reactors = 0
+    /// No ICE connection within this time → FAILED (`ice_timeout`).
+    public var iceTimeout = 15_000
+    /// No valid check or media for this long on a connected pair → FAILED (`ice_consent_timeout`).
+    public var iceConsentTimeout = 30_000
+    /// A publisher that sends no RTP for this long → FAILED (`rtp_activity_timeout`).
+    public var rtpActivityTimeout = 60_000
+    /// Ask every publisher for a key frame each `periodicKeyFrameInterval` (`periodic_fir_request`).
+    public var periodicKeyFrameRequest = false
+    /// (`periodic_fir_request_interval`)
+    public var periodicKeyFrameInterval = 5_000
+    /// Smallest gap between two key frame requests to one publisher (`rtcp_pli_request_interval`).
+    public var keyFrameRequestGap = 1_000
+    /// SDP encoding names, most wanted first (`codecs_video`).
+    public var videoCodecs = ["H264", "VP8", "VP9", "AV1"]
+    /// SDP encoding names, most wanted first (`codecs_audio`).
+    public var audioCodecs = ["opus", "PCMU", "PCMA", "G722"]
+
+    // Signalling
+
+    /// Server `ping` period (`keep_alive.server_interval`).
+    public var keepAliveInterval = 5_000
+    /// Missed pongs after which a session is dropped (`keep_alive.probes`).
+    public var keepAliveProbes = 10
+
+    // Agents: links to other servers (pull/push)
+
+    /// true = only wss:// URIs are accepted and wss is used on both sides (`wcs_agent_ssl`).
+    public var agentSSL = false
+    /// PEM file of extra certificate authorities trusted for the far side (`wcs_agent_ca_file`).
+    public var agentCAFile = ""
+    /// Check the far side's certificate and host name (`wcs_agent_verify_certificate`).
+    public var agentVerifiesCertificate = true
+    /// The far side must have accepted within this time, else the REST call says 500 (`wcs_agent_timeout`).
+    public var agentTimeout = 10_000
+    /// Re-establish a broken link while the local stream lives (`wcs_agent_reconnect`).
+    public var agentReconnects = true
+    /// First pause before a reconnect; doubles up to the maximum (`wcs_agent_reconnect_delay_min`).
+    public var agentReconnectDelayMin = 250
+    /// Longest pause between reconnects (`wcs_agent_reconnect_delay_max`).
+    public var agentReconnectDelayMax = 2_000
+    /// Failed reconnects in a row after which the agent gives up; 0 = never (`wcs_agent_reconnect_attempts`).
+    public var agentReconnectAttempts = 0
+
+    // REST
+
+    /// `Access-Control-Allow-Origin` (`rest_access_control_allow_origin`).
+    public var accessControlAllowOrigin = "*"
+    /// `Access-Control-Allow-Headers` (`rest_access_control_allow_headers`).
+    public var accessControlAllowHeaders = "content-type,x-requested-with"
+    /// `Access-Control-Allow-Methods` (`rest_access_control_allow_methods`).
+    public var accessControlAllowMethods = "GET,POST,OPTIONS"
+    /// Complete header list `Name: value;Name: value`; replaces the three above when set (`rest_access_control_headers`).
+    public var accessControlHeaders = ""
+    /// false = REST wants HTTP Basic credentials from `restUsersFile` (`disable_rest_auth`).
+    public var restAuthDisabled = true
+    /// Lines `name:password` (`rest_users`).
+    public var restUsersFile = ""
+
+    // Limits
+
+    /// Open WebSocket sessions (`max_sessions`).
+    public var maximumSessions = 20_000
+    /// Published streams on this server (`max_streams`).
+    public var maximumStreams = 10_000
+    /// Media sessions (publishing or playing) of one WebSocket session (`max_streams_per_session`).
+    public var maximumStreamsPerSession = 200
+    /// Peer connections of the whole server (`max_endpoints`).
+    public var maximumEndpoints = 20_000
+    /// Agents (pull/push links) (`max_agents`).
+    public var maximumAgents = 1_000
+    /// Largest WebSocket message taken from a client, bytes (`max_message_size`).
+    public var maximumMessageSize = 1_048_576
+    /// Bytes that may wait for one slow WebSocket client before it is dropped (`max_send_queue`).
+    public var maximumSendQueue = 8_388_608
+
+    // Logs
+
+    /// trace, debug, info, notice, warning, error, critical (`log_level`).
+    public var logLevel = LogLevel.info
+    /// (`log_format`)
+    public var logFormat = LogFormat.text
+
+    /// The defaults.
+    public init() {}
+}
+
+/// How much is logged.
+public enum LogLevel: String, Sendable, CaseIterable {
+    case trace, debug, info, notice, warning, error, critical
+}
+
+/// The form of a log line on stderr.
+public enum LogFormat: String, Sendable, CaseIterable {
+    case text, json
+}
