@@ -1,0 +1,153 @@
+// The declarative table of all settings: the loader, `martlet config` and docs/settings.md are made from it.
+// A new setting is a property in `Settings` plus a line here.
+
+/// All settings, in the order of the documentation.
+public enum SettingsTable {
+    public static let all: [SettingDefinition] = addresses + files + media + signalling + agents + rest + limits + logs
+
+    /// Keys and aliases, lower case, to their definition.
+    static let byName: [String: SettingDefinition] = {
+        var names: [String: SettingDefinition] = [:]
+        for definition in all {
+            for name in [definition.key] + definition.aliases { names[name.lowercased()] = definition }
+        }
+        return names
+    }()
+
+    /// Environment variables to their definition.
+    static let byEnvironmentName: [String: SettingDefinition] = {
+        var names: [String: SettingDefinition] = [:]
+        for definition in all {
+            for name in [definition.key] + definition.aliases {
+                names[SettingDefinition.environmentName(for: name)] = definition
+            }
+        }
+        return names
+    }()
+
+    private static let addresses: [SettingDefinition] = [
+        .port("ws.port", \.websocketPort, "WebSocket signalling (`ws://`)."),
+        .port("wss.port", \.secureWebsocketPort, "WebSocket signalling over TLS (`wss://`)."),
+        .port("http.port", \.httpPort, "REST, pages and statistics over HTTP."),
+        .port("https.port", \.httpsPort, "REST, pages and statistics over HTTPS. Browsers give a page the camera only over HTTPS or on `localhost`."),
+        .string("bind_address", aliases: ["ws.address", "http.address"], .addresses, \.bindAddress, type: "address",
+                allowed: "a literal IPv4 or IPv6 address, or * for all",
+                accepts: { $0 == "*" || NetworkAddress.isLiteral($0) },
+                "Address the four listeners bind to; `*` is every address, IPv6 included where the machine has it. Media ports always bind to every address."),
+        .list("ip", .addresses, \.publicAddresses, allowed: "a comma-separated list of addresses or host names", mayBeEmpty: true,
+              normalise: { NetworkAddress.isLiteral($0) || NetworkAddress.isHostName($0) ? $0 : nil },
+              "Public addresses that clients are told to send media to (ICE candidates). Host names are resolved at start. Empty: every address of the machine."),
+        .flag("offer_loopback", .addresses, \.offersLoopback,
+              "While `ip` is empty, also offer loopback addresses, for browsers on the same machine."),
+    ]
+
+    private static let files: [SettingDefinition] = [
+        .string("state_dir", .files, \.stateDirectory, type: "folder", allowed: "the path of a folder",
+                accepts: { !$0.isEmpty },
+                "Folder for everything that outlives a restart: certificates, records. Made when missing."),
+        .string("web_root", .files, \.webRoot, type: "folder", allowed: "the path of a folder",
+                "Folder with the pages and the browser SDK. Empty: `Web` in the working directory or beside the program; no pages when there is none."),
+        .string("ssl_certificate_file", aliases: ["wss.certificate.file", "https.certificate.file"], .files, \.certificateFile,
+                type: "file", allowed: "the path of a PEM file",
+                "Certificate chain (PEM) for `wss://` and `https://`. Empty: a self-signed one, made at first start under `state_dir`."),
+        .string("ssl_private_key_file", aliases: ["wss.private_key.file", "https.private_key.file"], .files, \.privateKeyFile,
+                type: "file", allowed: "the path of a PEM file",
+                "Private key (PEM, not encrypted) that belongs to `ssl_certificate_file`."),
+    ]
+
+    private static let media: [SettingDefinition] = [
+        .integer("media_port_from", .media, \.mediaPortFrom, 0...65_535, unit: "port",
+                 "First media port; each reactor takes one, counting up. `0`: any free ports."),
+        .integer("media_port_to", .media, \.mediaPortTo, 0...65_535, unit: "port",
+                 "Last media port, inclusive. Must leave room for one port per reactor."),
+        .integer("reactors", .media, \.reactors, 0...256, "Media threads. `0`: one per core."),
+        .milliseconds("ice_timeout", .media, \.iceTimeout, 1_000...600_000,
+                      "A peer that is not connected within this time fails with `Failed by ICE timeout`."),
+        .milliseconds("ice_consent_timeout", .media, \.iceConsentTimeout, 2_000...600_000,
+                      "A connected peer that is silent for this long fails with `Failed by ICE keep alive`."),
+        .milliseconds("rtp_activity_timeout", .media, \.rtpActivityTimeout, 1_000...86_400_000,
+                      "A publisher that sends no media for this long fails with `Failed by RTP activity`."),
+        .flag("periodic_fir_request", .media, \.periodicKeyFrameRequest,
+              "Ask every publisher for a key frame at regular intervals."),
+        .milliseconds("periodic_fir_request_interval", .media, \.periodicKeyFrameInterval, 500...3_600_000,
+                      "The interval of `periodic_fir_request`."),
+        .milliseconds("rtcp_pli_request_interval", .media, \.keyFrameRequestGap, 100...60_000,
+                      "Smallest gap between two key frame requests to one publisher."),
+        .list("codecs_video", .media, \.videoCodecs, allowed: "a comma-separated list of H264, VP8, VP9, AV1", mayBeEmpty: false,
+              normalise: { codec($0, of: ["H264", "VP8", "VP9", "AV1"]) },
+              "Video codecs taken from publishers, most wanted first."),
+        .list("codecs_audio", .media, \.audioCodecs, allowed: "a comma-separated list of opus, PCMU, PCMA, G722", mayBeEmpty: false,
+              normalise: { codec($0, of: ["opus", "PCMU", "PCMA", "G722"]) },
+              "Audio codecs taken from publishers, most wanted first. `ulaw` and `alaw` are understood."),
+    ]
+
+    private static let signalling: [SettingDefinition] = [
+        .milliseconds("keep_alive.server_interval", .signalling, \.keepAliveInterval, 100...3_600_000,
+                      "The server pings each WebSocket session this often."),
+        .integer("keep_alive.probes", .signalling, \.keepAliveProbes, 1...1_000,
+                 "A session that leaves this many pings in a row unanswered is dropped."),
+    ]
+
+    private static let agents: [SettingDefinition] = [
+        .flag("wcs_agent_ssl", .agents, \.agentSSL,
+              "`true`: `/pull/push` and `/pull/pull` use and demand `wss://`. Set it on both servers."),
+        .string("wcs_agent_ca_file", .agents, \.agentCAFile, type: "file", allowed: "the path of a PEM file",
+                "Certificate authorities (PEM) trusted for other servers, besides those of the system."),
+        .flag("wcs_agent_verify_certificate", .agents, \.agentVerifiesCertificate,
+              "`false`: take any certificate of another server. Only for tests and closed networks."),
+        .milliseconds("wcs_agent_timeout", .agents, \.agentTimeout, 500...120_000,
+                      "The other server must have accepted within this time, otherwise the REST call answers 500."),
+        .flag("wcs_agent_reconnect", .agents, \.agentReconnects,
+              "Bring a broken link back for as long as its local stream lives."),
+        .milliseconds("wcs_agent_reconnect_delay_min", .agents, \.agentReconnectDelayMin, 10...600_000,
+                      "Pause before the first reconnect; it doubles with each failure."),
+        .milliseconds("wcs_agent_reconnect_delay_max", .agents, \.agentReconnectDelayMax, 10...600_000,
+                      "Longest pause between reconnects."),
+        .integer("wcs_agent_reconnect_attempts", .agents, \.agentReconnectAttempts, 0...1_000_000,
+                 "Failures in a row after which a link is given up. `0`: never."),
+    ]
+
+    private static let rest: [SettingDefinition] = [
+        .string("rest_access_control_allow_origin", .rest, \.accessControlAllowOrigin, accepts: isHeaderValue,
+                "`Access-Control-Allow-Origin` of REST answers."),
+        .string("rest_access_control_allow_headers", .rest, \.accessControlAllowHeaders, accepts: isHeaderValue,
+                "`Access-Control-Allow-Headers` of REST answers."),
+        .string("rest_access_control_allow_methods", .rest, \.accessControlAllowMethods, accepts: isHeaderValue,
+                "`Access-Control-Allow-Methods` of REST answers."),
+        .string("rest_access_control_headers", .rest, \.accessControlHeaders, allowed: "Name: value;Name: value",
+                accepts: { CrossOriginHeaders.parse($0) != nil },
+                "Complete list of such headers, `Name: value;Name: value`. Replaces the three above when set."),
+        .flag("disable_rest_auth", .rest, \.restAuthDisabled,
+              "`false`: REST and statistics want HTTP Basic credentials of a user in `rest_users`."),
+        .string("rest_users", .rest, \.restUsersFile, type: "file", allowed: "the path of a file",
+                "File with one `name:password` per line, for `disable_rest_auth=false`. Keep it readable by the server only."),
+    ]
+
+    private static let limits: [SettingDefinition] = [
+        .integer("max_sessions", .limits, \.maximumSessions, 1...1_000_000, "Open WebSocket sessions."),
+        .integer("max_streams", .limits, \.maximumStreams, 1...1_000_000, "Published streams."),
+        .integer("max_streams_per_session", .limits, \.maximumStreamsPerSession, 1...100_000,
+                 "Streams that one session publishes and plays."),
+        .integer("max_endpoints", .limits, \.maximumEndpoints, 1...1_000_000, "Peer connections of the whole server."),
+        .integer("max_agents", .limits, \.maximumAgents, 1...100_000, "Links to other servers."),
+        .integer("max_message_size", .limits, \.maximumMessageSize, 65_536...67_108_864, unit: "bytes",
+                 "Largest WebSocket message taken from a client."),
+        .integer("max_send_queue", .limits, \.maximumSendQueue, 65_536...1_073_741_824, unit: "bytes",
+                 "Bytes that may wait for one slow WebSocket client before it is dropped."),
+    ]
+
+    private static let logs: [SettingDefinition] = [
+        .choice("log_level", .logs, \.logLevel, "How much is logged."),
+        .choice("log_format", .logs, \.logFormat, "`text` for people, `json` for machines: one object per line."),
+    ]
+
+    /// The canonical spelling of a codec out of a list, by RTP or WCS name.
+    private static func codec(_ name: String, of allowed: [String]) -> String? {
+        let name = ["ulaw": "PCMU", "alaw": "PCMA"][name.lowercased()] ?? name
+        return allowed.first { $0.lowercased() == name.lowercased() }
+    }
+
+    @Sendable private static func isHeaderValue(_ text: String) -> Bool {
+        text.utf8.allSatisfy { $0 >= 0x20 && $0 < 0x7f }
+    }
+}
