@@ -1,0 +1,72 @@
+// The REST methods as documentation: one entry per route.
+
+extension OpenAPIDocument {
+    static let operations: [Operation] = [
+        Operation(
+            path: "pull/push", summary: "Send a local stream to another server",
+            fields: linkFields(local: "Name of the stream on this server", remote: "Name it gets on the other server"),
+            failures: [
+                404: "There is no such local stream", 409: "This push runs already, or the name is in use on the other server",
+                500: "The other server can't be reached, refused or did not accept in time; the reason says which",
+            ]),
+        Operation(
+            path: "pull/pull", summary: "Fetch a stream from another server",
+            fields: linkFields(local: "Name it gets on this server", remote: "Name of the stream on the other server"),
+            failures: [
+                404: "There is no such stream on the other server", 409: "The local name is taken",
+                500: "The other server can't be reached, refused or did not accept in time; the reason says which",
+            ]),
+        Operation(
+            path: "pull/find_all", summary: "All links to other servers", allowsGET: true, result: "Agent", isList: true,
+            failures: [404: "There are none"]),
+        Operation(
+            path: "pull/terminate", summary: "End the links that match all fields given",
+            fields: [
+                .optional("uri", "WebSocket address of the other server, with or without a path"),
+                .optional("localStreamName", "Name on this server"), .optional("remoteStreamName", "Name on the other server"),
+            ],
+            failures: [404: "No link matches"]),
+        Operation(
+            path: "stream/find", summary: "The streams that match all fields given", fields: streamFilter + [
+                .optional("display", "\"metrics\" adds figures to each stream", type: "[string]")
+            ], result: "Stream", isList: true, failures: [404: "No stream matches"]),
+        Operation(
+            path: "stream/find_all", summary: "All streams, published and played", allowsGET: true, result: "Stream", isList: true,
+            failures: [404: "There are none"]),
+        Operation(
+            path: "stream/terminate", summary: "End the streams that match all fields given; an empty object ends all",
+            fields: streamFilter, failures: [404: "No stream matches"]),
+        Operation(
+            path: "connection/find", summary: "The WebSocket sessions that match all fields given", fields: connectionFilter,
+            result: "Connection", isList: true, failures: [404: "No session matches"]),
+        Operation(
+            path: "connection/find_all", summary: "All WebSocket sessions", allowsGET: true, result: "Connection", isList: true,
+            failures: [404: "There are none"]),
+        Operation(
+            path: "connection/terminate", summary: "Close the WebSocket sessions that match all fields given",
+            fields: connectionFilter, failures: [404: "No session matches"]),
+        Operation(
+            path: "server/info", summary: "Version and ports of this server", allowsGET: true, result: "ServerInfo"),
+        Operation(
+            path: "openapi.json", summary: "This document", allowsGET: true, result: "Document"),
+    ]
+
+    private static func linkFields(local: String, remote: String) -> [Field] {
+        [
+            .required("uri", "WebSocket address of the other server: ws://host:8080, wss://host:8443, with or without a path"),
+            .required("localStreamName", local), .required("remoteStreamName", remote),
+        ]
+    }
+
+    private static let streamFilter: [Field] = [
+        .optional("name", "Stream name"), .optional("mediaSessionId", "One media session"),
+        .optional("mediaSessionIds", "Any of these media sessions", type: "[string]"),
+        .optional("sessionId", "WebSocket session"), .optional("published", "true: publishers, false: players", type: "boolean"),
+        .optional("status", "PUBLISHING, PLAYING, …"),
+    ]
+
+    private static let connectionFilter: [Field] = [
+        .optional("sessionId", "One session"), .optional("appKey", "Application key the client gave"),
+        .optional("clientVersion", "Version the client gave"),
+    ]
+}

@@ -1,0 +1,50 @@
+// The shapes of REST answers, for the OpenAPI document.
+import Signalling
+
+enum OpenAPISchemas {
+    static let all: [String: JSONValue] = [
+        "Error": object([
+            "status": integer("HTTP status"), "error": string("Its name"), "reason": string("What is wrong, and with what"),
+            "path": string("The path asked for"), "timestamp": integer("Milliseconds since 1970"),
+        ], required: ["status", "error", "reason", "path", "timestamp"]),
+        "Agent": object([
+            "uri": string("WebSocket address of the other server"),
+            "localMediaSessionId": string("Media session on this server"),
+            "remoteMediaSessionId": nullable(string("Media session on the other server; null while not known")),
+            "localStreamName": string("Name on this server"), "remoteStreamName": string("Name on the other server"),
+            "status": string("NEW, PENDING, PUBLISHING, PLAYING, RECONNECTING, …"),
+        ], required: ["uri", "localMediaSessionId", "remoteMediaSessionId", "localStreamName", "remoteStreamName", "status"]),
+        "Stream": object([
+            "appKey": string("Application key of the session"), "sessionId": string("WebSocket session"),
+            "mediaSessionId": string("Media session"), "name": string("Stream name"),
+            "published": boolean("true: publisher, false: player"), "hasAudio": boolean("Carries sound"), "hasVideo": boolean("Carries pictures"),
+            "status": string("PENDING, PUBLISHING, PLAYING, …"), "audioCodec": string("Name of the audio codec"),
+            "videoCodec": string("Name of the video codec"), "width": integer("Pixels; 0 = not known"), "height": integer("Pixels; 0 = not known"),
+            "createDate": integer("Milliseconds since 1970"), "mediaType": string("publish or play"),
+            "mediaProvider": string("WebRTC"), "transport": string("UDP or TCP"),
+            "metrics": ["type": "object", "description": "Figures, with display: [\"metrics\"]", "additionalProperties": true],
+        ], required: ["mediaSessionId", "name", "published", "status"]),
+        "Connection": object([
+            "sessionId": string("Session"), "appKey": string("Application key the client gave"),
+            "clientVersion": string("Version the client gave"), "address": string("The client's address and port"),
+        ], required: ["sessionId"]),
+        "ServerInfo": object([
+            "version": string("Version of the server"),
+            "ws": port("WebSocket"), "wss": port("WebSocket over TLS"), "http": port("HTTP"), "https": port("HTTPS"),
+        ], required: ["version", "ws", "wss", "http", "https"]),
+        "Document": ["type": "object", "additionalProperties": true],
+    ]
+
+    private static func object(_ properties: [String: JSONValue], required: [String]) -> JSONValue {
+        ["type": "object", "properties": .object(properties), "required": .array(required.map(JSONValue.string))]
+    }
+    private static func string(_ description: String) -> JSONValue { ["type": "string", "description": .string(description)] }
+    private static func integer(_ description: String) -> JSONValue { ["type": "integer", "description": .string(description)] }
+    private static func boolean(_ description: String) -> JSONValue { ["type": "boolean", "description": .string(description)] }
+    private static func port(_ name: String) -> JSONValue { nullable(integer("Port of \(name); null = off")) }
+    private static func nullable(_ schema: JSONValue) -> JSONValue {
+        var schema = schema
+        schema["nullable"] = true
+        return schema
+    }
+}
