@@ -1,2 +1,43 @@
-// C helpers for MediaIO: cmsg macros.
+// The socket calls that need cmsg macros, which Swift can't say: batched receive with UDP_GRO, send with UDP_SEGMENT.
 #pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// An address as two big-endian words' values, the way SocketAddress keeps it (IPv4 in the low 32 bits of `low`).
+typedef struct {
+    uint64_t high, low;
+    uint16_t port;
+    uint8_t is_ipv6;
+} martlet_address;
+
+// One received buffer. With GRO it holds several datagrams of `segment` bytes each, the last possibly shorter.
+typedef struct {
+    uint8_t *data;
+    uint32_t length;
+    uint32_t segment;
+    martlet_address from;
+} martlet_datagram;
+
+typedef struct martlet_receiver martlet_receiver;
+
+// Buffers for 16 receives of 64 KiB. NULL when memory is short.
+martlet_receiver *martlet_receiver_create(void);
+void martlet_receiver_destroy(martlet_receiver *receiver);
+// Receives what is there without waiting: number of buffers filled, 0 when nothing is there, -errno on an error.
+int martlet_receive(martlet_receiver *receiver, int fd);
+const martlet_datagram *martlet_received(const martlet_receiver *receiver, int index);
+
+// Opens a non-blocking UDP socket on all addresses (dual-stack where the system has IPv6) with large buffers and GRO.
+// port 0 = any. Returns the descriptor or -errno; *is_ipv6 tells which family it has, *bound_port the port.
+int martlet_udp_open(uint16_t port, int *is_ipv6, uint16_t *bound_port);
+
+// Sends `length` bytes, cut into datagrams of `segment` bytes when segment > 0 (UDP_SEGMENT). 0 or -errno.
+int martlet_send(int fd, int socket_is_ipv6, const void *data, size_t length, uint16_t segment, martlet_address to);
+
+#ifdef __cplusplus
+}
+#endif

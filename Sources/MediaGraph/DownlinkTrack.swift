@@ -1,0 +1,220 @@
+// One track on its way to one player: how sequence numbers, timestamps, payload type and extensions are rewritten,
+// and the key it is encrypted with. A plain struct behind a pointer: the fan-out loop touches nothing that is counted.
+import Primitives
+import RTP
+import SRTP
+
+/// The mapping of one uplink track to one player (RFC 3550 §5.1 header fields, RFC 8285 extensions, RFC 4588 RTX).
+///
+/// Trivial on purpose (design: no ARC on the packet path). Allocated by `UplinkTrack.addSink`, freed by `removeSink`;
+/// only used on the stream's reactor.
+public struct DownlinkTrack {
+    /// Everything the negotiation decides about a downlink.
+    public struct Parameters: Sendable {
+        public var ssrc: UInt32
+        public var payloadType: UInt8
+        public var rtxSSRC: UInt32?
+        public var rtxPayloadType: UInt8?
+        /// Extension ids on the player's wire; 0 = not negotiated.
+        public var midID: UInt8 = 0
+        public var audioLevelID: UInt8 = 0
+        public var orientationID: UInt8 = 0
+        public var playoutDelayID: UInt8 = 0
+        public var mid: String = ""
+
+        public init(ssrc: UInt32, payloadType: UInt8) {
+            self.ssrc = ssrc
+            self.payloadType = payloadType
+        }
+    }
+
+    var sender: SRTPSender
+    var destination: Destination
+    let ssrc: UInt32
+    let payloadType: UInt8
+    let rtxPayloadType: UInt8
+    let rtxSSRC: UInt32
+    let midID: UInt8, audioLevelID: UInt8, orientationID: UInt8, playoutDelayID: UInt8
+    private let midLength: UInt8
+    private let mid: (UInt64, UInt64)
+    /// The MID is sent until the player's first report shows that it knows the SSRC (as libwebrtc does).
+    var sendsMID: Bool
+
+    /// False until the player's transport is up.
+    var isOpen = false
+    /// False until the first packet went out: video starts at a key frame only.
+    public internal(set) var isStarted = false
+    /// First source sequence number this player gets; older ones are none of its business.
+    var firstSequence: Int64 = 0
+    /// Source sequence minus outgoing sequence.
+    var sequenceBase: Int64 = 0
+    /// Packets of the cached group of pictures get timestamps squeezed together just before the live edge,
+    /// so that the player shows the present at once instead of replaying the past: t' = edge − (edge − t) / divisor.
+    private var catchUpEnd: Int64 = 0
+    private var catchUpEdge: UInt32 = 0
+    private var catchUpDivisor: UInt32 = 1
+    private var rtxSequence: Int64
+
+    public internal(set) var packets: UInt64 = 0
+    public internal(set) var bytes: UInt64 = 0
+    public internal(set) var frames: UInt64 = 0
+    public internal(set) var keyFrames: UInt64 = 0
+    public internal(set) var retransmitted: UInt64 = 0
+    /// Retransmission requests for packets no longer in the ring.
+    public internal(set) var missedRetransmissions: UInt64 = 0
+    var lastTimestamp: UInt32 = 0
+
+    init(_ parameters: Parameters, sender: SRTPSender, destination: Destination, random: inout RandomSource) {
+        self.sender = sender
+        self.destination = destination
+        ssrc = parameters.ssrc
+        payloadType = parameters.payloadType
+        rtxPayloadType = parameters.rtxPayloadType ?? 0
+        rtxSSRC = parameters.rtxSSRC ?? 0
+        midID = parameters.midID
+        audioLevelID = parameters.audioLevelID
+        orientationID = parameters.orientationID
+        playoutDelayID = parameters.playoutDelayID
+        let midBytes = Array(parameters.mid.utf8.prefix(16))
+        midLength = UInt8(midBytes.count)
+        var storage: (UInt64, UInt64) = (0, 0)
+        withUnsafeMutableBytes(of: &storage) { $0.copyBytes(from: midBytes) }
+        mid = storage
+        sendsMID = parameters.midID != 0 && !midBytes.isEmpty
+        rtxSequence = Int64.random(in: 1...0x6fff, using: &random)
+        // Below 2^15, so that a receiver's first guess of the rollover counter is right (RFC 3711 §3.3.1).
+        sequenceBase = -Int64.random(in: 1...0x6fff, using: &random)
+    }
+
+    /// Longest header this writes: fixed part, extension header, MID, audio level, orientation, playout delay.
+    static let maximumHeader = 12 + 4 + 20 + 3 + 3 + 5 + 4
+
+    /// Lets the player start at source packet `slot`.
+    @inline(__always)
+    mutating func start(at slot: UnsafePointer<PacketSlot>) {
+        isStarted = true
+        firstSequence = slot.pointee.sequence
+        sequenceBase += slot.pointee.sequence
+    }
+
+    /// Squeezes the timestamps of everything up to `end` (source sequence) to at most `span` ticks before `edge`.
+    mutating func squeeze(from start: UInt32, edge: UInt32, end: Int64, span: UInt32) {
+        let distance = edge &- start
+        guard distance < 1 << 31, distance > span else { return }
+        catchUpEnd = end
+        catchUpEdge = edge
+        catchUpDivisor = (distance + span - 1) / span
+    }
+
+    @inline(__always)
+    private func outgoingTimestamp(_ slot: UnsafePointer<PacketSlot>) -> UInt32 {
+        let timestamp = slot.pointee.timestamp
+        guard slot.pointee.sequence <= catchUpEnd else { return timestamp }
+        let behind = Int32(bitPattern: catchUpEdge &- timestamp)
+        return behind <= 0 ? timestamp : catchUpEdge &- UInt32(behind) / catchUpDivisor
+    }
+
+    /// Writes the player's header for `slot` to `header`; returns its length.
+    @inline(__always)
+    private func writeHeader(
+        _ slot: UnsafePointer<PacketSlot>, payloadType: UInt8, ssrc: UInt32, sequence: UInt16, hasPadding: Bool,
+        into header: UnsafeMutableRawPointer
+    ) -> Int {
+        let timestamp = outgoingTimestamp(slot)
+        header.storeBytes(of: (hasPadding ? 0xa0 : 0x80) as UInt8, as: UInt8.self)
+        header.storeBytes(of: payloadType | (slot.pointee.marker ? 0x80 : 0), toByteOffset: 1, as: UInt8.self)
+        header.storeBytes(of: sequence.bigEndian, toByteOffset: 2, as: UInt16.self)
+        header.storeBytes(of: timestamp.bigEndian, toByteOffset: 4, as: UInt32.self)
+        header.storeBytes(of: ssrc.bigEndian, toByteOffset: 8, as: UInt32.self)
+
+        // One-byte header extensions (RFC 8285 §4.2); ids above 14 are never negotiated by our answers.
+        var end = 16
+        if sendsMID {
+            header.storeBytes(of: midID << 4 | (midLength - 1), toByteOffset: end, as: UInt8.self)
+            withUnsafeBytes(of: mid) { (header + end + 1).copyMemory(from: $0.baseAddress!, byteCount: Int(midLength)) }
+            end += 1 + Int(midLength)
+        }
+        if audioLevelID != 0, slot.pointee.audioLevel != 0xff {
+            header.storeBytes(of: audioLevelID << 4, toByteOffset: end, as: UInt8.self)
+            header.storeBytes(of: slot.pointee.audioLevel, toByteOffset: end + 1, as: UInt8.self)
+            end += 2
+        }
+        if orientationID != 0, slot.pointee.orientation != 0xff {
+            header.storeBytes(of: orientationID << 4, toByteOffset: end, as: UInt8.self)
+            header.storeBytes(of: slot.pointee.orientation, toByteOffset: end + 1, as: UInt8.self)
+            end += 2
+        }
+        if playoutDelayID != 0, slot.pointee.playoutDelay != .max {
+            header.storeBytes(of: playoutDelayID << 4 | 2, toByteOffset: end, as: UInt8.self)
+            header.storeBytes(of: UInt8(truncatingIfNeeded: slot.pointee.playoutDelay >> 16), toByteOffset: end + 1, as: UInt8.self)
+            header.storeBytes(of: UInt8(truncatingIfNeeded: slot.pointee.playoutDelay >> 8), toByteOffset: end + 2, as: UInt8.self)
+            header.storeBytes(of: UInt8(truncatingIfNeeded: slot.pointee.playoutDelay), toByteOffset: end + 3, as: UInt8.self)
+            end += 4
+        }
+        if end == 16 { return 12 }
+        while end & 3 != 0 {
+            header.storeBytes(of: 0, toByteOffset: end, as: UInt8.self)
+            end += 1
+        }
+        header.storeBytes(of: (hasPadding ? 0xb0 : 0x90) as UInt8, as: UInt8.self)
+        header.storeBytes(of: (0xbede as UInt16).bigEndian, toByteOffset: 12, as: UInt16.self)
+        header.storeBytes(of: UInt16((end - 16) / 4).bigEndian, toByteOffset: 14, as: UInt16.self)
+        return end
+    }
+
+    /// Encrypts one packet for this player into the arena. `padding` evens out lengths for UDP_SEGMENT.
+    @inline(__always)
+    mutating func send(
+        _ slot: UnsafePointer<PacketSlot>, payload: UnsafeRawBufferPointer, padding: UInt8,
+        scratch: UnsafeMutableRawPointer, arena: SendArena
+    ) {
+        let sequence = slot.pointee.sequence &- sequenceBase
+        let headerLength = writeHeader(
+            slot, payloadType: payloadType, ssrc: ssrc, sequence: UInt16(truncatingIfNeeded: sequence),
+            hasPadding: padding > 0, into: scratch)
+        let output = arena.reserve(headerLength + payload.count + Int(padding) + 32)
+        let written = sender.protectRTP(
+            header: UnsafeRawBufferPointer(start: scratch, count: headerLength), payload: payload, paddingLength: padding,
+            ssrc: ssrc, index: UInt64(bitPattern: sequence), into: output)
+        guard written > 0 else { return }
+        arena.commit(written, to: destination)
+        packets &+= 1
+        bytes &+= UInt64(payload.count)
+        lastTimestamp = slot.pointee.timestamp
+        if slot.pointee.marker { frames &+= 1 }
+        if slot.pointee.startsKeyFrame { keyFrames &+= 1 }
+    }
+
+    /// Source sequence number of what the player calls `sequence`: the nearest to the newest packet sent.
+    func sourceSequence(of sequence: UInt16, newest: Int64) -> Int64 {
+        let outgoing = newest - sequenceBase
+        let delta = Int64(Int16(bitPattern: sequence &- UInt16(truncatingIfNeeded: outgoing)))
+        return outgoing + delta + sequenceBase
+    }
+
+    /// Answers a NACK: as RTX (RFC 4588) when negotiated, else the same packet again.
+    mutating func retransmit(
+        _ slot: UnsafePointer<PacketSlot>, payload: UnsafeRawBufferPointer, scratch: UnsafeMutableRawPointer, arena: SendArena
+    ) {
+        retransmitted &+= 1
+        guard rtxSSRC != 0 else {
+            send(slot, payload: payload, padding: payload.count == 0 ? 1 : 0, scratch: scratch, arena: arena)
+            return
+        }
+        let original = UInt16(truncatingIfNeeded: slot.pointee.sequence &- sequenceBase)
+        rtxSequence += 1
+        let headerLength = writeHeader(
+            slot, payloadType: rtxPayloadType, ssrc: rtxSSRC, sequence: UInt16(truncatingIfNeeded: rtxSequence),
+            hasPadding: false, into: scratch)
+        // The original sequence number goes in front of the payload; build it behind the header in the scratch area.
+        let body = scratch + Self.maximumHeader
+        body.storeBytes(of: original.bigEndian, as: UInt16.self)
+        if let source = payload.baseAddress { (body + 2).copyMemory(from: source, byteCount: payload.count) }
+        let output = arena.reserve(headerLength + payload.count + 2 + 32)
+        let written = sender.protectRTP(
+            header: UnsafeRawBufferPointer(start: scratch, count: headerLength),
+            payload: UnsafeRawBufferPointer(start: body, count: payload.count + 2), paddingLength: 0,
+            ssrc: rtxSSRC, index: UInt64(bitPattern: rtxSequence), into: output)
+        if written > 0 { arena.commit(written, to: destination) }
+    }
+}

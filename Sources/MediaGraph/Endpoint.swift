@@ -1,0 +1,168 @@
+// A peer connection attached to a stream: what publishers and players have in common. Carries datagrams into the
+// transports, their actions out, and tells the owner what happened. Lives on the stream's reactor.
+import Primitives
+import RTP
+import WebRTC
+
+/// Base of `PublisherEndpoint` and `PlayerEndpoint`. Not thread-safe: its reactor's only.
+public class Endpoint {
+    public let id: EndpointID
+    public let stream: MediaStream
+    public let connection: PeerConnection
+    public let options: EndpointOptions
+    /// File descriptor that this endpoint's datagrams leave by.
+    public let socket: Int32
+    public private(set) var isFailed = false
+    public private(set) var isConnected = false
+    /// ns when the last of the transports came up.
+    public private(set) var connectedAt: Int64 = 0
+    /// When `advance` wants to be called next, ns.
+    public internal(set) var deadline: Int64 = 0
+    /// Addresses that the transports have chosen since the driver last looked, for its demultiplexer.
+    public var addressChanges: [(transport: Int, address: SocketAddress)] = []
+    public internal(set) var roundTripMilliseconds: Double?
+
+    private let onEvent: EndpointEventHandler
+    private var actions: [TransportAction] = []
+
+    init(
+        id: EndpointID, stream: MediaStream, connection: PeerConnection, options: EndpointOptions, socket: Int32,
+        onEvent: @escaping EndpointEventHandler
+    ) {
+        self.id = id
+        self.stream = stream
+        self.connection = connection
+        self.options = options
+        self.socket = socket
+        self.onEvent = onEvent
+    }
+
+    // MARK: what subclasses add
+
+    /// A transport's keys are there.
+    func transportConnected(_ index: Int, arena: SendArena, at now: Int64) {}
+    func transportMoved(_ index: Int, to address: SocketAddress) {}
+    func receiveRTP(_ packet: UnsafeMutableRawBufferPointer, transport: Int, arena: SendArena, at now: Int64) {}
+    func receiveRTCP(_ packets: [RTCPPacket], transport: Int, arena: SendArena, at now: Int64) {}
+    /// Periodic work: reports and feedback. Sets `deadline`.
+    func periodic(arena: SendArena, at now: Int64) {}
+    /// Leaves the stream. Called once, before the endpoint is forgotten.
+    public func detach() {}
+    public func statistics() -> EndpointStatistics { EndpointStatistics(endpoint: id) }
+
+    // MARK: driving
+
+    /// Carries out what offer and answer asked for.
+    public func begin(_ initial: [(transport: Int, action: TransportAction)], arena: SendArena, at now: Int64) {
+        for (index, action) in initial { perform(action, transport: index, arena: arena, at: now) }
+        scheduleTransports(at: now)
+    }
+
+    /// One datagram for transport `index`.
+    @inline(__always)
+    public func receive(
+        _ datagram: UnsafeMutableRawBufferPointer, transport index: Int, from source: SocketAddress, arena: SendArena,
+        at now: Int64
+    ) {
+        let transport = connection.transports[index]
+        switch transport.receive(datagram, from: source, at: Instant(nanoseconds: now), actions: &actions) {
+        case .rtp(let length):
+            receiveRTP(UnsafeMutableRawBufferPointer(rebasing: datagram[..<length]), transport: index, arena: arena, at: now)
+        case .rtcp(let length):
+            if let packets = try? RTCP.parse(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(datagram)[..<length])) {
+                receiveRTCP(packets, transport: index, arena: arena, at: now)
+            }
+        case .nothing:
+            performPending(transport: index, arena: arena, at: now)
+        }
+    }
+
+    /// Runs everything that is due at `now`.
+    public func advance(arena: SendArena, at now: Int64) {
+        guard !isFailed else { return }
+        deadline = .max
+        for (index, transport) in connection.transports.enumerated() {
+            for action in transport.advance(to: Instant(nanoseconds: now)) {
+                perform(action, transport: index, arena: arena, at: now)
+            }
+        }
+        guard !isFailed else { return }
+        periodic(arena: arena, at: now)
+        scheduleTransports(at: now)
+    }
+
+    /// Says goodbye to the peer; the endpoint is to be forgotten afterwards.
+    public func close(arena: SendArena, at now: Int64) {
+        for (index, transport) in connection.transports.enumerated() {
+            for action in transport.close(at: Instant(nanoseconds: now)) {
+                perform(action, transport: index, arena: arena, at: now)
+            }
+        }
+    }
+
+    /// Tells the owner; the driver removes a failed endpoint when it next looks.
+    public func fail(_ reason: EndpointFailure) {
+        guard !isFailed else { return }
+        isFailed = true
+        onEvent(.failed(reason))
+    }
+
+    func tell(_ event: EndpointEvent) { if !isFailed { onEvent(event) } }
+
+    /// Encrypts a compound RTCP packet and sends it over transport `index`.
+    func sendRTCP(_ packets: [RTCPPacket], transport index: Int, arena: SendArena) {
+        let transport = connection.transports[index]
+        guard let sender = transport.srtpSender, let remote = transport.remote else { return }
+        RTCP.serialize(packets).withUnsafeBytes { plain in
+            let room = plain.count + 64
+            let output = UnsafeMutableRawBufferPointer(start: arena.reserve(room), count: room)
+            let length = sender.protectRTCP(plain, into: output)
+            if length > 0 { arena.commit(length, to: Destination(address: remote, socket: socket)) }
+        }
+    }
+
+    private func performPending(transport index: Int, arena: SendArena, at now: Int64) {
+        guard !actions.isEmpty else { return }
+        let due = actions
+        actions.removeAll(keepingCapacity: true)
+        for action in due { perform(action, transport: index, arena: arena, at: now) }
+        scheduleTransports(at: now)
+    }
+
+    private func scheduleTransports(at now: Int64) {
+        for transport in connection.transports {
+            if let next = transport.nextDeadline { deadline = min(deadline, next.nanoseconds) }
+        }
+    }
+
+    private func perform(_ action: TransportAction, transport index: Int, arena: SendArena, at now: Int64) {
+        switch action {
+        case .send(let bytes, let address):
+            bytes.withUnsafeBytes { arena.append($0, to: Destination(address: address, socket: socket)) }
+        case .remoteChanged(let address):
+            addressChanges.append((index, address))
+            transportMoved(index, to: address)
+        case .connected(let address):
+            addressChanges.append((index, address))
+            transportConnected(index, arena: arena, at: now)
+            // Unbundled: all transports that carry something must be up.
+            let inUse = Set(connection.media.filter { $0.codec != nil }.map(\.transportIndex))
+            if !isConnected, inUse.allSatisfy({ connection.transports[$0].state == .connected }) {
+                isConnected = true
+                connectedAt = now
+                deadline = now
+                tell(.connected(remote: address))
+            }
+        case .failed(let failure):
+            switch failure {
+            case .iceTimeout: fail(.iceTimeout)
+            case .iceError(let text): fail(.iceError(text))
+            case .iceConsentExpired: fail(.iceConsentExpired)
+            case .dtlsFingerprint: fail(.dtlsFingerprint)
+            case .dtlsError(let text): fail(.dtlsError(text))
+            }
+        case .closedByPeer:
+            fail(.closedByPeer)
+        }
+    }
+}

@@ -1,0 +1,93 @@
+// What endpoints are called, what they tell their owner, and what can be read of them.
+// Made on a reactor, consumed by the control plane.
+import Primitives
+
+/// A stream inside the engine: one publisher's tracks, and whoever takes them. Lives on one reactor.
+public struct StreamHandle: Hashable, Sendable {
+    public let rawValue: UInt64
+    public init(rawValue: UInt64) { self.rawValue = rawValue }
+}
+
+/// One peer connection (publisher or player), local source or local sink attached to a stream.
+public struct EndpointID: Hashable, Sendable {
+    public let rawValue: UInt64
+    public init(rawValue: UInt64) { self.rawValue = rawValue }
+}
+
+/// What an endpoint tells its owner. Delivered on a reactor thread, in order: hand it on, never block.
+public enum EndpointEvent: Sendable {
+    /// ICE and DTLS are through; media can flow.
+    case connected(remote: SocketAddress)
+    /// Publisher: media has arrived and the stream is playable (told once). The formats are what players will be offered.
+    case mediaStarted(MediaInfo)
+    /// Publisher: the picture size changed (also told once for the first size when it became known late).
+    case resized(width: Int, height: Int)
+    /// The endpoint is gone and has been removed; nothing follows.
+    case failed(EndpointFailure)
+}
+
+/// What a stream carries, as known when its media arrived.
+public struct MediaInfo: Sendable, Equatable {
+    /// SDP encoding names ("opus", "H264"), `nil` when the stream has no such track.
+    public var audioCodec: String?
+    public var videoCodec: String?
+    /// Pixels; 0 when not known (yet).
+    public var width: Int
+    public var height: Int
+    public init(audioCodec: String?, videoCodec: String?, width: Int, height: Int) {
+        self.audioCodec = audioCodec; self.videoCodec = videoCodec; self.width = width; self.height = height
+    }
+}
+
+/// Why an endpoint ended without being asked to.
+public enum EndpointFailure: Sendable, Equatable {
+    case iceTimeout, iceError(String), iceConsentExpired
+    case dtlsFingerprint, dtlsError(String)
+    /// The remote closed its DTLS association (a browser tab closing says so at once).
+    case closedByPeer
+    /// No RTP for longer than `rtpActivityTimeout`.
+    case rtpActivity
+    /// The engine is shutting down.
+    case shutdown
+}
+
+/// Counters of one track of an endpoint. Rates are over the last full second.
+public struct TrackStatistics: Sendable {
+    public var codec = ""
+    public var payloadType: UInt8 = 0
+    public var packets: UInt64 = 0
+    public var bytes: UInt64 = 0
+    public var lostPackets: UInt64 = 0
+    public var nacks: UInt64 = 0
+    public var plis: UInt64 = 0
+    public var frames: UInt64 = 0
+    public var keyFrames: UInt64 = 0
+    /// bit/s
+    public var bitrate: Int = 0
+    public var framesPerSecond: Int = 0
+    public var width = 0
+    public var height = 0
+    public init() {}
+}
+
+public struct EndpointStatistics: Sendable {
+    public var endpoint: EndpointID
+    public var audio: TrackStatistics?
+    public var video: TrackStatistics?
+    public var remoteAddress: SocketAddress?
+    public var roundTripMilliseconds: Double?
+    public init(endpoint: EndpointID) { self.endpoint = endpoint }
+}
+
+public typealias EndpointEventHandler = @Sendable (EndpointEvent) -> Void
+
+/// Options of one endpoint, from the request that made it.
+public struct EndpointOptions: Sendable {
+    /// bit/s; 0 = not set. Publishers are held to these by REMB / b=AS.
+    public var minimumBitrate = 0
+    public var maximumBitrate = 0
+    public var offersVideoOrientation = true
+    /// What log lines call it, e.g. "stream=abc session=… peer=…".
+    public var label = ""
+    public init() {}
+}

@@ -1,0 +1,47 @@
+// A stream: its tracks, the one source that fills them, and the players that take them.
+// Owned by a reactor; every call happens on that thread.
+import Primitives
+import RTP
+
+/// What fills a stream's tracks: a publisher's connection or a local source.
+public protocol StreamSource: AnyObject {
+    /// A player can't go on without a key frame of `track`. The source throttles.
+    func keyFrameWanted(of track: UplinkTrack, arena: SendArena, at now: Int64)
+}
+
+/// The tracks of one name, one source and any number of sinks. Not thread-safe.
+public final class MediaStream {
+    public let handle: StreamHandle
+    public private(set) var tracks: [UplinkTrack] = []
+    public weak var source: (any StreamSource)?
+    /// Media has arrived: players may be added.
+    public internal(set) var isReady = false
+
+    public init(handle: StreamHandle) { self.handle = handle }
+
+    /// Called by the source once it knows what it brings.
+    public func setTracks(_ tracks: [UplinkTrack]) { self.tracks = tracks }
+
+    /// The source is gone; what it left is of no use to anybody.
+    public func clear() {
+        tracks = []
+        source = nil
+        isReady = false
+    }
+
+    public func markReady() { isReady = true }
+
+    public func track(of kind: MediaKind) -> UplinkTrack? { tracks.first { $0.kind == kind } }
+
+    /// Fans out everything that has arrived since the last call.
+    @inline(__always)
+    public func flush(into arena: SendArena) {
+        for track in tracks { track.flush(into: arena) }
+    }
+
+    /// Asks the source for a key frame on behalf of a player or of the control plane.
+    public func requestKeyFrame(of track: UplinkTrack, arena: SendArena, at now: Int64) {
+        track.requestKeyFrame()
+        if track.wantsKeyFrame { source?.keyFrameWanted(of: track, arena: arena, at: now) }
+    }
+}

@@ -1,0 +1,175 @@
+// A player: a peer connection that takes a stream's tracks. Answers its NACKs and key frame requests, sends it reports.
+import Primitives
+import RTP
+import SDP
+import SRTP
+import WebRTC
+
+/// A sink over WebRTC: a browser that plays, or another server that we push to.
+public final class PlayerEndpoint: Endpoint {
+    private struct Line {
+        let track: UplinkTrack
+        let transport: Int
+        let media: NegotiatedMedia
+        var sink: UnsafeMutablePointer<DownlinkTrack>?
+        var nacks: UInt64 = 0
+        var plis: UInt64 = 0
+        var lost: UInt64 = 0
+        var rates = RateMeter()
+    }
+
+    /// NTP middle bits of a report sent, and when: to read the round trip from the receiver report (RFC 3550 §6.4.1).
+    private var sentReports: [(middle: UInt32, at: Int64)] = []
+    private var lines: [Line] = []
+    private var random = RandomSource.system
+    private var nextReport: Int64 = 0
+    private let cname: String
+
+    /// - Throws: nothing; tracks that the stream has lost meanwhile are simply not sent.
+    public override init(
+        id: EndpointID, stream: MediaStream, connection: PeerConnection, options: EndpointOptions, socket: Int32,
+        onEvent: @escaping EndpointEventHandler
+    ) {
+        cname = "martlet-\(stream.handle.rawValue)"
+        super.init(id: id, stream: stream, connection: connection, options: options, socket: socket, onEvent: onEvent)
+        takeLines()
+    }
+
+    /// Reads what was agreed. For a push it is called again when the answer is there.
+    public func takeLines() {
+        lines = connection.media.compactMap { media in
+            guard media.codec != nil, media.direction == .sendonly || media.direction == .sendrecv else { return nil }
+            let kind: MediaKind = media.kind == .video ? .video : .audio
+            guard let track = stream.track(of: kind) else { return nil }
+            return Line(track: track, transport: media.transportIndex, media: media, sink: nil)
+        }
+    }
+
+    override func transportConnected(_ index: Int, arena: SendArena, at now: Int64) {
+        let transport = connection.transports[index]
+        guard let sender = transport.srtpSender, let remote = transport.remote else { return }
+        for i in lines.indices where lines[i].transport == index && lines[i].sink == nil {
+            let media = lines[i].media
+            guard let codec = media.codec else { continue }
+            var parameters = DownlinkTrack.Parameters(ssrc: media.localSSRC, payloadType: codec.payloadType)
+            if let rtx = media.rtx, let rtxSSRC = media.localRTXSSRC {
+                parameters.rtxPayloadType = rtx
+                parameters.rtxSSRC = rtxSSRC
+            }
+            parameters.midID = media.extensionID(.mid)
+            parameters.audioLevelID = media.extensionID(.audioLevel)
+            parameters.orientationID = media.extensionID(.videoOrientation)
+            parameters.playoutDelayID = media.extensionID(.playoutDelay)
+            parameters.mid = media.mid ?? ""
+            let sink = lines[i].track.addSink(
+                parameters, sender: sender, destination: Destination(address: remote, socket: socket), random: &random)
+            lines[i].sink = sink
+            lines[i].track.open(sink, arena: arena, at: now)
+            if lines[i].track.wantsKeyFrame { stream.requestKeyFrame(of: lines[i].track, arena: arena, at: now) }
+        }
+        nextReport = now
+    }
+
+    override func transportMoved(_ index: Int, to address: SocketAddress) {
+        for line in lines where line.transport == index {
+            line.sink?.pointee.destination = Destination(address: address, socket: socket)
+        }
+    }
+
+    public override func detach() {
+        for i in lines.indices {
+            if let sink = lines[i].sink { lines[i].track.removeSink(sink) }
+            lines[i].sink = nil
+        }
+        lines = []
+    }
+
+    override func receiveRTCP(_ packets: [RTCPPacket], transport: Int, arena: SendArena, at now: Int64) {
+        for packet in packets {
+            switch packet {
+            case .nack(let nack):
+                guard let i = index(of: nack.mediaSSRC), let sink = lines[i].sink else { continue }
+                lines[i].nacks &+= UInt64(nack.sequenceNumbers.count)
+                lines[i].track.retransmit(nack.sequenceNumbers, to: sink, arena: arena)
+            case .pictureLossIndication(_, let mediaSSRC):
+                requestKeyFrame(mediaSSRC, arena: arena, at: now)
+            case .fullIntraRequest(let request):
+                for entry in request.entries.prefix(4) { requestKeyFrame(entry.ssrc, arena: arena, at: now) }
+            case .receiverReport(let report):
+                for block in report.reports { receive(block, at: now) }
+            case .senderReport(let report):
+                for block in report.reports { receive(block, at: now) }
+            default:
+                break
+            }
+        }
+    }
+
+    private func index(of ssrc: UInt32) -> Int? {
+        lines.firstIndex { $0.media.localSSRC == ssrc || $0.media.localRTXSSRC == ssrc }
+    }
+
+    private func requestKeyFrame(_ ssrc: UInt32, arena: SendArena, at now: Int64) {
+        guard let i = index(of: ssrc) else { return }
+        lines[i].plis &+= 1
+        stream.requestKeyFrame(of: lines[i].track, arena: arena, at: now)
+    }
+
+    private func receive(_ block: ReportBlock, at now: Int64) {
+        guard let i = index(of: block.ssrc), let sink = lines[i].sink else { return }
+        sink.pointee.sendsMID = false
+        lines[i].lost = UInt64(max(0, block.cumulativeLost))
+        guard block.lastSR != 0, let sent = sentReports.last(where: { $0.middle == block.lastSR }) else { return }
+        let held = Int64(block.delaySinceLastSR) * 1_000_000_000 >> 16
+        let roundTrip = now - sent.at - held
+        if roundTrip >= 0, roundTrip < 10_000_000_000 { roundTripMilliseconds = Double(roundTrip) / 1e6 }
+    }
+
+    override func periodic(arena: SendArena, at now: Int64) {
+        guard isConnected else { return }
+        if now >= nextReport {
+            // The first report goes out as soon as the publisher's is known: players need it to put sound and picture together.
+            let known = lines.allSatisfy { $0.track.reportedNTP != 0 && $0.sink?.pointee.isStarted ?? false }
+            nextReport = now + (known ? 1_000_000_000 : 100_000_000)
+            for line in lines {
+                guard let sink = line.sink, let report = line.track.senderReport(for: sink, at: now) else { continue }
+                sentReports.append((UInt32(truncatingIfNeeded: report.ntpTimestamp >> 16), now))
+                if sentReports.count > 16 { sentReports.removeFirst(8) }
+                sendRTCP(
+                    [.senderReport(report), .sourceDescription(SourceDescription(ssrc: report.senderSSRC, cname: cname))],
+                    transport: line.transport, arena: arena)
+            }
+        }
+        for i in lines.indices {
+            if let sink = lines[i].sink {
+                lines[i].rates.update(bytes: sink.pointee.bytes, frames: sink.pointee.frames, at: now)
+            }
+        }
+        deadline = min(deadline, nextReport)
+    }
+
+    public override func statistics() -> EndpointStatistics {
+        var result = EndpointStatistics(endpoint: id)
+        result.remoteAddress = connection.transports.first?.remote
+        result.roundTripMilliseconds = roundTripMilliseconds
+        for line in lines {
+            guard let sink = line.sink else { continue }
+            var track = TrackStatistics()
+            track.codec = line.track.format.codec.name
+            track.payloadType = sink.pointee.payloadType
+            track.packets = sink.pointee.packets
+            track.bytes = sink.pointee.bytes
+            track.frames = sink.pointee.frames
+            track.keyFrames = sink.pointee.keyFrames
+            track.lostPackets = line.lost
+            track.nacks = line.nacks
+            track.plis = line.plis
+            track.bitrate = line.rates.bitrate
+            track.framesPerSecond = line.rates.framesPerSecond
+            track.width = line.track.width
+            track.height = line.track.height
+            if line.track.kind == .video { result.video = track } else { result.audio = track }
+        }
+        return result
+    }
+}

@@ -1,0 +1,326 @@
+// A publisher: a peer connection whose media fills a stream. Sorts packets to tracks, undoes RTX, and gives the
+// sender the feedback it lives on: reports, NACK, key frame requests, transport-cc or REMB.
+import Primitives
+import RTP
+import SDP
+import WebRTC
+
+/// A source over WebRTC: a browser that publishes, or another server that we pull from.
+public final class PublisherEndpoint: Endpoint, StreamSource {
+    /// Time bounds of a publisher, ns.
+    public struct Timing: Sendable {
+        /// No RTP for this long after the transport came up: the endpoint fails.
+        public var activityTimeout: Int64 = 60_000_000_000
+        /// Smallest gap between two key frame requests.
+        public var keyFrameGap: Int64 = 1_000_000_000
+        /// Ask for a key frame this often without being asked; 0 = never.
+        public var keyFrameInterval: Int64 = 0
+        public init() {}
+    }
+
+    private struct Line {
+        let track: UplinkTrack
+        let media: NegotiatedMedia
+        let transport: Int
+        var rates = RateMeter()
+        var toldWidth = 0, toldHeight = 0
+    }
+
+    /// Which track an SSRC belongs to.
+    private struct Binding {
+        var ssrc: UInt32
+        var line: Int
+        var isRTX: Bool
+    }
+
+    private var lines: [Line] = []
+    private var bindings: ContiguousArray<Binding> = []
+    private static let maximumBindings = 8
+    private var extensions = UplinkExtensions()
+    private var transportSequenceID: UInt8 = 0
+    private var midID: UInt8 = 0
+    private var recorder = TransportFeedbackRecorder()
+    private let timing: Timing
+    private var started = false
+    private var mediaSince: Int64 = 0
+    private var lastPacket: Int64 = 0
+    private var nextReport: Int64 = 0
+    private var nextFeedback: Int64 = 0
+    private var nextPeriodicKeyFrame: Int64 = 0
+    /// Packets of an SSRC that could not be given to a track.
+    public private(set) var unknownPackets: UInt64 = 0
+
+    static let feedbackInterval: Int64 = 50_000_000
+    static let tick: Int64 = 20_000_000
+    /// An unanswered request is repeated sooner than the gap that follows a key frame.
+    static let keyFrameRepeat: Int64 = 300_000_000
+    /// A track that stays silent delays the start of the stream by this much at most.
+    static let startPatience: Int64 = 1_000_000_000
+
+    public init(
+        id: EndpointID, stream: MediaStream, connection: PeerConnection, options: EndpointOptions, timing: Timing,
+        socket: Int32, onEvent: @escaping EndpointEventHandler
+    ) {
+        self.timing = timing
+        super.init(id: id, stream: stream, connection: connection, options: options, socket: socket, onEvent: onEvent)
+        stream.source = self
+        takeLines()
+    }
+
+    /// Reads what was agreed. For a pull it is called again when the answer is there.
+    public func takeLines() {
+        lines = []
+        bindings = []
+        for media in connection.media {
+            guard let codec = media.codec, media.direction == .recvonly || media.direction == .sendrecv,
+                media.kind == .audio || media.kind == .video
+            else { continue }
+            let isVideo = media.kind == .video
+            let format = TrackFormat(kind: media.kind, codec: codec)
+            let track = UplinkTrack(format: format, codec: CodecKind(encodingName: codec.name))
+            for source in media.remoteSources.prefix(1) {
+                bind(source.ssrc, line: lines.count, isRTX: false)
+                if let rtx = source.rtx { bind(rtx, line: lines.count, isRTX: true) }
+            }
+            lines.append(Line(track: track, media: media, transport: media.transportIndex))
+            if isVideo {
+                extensions.orientation = media.extensionID(.videoOrientation)
+                extensions.playoutDelay = media.extensionID(.playoutDelay)
+            } else {
+                extensions.audioLevel = media.extensionID(.audioLevel)
+            }
+            transportSequenceID = max(transportSequenceID, media.extensionID(.transportSequence))
+            midID = max(midID, media.extensionID(.mid))
+        }
+        stream.setTracks(lines.map(\.track))
+    }
+
+    // MARK: packets
+
+    @inline(__always)
+    private func binding(of ssrc: UInt32) -> Int {
+        for i in 0..<bindings.count where bindings[i].ssrc == ssrc { return i }
+        return -1
+    }
+
+    private func bind(_ ssrc: UInt32, line: Int, isRTX: Bool) {
+        if bindings.count == Self.maximumBindings { bindings.removeFirst() }
+        bindings.append(Binding(ssrc: ssrc, line: line, isRTX: isRTX))
+    }
+
+    override func receiveRTP(_ packet: UnsafeMutableRawBufferPointer, transport: Int, arena: SendArena, at now: Int64) {
+        guard let view = RTPView(UnsafeRawBufferPointer(packet)) else { return unknownPackets &+= 1 }
+        lastPacket = now
+        if transportSequenceID != 0, let value = view.extensionElement(id: transportSequenceID), value.count >= 2 {
+            recorder.record(
+                sequence: UInt16(value[0]) << 8 | UInt16(value[1]), at: Instant(nanoseconds: now))
+        }
+        var i = binding(of: view.ssrc)
+        if i < 0 {
+            i = learn(view)
+            if i < 0 { return unknownPackets &+= 1 }
+        }
+        let binding = bindings[i]
+        let track = lines[binding.line].track
+        if !binding.isRTX {
+            guard view.payloadType == lines[binding.line].media.codec?.payloadType else { return unknownPackets &+= 1 }
+            track.receive(
+                view, bytes: UnsafeRawBufferPointer(packet), isRetransmission: false, extensions: extensions, arena: arena, at: now)
+        } else {
+            receiveRTX(view, packet, line: binding.line, arena: arena, at: now)
+        }
+        if !started { startIfComplete(arena: arena, at: now) }
+    }
+
+    /// Gives the original packet back (RFC 4588 §4): the two bytes in front of the payload are its sequence number.
+    private func receiveRTX(
+        _ view: RTPView, _ packet: UnsafeMutableRawBufferPointer, line: Int, arena: SendArena, at now: Int64
+    ) {
+        let payload = view.payload
+        let media = lines[line].media
+        // An empty one is padding that a browser probes the bandwidth with.
+        guard payload.count >= 2, let codec = media.codec, let base = packet.baseAddress, lines[line].track.ssrc != 0 else { return }
+        let original = UInt16(payload[0]) << 8 | UInt16(payload[1])
+        let marker = view.marker
+        memmoveForward(base, by: 2, count: view.headerLength)
+        let restored = UnsafeMutableRawBufferPointer(start: base + 2, count: packet.count - 2)
+        restored[1] = codec.payloadType | (marker ? 0x80 : 0)
+        restored.storeBytes(of: original.bigEndian, toByteOffset: 2, as: UInt16.self)
+        restored.storeBytes(of: lines[line].track.ssrc.bigEndian, toByteOffset: 8, as: UInt32.self)
+        guard let whole = RTPView(UnsafeRawBufferPointer(restored)) else { return unknownPackets &+= 1 }
+        lines[line].track.receive(
+            whole, bytes: UnsafeRawBufferPointer(restored), isRetransmission: true, extensions: extensions, arena: arena, at: now)
+    }
+
+    private func memmoveForward(_ base: UnsafeMutableRawPointer, by distance: Int, count: Int) {
+        (base + distance).copyMemory(from: base, byteCount: count)
+    }
+
+    /// An SSRC that the offer did not name: known by its MID, or by a payload type that only one line uses.
+    private func learn(_ view: RTPView) -> Int {
+        var candidates = lines.indices.filter {
+            lines[$0].media.codec?.payloadType == view.payloadType || lines[$0].media.rtx == view.payloadType
+        }
+        if candidates.count > 1, midID != 0, let value = view.extensionElement(id: midID) {
+            let mid = String(decoding: value, as: UTF8.self)
+            candidates = candidates.filter { lines[$0].media.mid == mid }
+        }
+        guard let line = candidates.first else { return -1 }
+        bind(view.ssrc, line: line, isRTX: lines[line].media.rtx == view.payloadType && lines[line].media.codec?.payloadType != view.payloadType)
+        return bindings.count - 1
+    }
+
+    override func receiveRTCP(_ packets: [RTCPPacket], transport: Int, arena: SendArena, at now: Int64) {
+        for case .senderReport(let report) in packets {
+            for line in lines where line.track.ssrc == report.senderSSRC {
+                line.track.receiveReport(ntp: report.ntpTimestamp, timestamp: report.rtpTimestamp, at: now)
+                line.track.reception.receiveSenderReport(ntpTimestamp: report.ntpTimestamp, at: Instant(nanoseconds: now))
+            }
+        }
+    }
+
+    // MARK: start of the stream
+
+    /// PUBLISHING may be said once every track that was agreed on has come, or one of them and the others keep silent.
+    private func startIfComplete(arena: SendArena, at now: Int64) {
+        guard !started, isConnected else { return }
+        if mediaSince == 0, lines.contains(where: { $0.track.packets > 0 }) { mediaSince = now }
+        guard mediaSince != 0 else { return }
+        let complete = lines.allSatisfy { $0.track.packets > 0 && ($0.track.kind == .audio || $0.track.keyFrames > 0) }
+        guard complete || now - mediaSince >= Self.startPatience else { return }
+        started = true
+        stream.markReady()
+        let video = lines.first { $0.track.kind == .video }
+        tell(
+            .mediaStarted(
+                MediaInfo(
+                    audioCodec: lines.first { $0.track.kind == .audio }?.track.format.codec.name,
+                    videoCodec: video?.track.format.codec.name,
+                    width: video?.track.width ?? 0, height: video?.track.height ?? 0)))
+    }
+
+    // MARK: feedback
+
+    public func keyFrameWanted(of track: UplinkTrack, arena: SendArena, at now: Int64) {
+        guard isConnected, let line = lines.first(where: { $0.track === track }), track.ssrc != 0 else { return }
+        let answered = track.lastKeyFrameArrival >= track.lastKeyFrameRequest
+        guard now - track.lastKeyFrameRequest >= (answered ? timing.keyFrameGap : min(timing.keyFrameGap, Self.keyFrameRepeat))
+        else { return }
+        track.lastKeyFrameRequest = now
+        track.keyFrameRequests &+= 1
+        let request: RTCPPacket
+        if line.media.supportsPLI || !line.media.supportsFIR {
+            request = .pictureLossIndication(senderSSRC: line.media.localSSRC, mediaSSRC: track.ssrc)
+        } else {
+            request = .fullIntraRequest(
+                FullIntraRequest(
+                    senderSSRC: line.media.localSSRC,
+                    entries: [.init(ssrc: track.ssrc, sequenceNumber: UInt8(truncatingIfNeeded: track.keyFrameRequests))]))
+        }
+        sendFeedback([request], line, arena: arena)
+    }
+
+    private func sendFeedback(_ packets: [RTCPPacket], _ line: Line, arena: SendArena) {
+        // Compound packets begin with a report (RFC 3550 §6.1); an empty one costs eight bytes and is right everywhere.
+        sendRTCP(
+            [.receiverReport(ReceiverReport(senderSSRC: line.media.localSSRC, reports: []))] + packets,
+            transport: line.transport, arena: arena)
+    }
+
+    override func periodic(arena: SendArena, at now: Int64) {
+        guard isConnected else { return }
+        startIfComplete(arena: arena, at: now)
+        if now - max(lastPacket, connectedAt) > timing.activityTimeout { return fail(.rtpActivity) }
+
+        for i in lines.indices {
+            let track = lines[i].track
+            lines[i].rates.update(bytes: track.bytes, frames: track.frames, at: now)
+            guard track.ssrc != 0 else { continue }
+            if lines[i].media.supportsNACK {
+                let missing = track.nack.pending(at: Instant(nanoseconds: now), rtt: .milliseconds(Int64(roundTripMilliseconds ?? 50)))
+                if !missing.isEmpty {
+                    track.nacksSent &+= UInt64(missing.count)
+                    sendFeedback(
+                        [.nack(NACK(senderSSRC: lines[i].media.localSSRC, mediaSSRC: track.ssrc, sequenceNumbers: missing))],
+                        lines[i], arena: arena)
+                }
+                if track.nack.needsKeyFrame {
+                    track.nack.needsKeyFrame = false
+                    track.requestKeyFrame()
+                }
+            }
+            if track.wantsKeyFrame { keyFrameWanted(of: track, arena: arena, at: now) }
+            if track.kind == .video, track.width != lines[i].toldWidth || track.height != lines[i].toldHeight, started {
+                lines[i].toldWidth = track.width
+                lines[i].toldHeight = track.height
+                tell(.resized(width: track.width, height: track.height))
+            }
+        }
+        if timing.keyFrameInterval > 0, now >= nextPeriodicKeyFrame {
+            nextPeriodicKeyFrame = now + timing.keyFrameInterval
+            for line in lines { line.track.requestKeyFrame() }
+        }
+        if transportSequenceID != 0, now >= nextFeedback, let line = lines.first {
+            nextFeedback = now + Self.feedbackInterval
+            let mediaSSRC = lines.last?.track.ssrc ?? 0
+            while let feedback = recorder.makeFeedback(
+                senderSSRC: line.media.localSSRC, mediaSSRC: mediaSSRC, at: Instant(nanoseconds: now))
+            {
+                sendFeedback([.transportFeedback(feedback)], line, arena: arena)
+            }
+        }
+        if now >= nextReport {
+            nextReport = now + 1_000_000_000
+            sendReports(arena: arena, at: now)
+        }
+        deadline = min(deadline, now + Self.tick)
+    }
+
+    private func sendReports(arena: SendArena, at now: Int64) {
+        for i in lines.indices where lines[i].track.ssrc != 0 {
+            let media = lines[i].media
+            let block = lines[i].track.reception.makeReportBlock(ssrc: lines[i].track.ssrc, at: Instant(nanoseconds: now))
+            var packets: [RTCPPacket] = [
+                .receiverReport(ReceiverReport(senderSSRC: media.localSSRC, reports: [block])),
+                .sourceDescription(SourceDescription(ssrc: media.localSSRC, cname: "martlet")),
+            ]
+            // Without transport-cc the sender has no other way to learn how much is welcome.
+            if transportSequenceID == 0, media.supportsREMB {
+                let limit = options.maximumBitrate > 0 ? options.maximumBitrate : 10_000_000
+                packets.append(
+                    .receiverEstimatedMaximumBitrate(
+                        ReceiverEstimatedMaximumBitrate(
+                            senderSSRC: media.localSSRC, bitrate: UInt64(limit), ssrcs: [lines[i].track.ssrc])))
+            }
+            sendRTCP(packets, transport: lines[i].transport, arena: arena)
+        }
+    }
+
+    public override func detach() {
+        if stream.source === self { stream.clear() }
+    }
+
+    public override func statistics() -> EndpointStatistics {
+        var result = EndpointStatistics(endpoint: id)
+        result.remoteAddress = connection.transports.first?.remote
+        result.roundTripMilliseconds = roundTripMilliseconds
+        for line in lines {
+            var track = TrackStatistics()
+            track.codec = line.track.format.codec.name
+            track.payloadType = line.track.format.codec.payloadType
+            track.packets = line.track.packets
+            track.bytes = line.track.bytes
+            track.frames = line.track.frames
+            track.keyFrames = line.track.keyFrames
+            track.lostPackets = UInt64(max(0, line.track.reception.cumulativeLost))
+            track.nacks = line.track.nacksSent
+            track.plis = line.track.keyFrameRequests
+            track.bitrate = line.rates.bitrate
+            track.framesPerSecond = line.rates.framesPerSecond
+            track.width = line.track.width
+            track.height = line.track.height
+            if line.track.kind == .video { result.video = track } else { result.audio = track }
+        }
+        return result
+    }
+}

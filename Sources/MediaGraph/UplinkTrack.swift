@@ -1,0 +1,326 @@
+// One track as its publisher sends it: receives packets, keeps them in the ring, and fans them out to the players.
+// Owned by MediaStream; used on the stream's home reactor only.
+import Primitives
+import RTP
+import SDP
+import SRTP
+
+/// Header extension ids on the publisher's wire; 0 = not negotiated.
+public struct UplinkExtensions: Sendable {
+    public var audioLevel: UInt8 = 0
+    public var orientation: UInt8 = 0
+    public var playoutDelay: UInt8 = 0
+    public init() {}
+}
+
+/// A source's track: ring, reception state, key frame requests and the list of those who take it.
+public final class UplinkTrack {
+    public typealias Tap = (_ packet: UnsafeRawBufferPointer, _ slot: UnsafePointer<PacketSlot>) -> Void
+
+    public let format: TrackFormat
+    public let kind: MediaKind
+    public let codec: CodecKind
+    public let clockRate: UInt32
+    public let ring: PacketRing
+
+    private var sinks: ContiguousArray<UnsafeMutablePointer<DownlinkTrack>> = []
+    private var taps: [(id: UInt64, tap: Tap)] = []
+
+    /// Packets that arrived in this wake-up of the reactor and are still to be fanned out.
+    private let pending: UnsafeMutablePointer<Int64>
+    private var pendingCount = 0
+    private static let pendingCapacity = 128
+
+    private var unwrapper = SequenceUnwrapper()
+    /// Added to unwrapped sequence numbers and to timestamps so that a restarted source goes on where it was.
+    private var sequenceShift: Int64 = 0
+    private var timestampShift: UInt32 = 0
+    private var newestUnwrapped: Int64 = 0
+    public internal(set) var ssrc: UInt32 = 0
+
+    public var nack = NACKGenerator()
+    public var reception: ReceiverStatistics
+    /// Sender report of the source last seen: wall clock (NTP 32.32), RTP time, when it arrived (ns). 0 = none yet.
+    public private(set) var reportedNTP: UInt64 = 0
+    private var reportedTimestamp: UInt32 = 0
+    public private(set) var reportArrival: Int64 = 0
+
+    // Counters, read by a timer.
+    public private(set) var packets: UInt64 = 0
+    public private(set) var bytes: UInt64 = 0
+    public private(set) var frames: UInt64 = 0
+    public private(set) var keyFrames: UInt64 = 0
+    public private(set) var duplicates: UInt64 = 0
+    public private(set) var refused: UInt64 = 0
+    public internal(set) var nacksSent: UInt64 = 0
+    public internal(set) var keyFrameRequests: UInt64 = 0
+    public private(set) var width = 0
+    public private(set) var height = 0
+    /// Joins that started from the ring / that had to wait for the publisher.
+    public private(set) var joinHits: UInt64 = 0
+    public private(set) var joinMisses: UInt64 = 0
+    /// ns of the first packet; 0 = none yet.
+    public private(set) var firstArrival: Int64 = 0
+    public private(set) var lastArrival: Int64 = 0
+
+    /// Somebody needs a key frame and none has arrived since.
+    public private(set) var wantsKeyFrame = false
+    var lastKeyFrameRequest: Int64 = .min / 2
+    public private(set) var lastKeyFrameArrival: Int64 = 0
+
+    /// A joiner starts from the ring when the key frame there is at most this old and the way to the live edge this long;
+    /// beyond, asking the publisher for a new one is quicker than sending the past.
+    static let maximumJoinAge: Int64 = 6_000_000_000
+    static let maximumJoinPackets: Int64 = 2500
+    /// The cached group of pictures is played within this time (90 kHz ticks: 50 ms).
+    static let catchUpSpan: UInt32 = 4500
+
+    public init(format: TrackFormat, codec: CodecKind) {
+        self.format = format
+        self.codec = codec
+        kind = codec.isVideo ? .video : .audio
+        clockRate = UInt32(format.codec.clockRate)
+        ring = codec.isVideo
+            ? PacketRing(initialBytes: 256 * 1024, maximumBytes: 8 << 20)
+            : PacketRing(initialBytes: 32 * 1024, maximumBytes: 32 * 1024)
+        reception = ReceiverStatistics(clockRate: UInt32(format.codec.clockRate))
+        pending = .allocate(capacity: Self.pendingCapacity)
+    }
+
+    deinit {
+        for sink in sinks { sink.deallocate() }
+        pending.deallocate()
+    }
+
+    // MARK: the packet path
+
+    /// Takes one decrypted packet of the source.
+    ///
+    /// - Parameters:
+    ///   - bytes: the packet `view` looks at; copied into the ring.
+    ///   - isRetransmission: it came by RTX or is known to be late, so it says nothing about jitter.
+    ///   - now: ns on the reactor's clock.
+    /// - Returns: false when nothing was stored (duplicate, too old, malformed).
+    @inline(__always)
+    @discardableResult
+    public func receive(
+        _ view: RTPView, bytes: UnsafeRawBufferPointer, isRetransmission: Bool, extensions: UplinkExtensions,
+        arena: SendArena, at now: Int64
+    ) -> Bool {
+        if view.ssrc != ssrc { adopt(view) }
+        var sequence = unwrapper.unwrap(view.sequenceNumber)
+        if newestUnwrapped != 0, abs(sequence - newestUnwrapped) > 3000 {
+            restart(view)
+            sequence = unwrapper.unwrap(view.sequenceNumber)
+        }
+        if sequence > newestUnwrapped { newestUnwrapped = sequence }
+        let payload = view.payload
+
+        var slot = PacketSlot()
+        slot.sequence = sequence + sequenceShift
+        slot.arrival = now
+        slot.timestamp = view.timestamp &+ timestampShift
+        slot.headerLength = UInt16(view.headerLength)
+        slot.payloadLength = UInt16(payload.count)
+        slot.paddingLength = UInt8(truncatingIfNeeded: view.paddingLength)
+        slot.marker = view.marker
+        if view.hasExtension { readExtensions(view, extensions, &slot) }
+        if kind == .video, payload.count > 0 {
+            slot.startsKeyFrame = PayloadInspector.isKeyFrameStart(codec: codec, payload: payload)
+        }
+
+        nack.receive(view.sequenceNumber, isRetransmission: isRetransmission, at: Instant(nanoseconds: now))
+        guard ring.append(bytes, slot) else {
+            duplicates &+= 1
+            return false
+        }
+        if !isRetransmission {
+            reception.receive(sequence: view.sequenceNumber, timestamp: view.timestamp, at: Instant(nanoseconds: now))
+        }
+
+        packets &+= 1
+        self.bytes &+= UInt64(payload.count)
+        if slot.marker { frames &+= 1 }
+        if firstArrival == 0 { firstArrival = now }
+        lastArrival = now
+        if slot.startsKeyFrame { noteKeyFrame(payload, at: now) }
+
+        if pendingCount == Self.pendingCapacity { flush(into: arena) }
+        pending[pendingCount] = slot.sequence
+        pendingCount += 1
+        return true
+    }
+
+    /// Fans out what has arrived since the last call: for each player all new packets in a row, so that they leave in one send.
+    @inline(__always)
+    public func flush(into arena: SendArena) {
+        guard pendingCount > 0 else { return }
+        let count = pendingCount
+        pendingCount = 0
+
+        // Packets of one frame differ by a few bytes at most: padded to one length they form one UDP_SEGMENT run.
+        var longest = 0
+        for i in 0..<count {
+            if let slot = ring.slot(pending[i]) { longest = max(longest, Int(slot.pointee.payloadLength)) }
+        }
+        sinks.withUnsafeBufferPointer { sinks in
+            for sink in sinks {
+                guard sink.pointee.isOpen else { continue }
+                for i in 0..<count {
+                    guard let slot = ring.slot(pending[i]) else { continue }
+                    if !sink.pointee.isStarted {
+                        guard kind == .audio || slot.pointee.startsKeyFrame else { continue }
+                        sink.pointee.start(at: slot)
+                    }
+                    guard slot.pointee.sequence >= sink.pointee.firstSequence else { continue }
+                    let payload = ring.payload(of: slot)
+                    let short = longest - payload.count
+                    let padding = payload.count == 0 ? 1 : (count > 1 && short <= 16 && i + 1 < count ? UInt8(short) : 0)
+                    sink.pointee.send(slot, payload: payload, padding: padding, scratch: arena.scratch, arena: arena)
+                }
+            }
+        }
+        if !taps.isEmpty {
+            for i in 0..<count {
+                guard let slot = ring.slot(pending[i]) else { continue }
+                for (_, tap) in taps { tap(ring.bytes(of: slot), slot) }
+            }
+        }
+    }
+
+    @inline(__always)
+    private func readExtensions(_ view: RTPView, _ ids: UplinkExtensions, _ slot: inout PacketSlot) {
+        if ids.audioLevel != 0, let value = view.extensionElement(id: ids.audioLevel), let byte = value.first {
+            slot.audioLevel = byte == 0xff ? 0x7f : byte
+        }
+        if ids.orientation != 0, let value = view.extensionElement(id: ids.orientation), let byte = value.first {
+            slot.orientation = byte & 0x0f
+        }
+        if ids.playoutDelay != 0, let value = view.extensionElement(id: ids.playoutDelay), value.count == 3 {
+            slot.playoutDelay = UInt32(value[0]) << 16 | UInt32(value[1]) << 8 | UInt32(value[2])
+        }
+    }
+
+    @inline(never)
+    private func noteKeyFrame(_ payload: UnsafeRawBufferPointer, at now: Int64) {
+        keyFrames &+= 1
+        lastKeyFrameArrival = now
+        wantsKeyFrame = false
+        if let size = PayloadInspector.videoSize(codec: codec, payload: payload) {
+            width = size.width
+            height = size.height
+        }
+    }
+
+    /// The first SSRC, or a new one in place of the old: players must not notice.
+    @inline(never)
+    private func adopt(_ view: RTPView) {
+        let isFirst = ssrc == 0
+        ssrc = view.ssrc
+        if !isFirst { restart(view) }
+    }
+
+    /// The source starts anew (new SSRC, or its sequence numbers jumped): goes on behind the newest packet.
+    private func restart(_ view: RTPView) {
+        let lastTimestamp = ring.slot(ring.newest)?.pointee.timestamp ?? 0
+        unwrapper = SequenceUnwrapper()
+        nack = NACKGenerator()
+        reception = ReceiverStatistics(clockRate: clockRate)
+        var probe = SequenceUnwrapper()
+        newestUnwrapped = probe.unwrap(view.sequenceNumber)
+        sequenceShift = ring.newest + 1 - newestUnwrapped
+        timestampShift = lastTimestamp &+ clockRate / 30 &- view.timestamp
+        reportedNTP = 0
+    }
+
+    // MARK: players
+
+    /// Adds a player's downlink. It gets nothing before `open`.
+    public func addSink(
+        _ parameters: DownlinkTrack.Parameters, sender: SRTPSender, destination: Destination, random: inout RandomSource
+    ) -> UnsafeMutablePointer<DownlinkTrack> {
+        let sink = UnsafeMutablePointer<DownlinkTrack>.allocate(capacity: 1)
+        sink.initialize(to: DownlinkTrack(parameters, sender: sender, destination: destination, random: &random))
+        sinks.append(sink)
+        return sink
+    }
+
+    /// The player's transport is up: video starts from the ring's newest key frame if there is a fresh one,
+    /// else at the next one, which is asked for.
+    public func open(_ sink: UnsafeMutablePointer<DownlinkTrack>, arena: SendArena, at now: Int64) {
+        flush(into: arena)
+        sink.pointee.isOpen = true
+        guard kind == .video else { return }
+        guard let first = ring.joinPoint,
+            now - first.pointee.arrival <= Self.maximumJoinAge,
+            ring.newest - first.pointee.sequence <= Self.maximumJoinPackets,
+            let edge = ring.slot(ring.newest)
+        else {
+            joinMisses &+= 1
+            return requestKeyFrame()
+        }
+        joinHits &+= 1
+        sink.pointee.squeeze(
+            from: first.pointee.timestamp, edge: edge.pointee.timestamp, end: ring.newest, span: Self.catchUpSpan)
+        sink.pointee.start(at: first)
+        for sequence in first.pointee.sequence...ring.newest {
+            guard let slot = ring.slot(sequence) else { continue }
+            let payload = ring.payload(of: slot)
+            sink.pointee.send(slot, payload: payload, padding: payload.count == 0 ? 1 : 0, scratch: arena.scratch, arena: arena)
+        }
+    }
+
+    public func removeSink(_ sink: UnsafeMutablePointer<DownlinkTrack>) {
+        guard let index = sinks.firstIndex(of: sink) else { return }
+        sinks.swapAt(index, sinks.count - 1)
+        sinks.removeLast()
+        sink.deallocate()
+    }
+
+    public var sinkCount: Int { sinks.count }
+
+    public func addTap(id: UInt64, _ tap: @escaping Tap) { taps.append((id, tap)) }
+    public func removeTap(id: UInt64) { taps.removeAll { $0.id == id } }
+
+    /// Answers a player's NACK from the ring. Packets that have left it are counted on the sink.
+    public func retransmit(_ sequences: [UInt16], to sink: UnsafeMutablePointer<DownlinkTrack>, arena: SendArena) {
+        guard sink.pointee.isStarted else { return }
+        for sequence in sequences.prefix(256) {
+            let source = sink.pointee.sourceSequence(of: sequence, newest: ring.newest)
+            guard source >= sink.pointee.firstSequence, let slot = ring.slot(source) else {
+                sink.pointee.missedRetransmissions &+= 1
+                continue
+            }
+            sink.pointee.retransmit(slot, payload: ring.payload(of: slot), scratch: arena.scratch, arena: arena)
+        }
+    }
+
+    // MARK: key frames and time
+
+    /// Somebody can't go on without a key frame. The publisher's feedback sends the request, throttled, until one arrives.
+    public func requestKeyFrame() {
+        if kind == .video { wantsKeyFrame = true }
+    }
+
+    /// Notes the source's sender report (RFC 3550 §6.4.1).
+    public func receiveReport(ntp: UInt64, timestamp: UInt32, at now: Int64) {
+        reportedNTP = ntp
+        reportedTimestamp = timestamp &+ timestampShift
+        reportArrival = now
+    }
+
+    /// Sender report for one player, on the publisher's own wall clock so that audio and video stay in step over any
+    /// number of servers. `nil` until the publisher has sent one.
+    public func senderReport(for sink: UnsafeMutablePointer<DownlinkTrack>, at now: Int64) -> SenderReport? {
+        guard reportedNTP != 0, sink.pointee.isStarted else { return nil }
+        let elapsed = now - reportArrival
+        let (seconds, rest) = elapsed.quotientAndRemainder(dividingBy: 1_000_000_000)
+        let ntp = reportedNTP &+ UInt64(bitPattern: seconds << 32) &+ UInt64(bitPattern: (rest << 32) / 1_000_000_000)
+        let ticks = elapsed / 1000 * Int64(clockRate) / 1_000_000
+        return SenderReport(
+            senderSSRC: sink.pointee.ssrc, ntpTimestamp: ntp,
+            rtpTimestamp: reportedTimestamp &+ UInt32(truncatingIfNeeded: ticks),
+            packetCount: UInt32(truncatingIfNeeded: sink.pointee.packets),
+            octetCount: UInt32(truncatingIfNeeded: sink.pointee.bytes), reports: [])
+    }
+}

@@ -1,0 +1,79 @@
+// A media thread: one epoll, one UDP port, and everything that lives on it. This file is the thread and its loop;
+// what happens to a datagram is in ReactorCore.
+import CMartlet
+import Glibc
+import MediaGraph
+import Primitives
+import Synchronization
+
+/// One media thread. All its calls are safe from any thread; jobs run on the reactor's own, in order.
+final class Reactor: Sendable {
+    let index: Int
+    let port: UInt16
+    private let mailbox: Mailbox
+    /// Streams and endpoints on it, for the choice of the least loaded.
+    let load = Atomic<Int>(0)
+
+    /// Opens the port and starts the thread.
+    init(index: Int, port: UInt16, configuration: MediaEngineConfiguration) throws(SystemError) {
+        self.index = index
+        mailbox = try Mailbox()
+        let socket = try UDPSocket(port: port)
+        self.port = socket.port
+        let core = try ReactorCore(index: index, socket: socket, mailbox: mailbox, configuration: configuration)
+        // The core moves to its thread and is never touched by another one again: only jobs reach it.
+        nonisolated(unsafe) let handed = core
+        let thread = Thread(name: "reactor-\(index)") { handed.run() }
+        thread.start()
+    }
+
+    /// Runs `job` on the reactor. False when it is gone or, with a `limit`, when too many jobs wait.
+    @discardableResult
+    func post(limit: Int = .max, _ job: @escaping Mailbox.Job) -> Bool { mailbox.post(limit: limit, job) }
+
+    /// Runs `job` on the reactor and gives back what it returns; `nil` when the reactor is gone.
+    func run<T: Sendable>(_ job: @escaping @Sendable (ReactorCore) -> T) async -> T? {
+        await withCheckedContinuation { continuation in
+            let posted = mailbox.post { core in
+                // A job left over at the end of the loop runs as well; the core then says that it has stopped.
+                continuation.resume(returning: core.isStopped ? nil : job(core))
+            }
+            if !posted { continuation.resume(returning: nil) }
+        }
+    }
+
+    /// Ends the loop after everything has been said goodbye to.
+    func stop() async { _ = await run { core in core.stop() } }
+}
+
+/// A POSIX thread with a name, because Foundation's is not needed for anything else here.
+private struct Thread {
+    let name: String
+    let body: () -> Void
+
+    func start() {
+        final class Box { let thread: Thread; init(_ thread: Thread) { self.thread = thread } }
+        var handle = pthread_t()
+        var attributes = pthread_attr_t()
+        pthread_attr_init(&attributes)
+        pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
+        let box = Unmanaged.passRetained(Box(self))
+        pthread_create(&handle, &attributes, { raw in
+            let thread = Unmanaged<Box>.fromOpaque(raw!).takeRetainedValue().thread
+            pthread_setname_np(pthread_self(), String(thread.name.prefix(15)))
+            thread.body()
+            return nil
+        }, box.toOpaque())
+        pthread_attr_destroy(&attributes)
+    }
+}
+
+/// The monotonic clock of the reactors.
+enum MonotonicClock {
+    @inline(__always)
+    static func now() -> Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec)
+    }
+}

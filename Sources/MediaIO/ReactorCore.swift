@@ -1,0 +1,302 @@
+// What lives on a reactor's thread: sockets, the demultiplexer, streams, endpoints and timers. The way of a datagram
+// reads top to bottom: receive → route → endpoint → stream's ring → flush to the players → arena → send.
+import CMartlet
+import Glibc
+import ICE
+import MediaGraph
+import Primitives
+import RTP
+import WebRTC
+
+/// A reactor's state and loop. Not Sendable: created by `Reactor`, then only used on its thread.
+final class ReactorCore {
+    struct Counters: Sendable {
+        var receivedDatagrams: UInt64 = 0
+        var receivedBytes: UInt64 = 0
+        var sentDatagrams: UInt64 = 0
+        var sentRuns: UInt64 = 0
+        var sentBytes: UInt64 = 0
+        /// Nobody waits for this: no such ufrag, no such address.
+        var unroutable: UInt64 = 0
+        var wakeUps: UInt64 = 0
+    }
+
+    private struct Route {
+        let endpoint: Endpoint
+        let transport: Int
+    }
+
+    let index: Int
+    let configuration: MediaEngineConfiguration
+    private let mailbox: Mailbox
+    private let poller: Int32
+    private let socket: UDPSocket
+    /// Sockets of connections that we opened ourselves: a server at the other end has one address for all of them.
+    private var clientSockets: [Int32: (socket: UDPSocket, endpoint: Endpoint?)] = [:]
+    private let receiver: OpaquePointer
+    private(set) var arena: SendArena!
+
+    private var routesByAddress: [SocketAddress: Route] = [:]
+    private var routesByUfrag: [String: Route] = [:]
+    private(set) var streams: [UInt64: MediaStream] = [:]
+    private(set) var endpoints: [UInt64: Endpoint] = [:]
+    private(set) var localSources: [UInt64: LocalSourceCore] = [:]
+    private(set) var taps: [UInt64: MediaStream] = [:]
+    private var touched: ContiguousArray<MediaStream> = []
+    private(set) var counters = Counters()
+    private var nextTick: Int64 = 0
+    private(set) var isStopped = false
+    private(set) var now: Int64 = MonotonicClock.now()
+
+    static let tick: Int64 = 10_000_000
+    /// Receives of 16 buffers before the fan-out has its turn, so that a flood can't starve the players.
+    static let receivesPerTurn = 8
+
+    init(index: Int, socket: UDPSocket, mailbox: Mailbox, configuration: MediaEngineConfiguration) throws(SystemError) {
+        self.index = index
+        self.socket = socket
+        self.mailbox = mailbox
+        self.configuration = configuration
+        poller = epoll_create1(Int32(EPOLL_CLOEXEC.rawValue))
+        guard poller >= 0 else { throw SystemError(call: "epoll_create1", code: errno) }
+        guard let receiver = martlet_receiver_create() else { throw SystemError(call: "receive buffers", code: ENOMEM) }
+        self.receiver = receiver
+        arena = SendArena { [unowned self] arena in self.send(arena) }
+        watch(socket.descriptor)
+        watch(mailbox.descriptor)
+    }
+
+    deinit {
+        martlet_receiver_destroy(receiver)
+        close(poller)
+    }
+
+    private func watch(_ descriptor: Int32) {
+        var event = epoll_event(events: EPOLLIN.rawValue, data: epoll_data_t(fd: descriptor))
+        epoll_ctl(poller, EPOLL_CTL_ADD, descriptor, &event)
+    }
+
+    // MARK: the loop
+
+    func run() {
+        var events = [epoll_event](repeating: epoll_event(), count: 64)
+        while !isStopped {
+            let timeout: Int32
+            if endpoints.isEmpty { timeout = -1 } else { timeout = Int32(max(0, (nextTick - now + 999_999) / 1_000_000)) }
+            let count = epoll_wait(poller, &events, Int32(events.count), timeout)
+            now = MonotonicClock.now()
+            counters.wakeUps &+= 1
+            for i in 0..<Int(max(0, count)) {
+                let descriptor = events[i].data.fd
+                if descriptor == mailbox.descriptor { runJobs() } else { receive(on: descriptor) }
+            }
+            for stream in touched {
+                stream.isQueued = false
+                stream.flush(into: arena)
+            }
+            touched.removeAll(keepingCapacity: true)
+            if now >= nextTick, !endpoints.isEmpty || !localSources.isEmpty {
+                nextTick = now + Self.tick
+                advance()
+            }
+            arena.flush()
+        }
+        // Whoever still waits is answered (with nothing).
+        for job in mailbox.close() { job(self) }
+    }
+
+    private func runJobs() {
+        for job in mailbox.drain() { job(self) }
+        arena.flush()
+    }
+
+    // MARK: receive
+
+    private func receive(on descriptor: Int32) {
+        for _ in 0..<Self.receivesPerTurn {
+            let count = martlet_receive(receiver, descriptor)
+            guard count > 0 else { return }
+            for i in 0..<count {
+                let buffer = martlet_received(receiver, i)!.pointee
+                let source = SocketAddress(
+                    high: buffer.from.high, low: buffer.from.low, port: buffer.from.port, isIPv6: buffer.from.is_ipv6 != 0)
+                counters.receivedBytes &+= UInt64(buffer.length)
+                var offset = 0
+                while offset < Int(buffer.length) {
+                    let length = min(Int(buffer.segment), Int(buffer.length) - offset)
+                    counters.receivedDatagrams &+= 1
+                    let datagram = UnsafeMutableRawBufferPointer(start: buffer.data + offset, count: length)
+                    route(datagram, from: source, on: descriptor)
+                    offset += length
+                }
+            }
+            if count < 16 { return }
+        }
+    }
+
+    /// Demultiplexing (design §3): by 4-tuple once a transport is known, by ufrag before.
+    @inline(__always)
+    private func route(_ datagram: UnsafeMutableRawBufferPointer, from source: SocketAddress, on descriptor: Int32) {
+        let isStun = PacketClass(UnsafeRawBufferPointer(datagram)) == .stun
+        if descriptor != socket.descriptor { return routeToClient(datagram, from: source, on: descriptor, isStun: isStun) }
+        if !isStun {
+            guard let route = routesByAddress[source] else { return counters.unroutable &+= 1 }
+            return hand(datagram, to: route, from: source)
+        }
+        guard let ufrag = STUNMessage.usernameUfrag(of: UnsafeRawBufferPointer(datagram)), let route = routesByUfrag[ufrag]
+        else { return counters.unroutable &+= 1 }
+        hand(datagram, to: route, from: source)
+    }
+
+    /// A client connection has a socket of its own; unbundled, its transports differ by the remote address.
+    private func routeToClient(
+        _ datagram: UnsafeMutableRawBufferPointer, from source: SocketAddress, on descriptor: Int32, isStun: Bool
+    ) {
+        guard let endpoint = clientSockets[descriptor]?.endpoint else { return counters.unroutable &+= 1 }
+        let transports = endpoint.connection.transports
+        if transports.count <= 1 { return hand(datagram, to: Route(endpoint: endpoint, transport: 0), from: source) }
+        if let index = transports.firstIndex(where: { $0.remote == source || $0.remoteCandidates.contains(source) }) {
+            hand(datagram, to: Route(endpoint: endpoint, transport: index), from: source)
+        } else {
+            counters.unroutable &+= 1
+        }
+    }
+
+    @inline(__always)
+    private func hand(_ datagram: UnsafeMutableRawBufferPointer, to route: Route, from source: SocketAddress) {
+        let endpoint = route.endpoint
+        guard route.transport < endpoint.connection.transports.count else { return }
+        endpoint.receive(datagram, transport: route.transport, from: source, arena: arena, at: now)
+        if !endpoint.addressChanges.isEmpty { noteAddresses(of: endpoint) }
+        let stream = endpoint.stream
+        if stream.hasPending, !stream.isQueued {
+            stream.isQueued = true
+            touched.append(stream)
+        }
+        if endpoint.isFailed { remove(endpoint) }
+    }
+
+    private func noteAddresses(of endpoint: Endpoint) {
+        for (transport, address) in endpoint.addressChanges where endpoint.socket == socket.descriptor {
+            routesByAddress[address] = Route(endpoint: endpoint, transport: transport)
+        }
+        endpoint.addressChanges.removeAll()
+    }
+
+    // MARK: send
+
+    private func send(_ arena: SendArena) {
+        for run in arena.runs {
+            counters.sentRuns &+= 1
+            counters.sentDatagrams &+= UInt64(run.segments)
+            counters.sentBytes &+= UInt64(run.length)
+            if run.destination.socket == socket.descriptor {
+                socket.send(arena.memory + run.offset, run)
+            } else {
+                clientSockets[run.destination.socket]?.socket.send(arena.memory + run.offset, run)
+            }
+        }
+    }
+
+    // MARK: timers
+
+    private func advance() {
+        var failed: [Endpoint] = []
+        for endpoint in endpoints.values {
+            if endpoint.deadline <= now { endpoint.advance(arena: arena, at: now) }
+            if !endpoint.addressChanges.isEmpty { noteAddresses(of: endpoint) }
+            if endpoint.isFailed { failed.append(endpoint) }
+        }
+        for endpoint in failed { remove(endpoint) }
+        for source in localSources.values { source.advance(at: now) }
+    }
+
+    // MARK: what jobs do
+
+    func stream(_ handle: StreamHandle) -> MediaStream? { streams[handle.rawValue] }
+    func endpoint(_ id: EndpointID) -> Endpoint? { endpoints[id.rawValue] }
+
+    func addStream(_ handle: StreamHandle) { streams[handle.rawValue] = MediaStream(handle: handle) }
+
+    func removeStream(_ handle: StreamHandle) {
+        guard let stream = streams.removeValue(forKey: handle.rawValue) else { return }
+        for endpoint in endpoints.values where endpoint.stream === stream { remove(endpoint) }
+        for (id, source) in localSources where source.stream === stream { localSources[id] = nil }
+        for (id, tapped) in taps where tapped === stream { taps[id] = nil }
+        stream.clear()
+    }
+
+    /// Registers an endpoint and carries out its first actions.
+    func add(_ endpoint: Endpoint, initial: [(transport: Int, action: TransportAction)]) {
+        endpoints[endpoint.id.rawValue] = endpoint
+        if endpoint.socket == socket.descriptor {
+            for (index, transport) in endpoint.connection.transports.enumerated() {
+                routesByUfrag[transport.localCredentials.ufrag] = Route(endpoint: endpoint, transport: index)
+            }
+        } else {
+            clientSockets[endpoint.socket]?.endpoint = endpoint
+        }
+        now = MonotonicClock.now()
+        endpoint.begin(initial, arena: arena, at: now)
+        nextTick = min(nextTick, now + Self.tick)
+    }
+
+    /// Says goodbye to the peer and forgets the endpoint.
+    func remove(_ endpoint: Endpoint) {
+        guard endpoints.removeValue(forKey: endpoint.id.rawValue) != nil else { return }
+        endpoint.close(arena: arena, at: now)
+        endpoint.detach()
+        arena.flush()
+        if endpoint.socket == socket.descriptor {
+            for transport in endpoint.connection.transports { routesByUfrag[transport.localCredentials.ufrag] = nil }
+            routesByAddress = routesByAddress.filter { $0.value.endpoint !== endpoint }
+        } else if let client = clientSockets.removeValue(forKey: endpoint.socket) {
+            epoll_ctl(poller, EPOLL_CTL_DEL, client.socket.descriptor, nil)
+        }
+    }
+
+    /// The shared media port's descriptor.
+    var sharedSocket: Int32 { socket.descriptor }
+
+    /// A socket of its own for a connection that we open.
+    func openClientSocket() throws(SystemError) -> (descriptor: Int32, port: UInt16) {
+        let socket = try UDPSocket(port: 0)
+        clientSockets[socket.descriptor] = (socket, nil)
+        watch(socket.descriptor)
+        return (socket.descriptor, socket.port)
+    }
+
+    func closeClientSocket(_ descriptor: Int32) {
+        guard let client = clientSockets.removeValue(forKey: descriptor) else { return }
+        epoll_ctl(poller, EPOLL_CTL_DEL, client.socket.descriptor, nil)
+    }
+
+    func addLocalSource(_ source: LocalSourceCore) { localSources[source.id.rawValue] = source }
+    func addTap(_ id: EndpointID, on stream: MediaStream) { taps[id.rawValue] = stream }
+
+    /// A local source or sink goes; false when `id` is neither.
+    func removeLocal(_ id: EndpointID) -> Bool {
+        if let source = localSources.removeValue(forKey: id.rawValue) {
+            if source.stream.source === source { source.stream.clear() }
+            return true
+        }
+        guard let stream = taps.removeValue(forKey: id.rawValue) else { return false }
+        for track in stream.tracks { track.removeTap(id: id.rawValue) }
+        return true
+    }
+
+    /// Puts a stream on the list of those that have something to send in this turn.
+    func touch(_ stream: MediaStream) {
+        guard stream.hasPending, !stream.isQueued else { return }
+        stream.isQueued = true
+        touched.append(stream)
+    }
+
+    func stop() {
+        for endpoint in Array(endpoints.values) {
+            endpoint.fail(.shutdown)
+            remove(endpoint)
+        }
+        isStopped = true
+    }
+}

@@ -1,0 +1,243 @@
+// One 5-tuple of a peer connection: ICE finds the way, DTLS agrees on keys over it, SRTP protects what travels on it.
+// Sans-IO: the reactor hands datagrams and time in and carries the actions out. Owned by PeerConnection.
+import DTLS
+import ICE
+import Primitives
+import RTP
+import SDP
+import SRTP
+
+/// What a transport wants done, or tells its owner.
+public enum TransportAction: Sendable {
+    case send([UInt8], to: SocketAddress)
+    /// ICE and DTLS are through: `srtpSender` and `srtpReceiver` exist.
+    case connected(SocketAddress)
+    /// ICE found a way, or the peer moved (NAT rebinding, other network): send there from now on.
+    case remoteChanged(SocketAddress)
+    case failed(TransportFailure)
+    /// The peer said goodbye in DTLS.
+    case closedByPeer
+}
+
+public enum TransportFailure: Error, Sendable, Equatable {
+    case iceTimeout, iceError(String), iceConsentExpired
+    case dtlsFingerprint, dtlsError(String)
+}
+
+/// What a received datagram turned out to be after decryption.
+@frozen public enum ReceivedDatagram: Equatable {
+    /// Handled inside (STUN, DTLS), or dropped and counted.
+    case nothing
+    /// The first `length` bytes of the buffer are a plain RTP / RTCP packet.
+    case rtp(length: Int)
+    case rtcp(length: Int)
+}
+
+/// ICE + DTLS + SRTP on one pair of addresses. Not thread-safe: its reactor's only.
+public final class MediaTransport {
+    public enum State: Equatable { case new, connecting, connected, failed, closed }
+
+    public let localCredentials: ICECredentials
+    public private(set) var state = State.new
+    /// Where media goes. `nil` until ICE has found a way.
+    public private(set) var remote: SocketAddress?
+    public private(set) var srtpSender: SRTPSender?
+    private var srtpReceiver: SRTPReceiver?
+    /// Datagrams that could not be used: wrong key, replayed, before the keys, garbage.
+    public private(set) var droppedDatagrams: UInt64 = 0
+    public private(set) var replayedPackets: UInt64 = 0
+
+    private var ice: ICEAgent
+    private var dtls: DTLSSession?
+    private let certificate: DTLSCertificate
+    /// DTLS in the client role waits for ICE; what the other side sends before is answered on its own address.
+    private var dtlsStarted = false
+
+    public init(
+        role: ICEAgent.Role, credentials: ICECredentials, certificate: DTLSCertificate,
+        connectTimeout: Duration, consentTimeout: Duration, random: RandomSource, at now: Instant
+    ) {
+        localCredentials = credentials
+        self.certificate = certificate
+        ice = ICEAgent(
+            configuration: .init(
+                role: role, local: credentials, connectTimeout: connectTimeout, consentTimeout: consentTimeout),
+            random: random, now: now)
+    }
+
+    deinit {
+        srtpSender?.destroy()
+        srtpReceiver?.destroy()
+    }
+
+    /// What the other side said of this transport in its description.
+    public func setRemote(
+        credentials: ICECredentials, candidates: [SocketAddress], isLite: Bool, fingerprints: [Fingerprint],
+        dtlsRole: DTLSSession.Role, at now: Instant
+    ) throws(TransportFailure) -> [TransportAction] {
+        do {
+            dtls = try DTLSSession(
+                certificate: certificate, role: dtlsRole,
+                expectedFingerprints: fingerprints.map { (algorithm: $0.algorithm, bytes: $0.bytes) })
+        } catch {
+            throw .dtlsError("\(error)")
+        }
+        state = .connecting
+        ice.setRemote(credentials, candidates: candidates, isLite: isLite, at: now)
+        return handle(ice.advance(to: now), at: now)
+    }
+
+    /// Takes one datagram. SRTP and SRTCP are decrypted in place; actions of STUN and DTLS are added to `actions`.
+    @inline(__always)
+    public func receive(
+        _ datagram: UnsafeMutableRawBufferPointer, from source: SocketAddress, at now: Instant,
+        actions: inout [TransportAction]
+    ) -> ReceivedDatagram {
+        let kind = PacketClass(UnsafeRawBufferPointer(datagram))
+        switch kind {
+        case .rtp:
+            guard let receiver = srtpReceiver else { break }
+            let length = receiver.unprotectRTP(datagram)
+            if length > 0 { return .rtp(length: length) }
+            noteFailure(length)
+            return .nothing
+        case .rtcp:
+            guard let receiver = srtpReceiver else { break }
+            let length = receiver.unprotectRTCP(datagram)
+            if length > 0 {
+                ice.noteTraffic(at: now)
+                return .rtcp(length: length)
+            }
+            noteFailure(length)
+            return .nothing
+        default:
+            receiveControl(kind, UnsafeRawBufferPointer(datagram), from: source, at: now, actions: &actions)
+            return .nothing
+        }
+        droppedDatagrams &+= 1
+        return .nothing
+    }
+
+    @inline(never)
+    private func noteFailure(_ code: Int) {
+        droppedDatagrams &+= 1
+        if code == SRTPFailure.replayed.rawValue { replayedPackets &+= 1 }
+    }
+
+    @inline(never)
+    private func receiveControl(
+        _ kind: PacketClass, _ datagram: UnsafeRawBufferPointer, from source: SocketAddress, at now: Instant,
+        actions: inout [TransportAction]
+    ) {
+        switch kind {
+        case .stun:
+            actions += handle(ice.receive(datagram, from: source, at: now), at: now)
+        case .dtls:
+            guard let dtls, state == .connecting || state == .connected else { return droppedDatagrams &+= 1 }
+            if !dtlsStarted {
+                // A browser may begin as soon as one check succeeded, before ICE here calls the pair chosen.
+                dtlsStarted = true
+                actions += handle(dtls.start(at: now), to: source, at: now)
+            }
+            actions += handle(dtls.receive(datagram, at: now), to: remote ?? source, at: now)
+        default:
+            droppedDatagrams &+= 1
+        }
+    }
+
+    /// Runs what is due: ICE checks and consent, DTLS retransmissions.
+    public func advance(to now: Instant) -> [TransportAction] {
+        guard state == .connecting || state == .connected || state == .new else { return [] }
+        var actions = handle(ice.advance(to: now), at: now)
+        if dtlsStarted, let dtls, let remote { actions += handle(dtls.advance(to: now), to: remote, at: now) }
+        return actions
+    }
+
+    public var nextDeadline: Instant? {
+        guard state != .failed, state != .closed else { return nil }
+        let dtlsDeadline = dtlsStarted ? dtls?.nextDeadline : nil
+        guard let first = ice.nextDeadline else { return dtlsDeadline }
+        return dtlsDeadline.map { min($0, first) } ?? first
+    }
+
+    /// Any authenticated media counts as a sign of life (for the lite side, which sends no checks of its own).
+    public func noteTraffic(at now: Instant) { ice.noteTraffic(at: now) }
+
+    /// Says goodbye to the peer and is done.
+    public func close(at now: Instant) -> [TransportAction] {
+        guard state != .closed, state != .failed else { return [] }
+        var actions: [TransportAction] = []
+        if let dtls, let remote, dtlsStarted { actions = handle(dtls.close(), to: remote, at: now) }
+        state = .closed
+        return actions.filter { if case .send = $0 { true } else { false } }
+    }
+
+    // MARK: actions of the layers below
+
+    private func handle(_ actions: [ICEAction], at now: Instant) -> [TransportAction] {
+        var result: [TransportAction] = []
+        for action in actions {
+            switch action {
+            case .send(let bytes, let address):
+                result.append(.send(bytes, to: address))
+            case .connected(let address):
+                remote = address
+                result.append(.remoteChanged(address))
+                if let dtls, !dtlsStarted {
+                    dtlsStarted = true
+                    result += handle(dtls.start(at: now), to: address, at: now)
+                }
+            case .remoteChanged(let address):
+                remote = address
+                result.append(.remoteChanged(address))
+            case .failed(let failure):
+                guard state != .failed else { continue }
+                state = .failed
+                switch failure {
+                case .timeout: result.append(.failed(.iceTimeout))
+                case .error(let text): result.append(.failed(.iceError(text)))
+                case .consentExpired: result.append(.failed(.iceConsentExpired))
+                }
+            }
+        }
+        return result
+    }
+
+    private func handle(_ actions: [DTLSAction], to address: SocketAddress, at now: Instant) -> [TransportAction] {
+        var result: [TransportAction] = []
+        for action in actions {
+            switch action {
+            case .send(let bytes):
+                result.append(.send(bytes, to: address))
+            case .connected(let keys):
+                guard state == .connecting else { continue }
+                do {
+                    try install(keys)
+                    state = .connected
+                    result.append(.connected(remote ?? address))
+                } catch {
+                    state = .failed
+                    result.append(.failed(.dtlsError("SRTP could not be set up: \(error)")))
+                }
+            case .failed(let failure):
+                guard state != .failed else { continue }
+                state = .failed
+                if case .fingerprintMismatch = failure { result.append(.failed(.dtlsFingerprint)) }
+                else { result.append(.failed(.dtlsError("\(failure)"))) }
+            case .closed:
+                guard state != .failed, state != .closed else { continue }
+                state = .closed
+                result.append(.closedByPeer)
+            }
+        }
+        return result
+    }
+
+    private func install(_ keys: SRTPKeyingMaterial) throws {
+        guard let profile = SRTPProfile(rawValue: keys.profile.rawValue) else {
+            throw TransportFailure.dtlsError("unknown SRTP profile \(keys.profile)")
+        }
+        srtpSender = try SRTPSender(profile: profile, key: keys.localKey, salt: keys.localSalt)
+        srtpReceiver = try SRTPReceiver(profile: profile, key: keys.remoteKey, salt: keys.remoteSalt)
+    }
+}

@@ -1,0 +1,202 @@
+// One peer connection: what was agreed by offer and answer, and the transports it runs on (one when bundled,
+// one per m-line otherwise). Sans-IO; made by the control plane's request, owned by an endpoint on its reactor.
+import DTLS
+import ICE
+import Primitives
+import SDP
+
+/// Offer/answer together with the transports that carry its media.
+public final class PeerConnection {
+    /// What every peer connection of a server has in common. Durations as in `MediaTransport`.
+    public struct Configuration: Sendable {
+        public var certificate: DTLSCertificate
+        /// Written into our descriptions, and the addresses that the sockets really listen on.
+        public var candidates: [SocketAddress]
+        public var codecs: CodecPreferences
+        public var connectTimeout: Duration
+        public var consentTimeout: Duration
+
+        public init(
+            certificate: DTLSCertificate, candidates: [SocketAddress], codecs: CodecPreferences,
+            connectTimeout: Duration, consentTimeout: Duration
+        ) {
+            self.certificate = certificate
+            self.candidates = candidates
+            self.codecs = codecs
+            self.connectTimeout = connectTimeout
+            self.consentTimeout = consentTimeout
+        }
+    }
+
+    public private(set) var transports: [MediaTransport] = []
+    public private(set) var negotiated: Negotiated
+    private let configuration: Configuration
+    private var random: RandomSource
+
+    private init(_ configuration: Configuration, random: RandomSource, negotiated: Negotiated, transports: [MediaTransport]) {
+        self.configuration = configuration
+        self.random = random
+        self.negotiated = negotiated
+        self.transports = transports
+    }
+
+    /// Our description, to be sent to the other side.
+    public var localDescription: String { negotiated.description.serialized() }
+    public var media: [NegotiatedMedia] { negotiated.media }
+
+    // MARK: as the server: they offer, we answer
+
+    /// A remote wants to publish.
+    public static func answerPublisher(
+        offer: String, configuration: Configuration, random: RandomSource, at now: Instant
+    ) throws(NegotiationError) -> (connection: PeerConnection, actions: [(transport: Int, action: TransportAction)]) {
+        try answer(offer, configuration, random, now) { offer, parameters, random throws(NegotiationError) in
+            try Negotiation.answerPublisher(
+                offer: offer, preferences: configuration.codecs, transports: parameters, ssrcs: &random)
+        }
+    }
+
+    /// A remote wants to play a stream of these tracks.
+    public static func answerPlayer(
+        offer: String, tracks: [TrackFormat], streamID: String, configuration: Configuration, random: RandomSource,
+        at now: Instant
+    ) throws(NegotiationError) -> (connection: PeerConnection, actions: [(transport: Int, action: TransportAction)]) {
+        try answer(offer, configuration, random, now) { offer, parameters, random throws(NegotiationError) in
+            try Negotiation.answerPlayer(
+                offer: offer, tracks: tracks, streamID: streamID, transports: parameters, ssrcs: &random)
+        }
+    }
+
+    private static func answer(
+        _ text: String, _ configuration: Configuration, _ source: RandomSource, _ now: Instant,
+        negotiate: (SessionDescription, (Int) -> TransportParameters, inout RandomSource) throws(NegotiationError) -> Negotiated
+    ) throws(NegotiationError) -> (PeerConnection, [(transport: Int, action: TransportAction)]) {
+        var random = source
+        let offer: SessionDescription
+        do { offer = try SessionDescription(parsing: text) } catch { throw .malformed("\(error)") }
+        var made: [Int: ICECredentials] = [:]
+        var generator = random
+        // Passive unless the other side insists on waiting too (RFC 8842 §5.3).
+        let setup: Setup = offer.media.contains { $0.setup == .passive } ? .active : .passive
+        let parameters = { (index: Int) -> TransportParameters in
+            let credentials = made[index] ?? ICECredentials.random(using: &generator)
+            made[index] = credentials
+            return Self.parameters(credentials, isLite: true, setup: setup, configuration)
+        }
+        let negotiated = try negotiate(offer, parameters, &random)
+        let connection = PeerConnection(configuration, random: generator, negotiated: negotiated, transports: [])
+        connection.makeTransports(role: .lite, credentials: made, at: now)
+        let actions = try connection.connect(dtlsRole: setup == .active ? .client : .server, at: now)
+        return (connection, actions)
+    }
+
+    // MARK: as a client: we offer, they answer
+
+    /// We publish these tracks to another server.
+    public static func offerSending(
+        tracks: [TrackFormat], streamID: String, configuration: Configuration, random: RandomSource, at now: Instant
+    ) -> PeerConnection {
+        offer(configuration, random, now) { parameters, random in
+            Negotiation.offerSending(tracks: tracks, streamID: streamID, transports: parameters, ssrcs: &random)
+        }
+    }
+
+    /// We play from another server.
+    public static func offerReceiving(
+        audio: Bool, video: Bool, configuration: Configuration, random: RandomSource, at now: Instant
+    ) -> PeerConnection {
+        offer(configuration, random, now) { parameters, random in
+            Negotiation.offerReceiving(
+                preferences: configuration.codecs, audio: audio, video: video, transports: parameters, ssrcs: &random)
+        }
+    }
+
+    private static func offer(
+        _ configuration: Configuration, _ source: RandomSource, _ now: Instant,
+        make: ((Int) -> TransportParameters, inout RandomSource) -> Negotiated
+    ) -> PeerConnection {
+        var random = source
+        // One set of credentials for all m-lines, as browsers offer it: it serves bundled and unbundled answers alike.
+        let credentials = ICECredentials.random(using: &random)
+        let parameters = { (_: Int) in Self.parameters(credentials, isLite: false, setup: .actpass, configuration) }
+        let negotiated = make(parameters, &random)
+        let connection = PeerConnection(configuration, random: random, negotiated: negotiated, transports: [])
+        connection.offeredCredentials = credentials
+        return connection
+    }
+
+    private var offeredCredentials: ICECredentials?
+
+    /// The other side's answer to our offer. Starts ICE.
+    public func setAnswer(
+        _ text: String, at now: Instant
+    ) throws(NegotiationError) -> [(transport: Int, action: TransportAction)] {
+        guard transports.isEmpty, let offeredCredentials else { throw .mismatch("the answer was given already") }
+        let answer: SessionDescription
+        do { answer = try SessionDescription(parsing: text) } catch { throw .malformed("\(error)") }
+        let offered = negotiated.description
+        negotiated = try Negotiation.accept(answer: answer, for: negotiated)
+        negotiated.description = offered
+        let credentials = Dictionary(uniqueKeysWithValues: (0..<max(1, negotiated.transportCount)).map { ($0, offeredCredentials) })
+        makeTransports(role: .controlling, credentials: credentials, at: now)
+        return try connect(dtlsRole: nil, at: now)
+    }
+
+    // MARK: transports
+
+    private static func parameters(
+        _ credentials: ICECredentials, isLite: Bool, setup: Setup, _ configuration: Configuration
+    ) -> TransportParameters {
+        TransportParameters(
+            iceUfrag: credentials.ufrag, icePwd: credentials.password, isLite: isLite,
+            fingerprint: Fingerprint(algorithm: "sha-256", bytes: configuration.certificate.fingerprintSHA256),
+            setup: setup,
+            candidates: configuration.candidates.enumerated().map { index, address in
+                Candidate(
+                    foundation: "\(index + 1)", component: 1, transport: "udp",
+                    // Host candidates (RFC 8445 §5.1.2): type preference 126, earlier addresses preferred.
+                    priority: 126 << 24 | UInt32(65535 - index) << 8 | 255,
+                    address: address.host, port: Int(address.port), type: "host", tcpType: nil)
+            })
+    }
+
+    private func makeTransports(role: ICEAgent.Role, credentials: [Int: ICECredentials], at now: Instant) {
+        for index in 0..<max(1, negotiated.transportCount) {
+            let own = credentials[index] ?? ICECredentials.random(using: &random)
+            transports.append(
+                MediaTransport(
+                    role: role, credentials: own, certificate: configuration.certificate,
+                    connectTimeout: configuration.connectTimeout, consentTimeout: configuration.consentTimeout,
+                    random: random, at: now))
+            _ = random.next()
+        }
+    }
+
+    /// Tells each transport what the other side said of it. `dtlsRole` nil: derived from their answer's setup.
+    private func connect(
+        dtlsRole: DTLSSession.Role?, at now: Instant
+    ) throws(NegotiationError) -> [(transport: Int, action: TransportAction)] {
+        var actions: [(transport: Int, action: TransportAction)] = []
+        for (index, transport) in transports.enumerated() {
+            guard let media = negotiated.media.first(where: { $0.transportIndex == index && $0.codec != nil }) else { continue }
+            guard !media.remoteUfrag.isEmpty, !media.remotePwd.isEmpty else { throw .malformed("no ICE credentials (a=ice-ufrag, a=ice-pwd)") }
+            guard !media.remoteFingerprints.isEmpty else { throw .malformed("no certificate fingerprint (a=fingerprint)") }
+            // In an answer active means: they open the association, so we wait (RFC 8842 §5.3); missing means active.
+            let role = dtlsRole ?? (media.remoteSetup == .passive ? .client : .server)
+            let addresses = media.remoteCandidates.filter { $0.transport.lowercased() == "udp" && $0.component == 1 }
+                .compactMap { candidate in
+                    UInt16(exactly: candidate.port).flatMap { SocketAddress(candidate.address, port: $0) }
+                }
+            do {
+                actions += try transport.setRemote(
+                    credentials: ICECredentials(ufrag: media.remoteUfrag, password: media.remotePwd),
+                    candidates: addresses, isLite: media.remoteIsLite, fingerprints: media.remoteFingerprints,
+                    dtlsRole: role, at: now
+                ).map { (index, $0) }
+            } catch {
+                throw .mismatch("DTLS could not be set up: \(error)")
+            }
+        }
+        return actions
+    }
+}
