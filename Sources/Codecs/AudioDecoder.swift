@@ -1,0 +1,79 @@
+// Audio decoder: packets in, interleaved samples out. Owned by one thread.
+import CFFmpeg
+
+/// Decodes Opus, G.711, G.722 or AAC. Not Sendable: one thread at a time.
+public final class AudioDecoder {
+    public let audioCodec: AudioCodec
+    private let codec: CodecContext
+
+    /// - Parameters:
+    ///   - sampleRate, channels: what the description says; needed for G.711 in a container, else the codec's own.
+    ///   - extradata: AudioSpecificConfig for AAC (without it, ADTS is expected); empty for the others.
+    public init(_ audioCodec: AudioCodec, sampleRate: Int? = nil, channels: Int? = nil, extradata: [UInt8] = []) throws(CodecError) {
+        self.audioCodec = audioCodec
+        codec = try CodecContext.decoder(audioCodec.decoderNames)
+        let rate = sampleRate ?? audioCodec.fixedSampleRate ?? 48_000
+        guard (4_000...384_000).contains(rate) else { throw .invalid("Sound of \(rate) Hz can't be decoded.") }
+        codec.context.pointee.sample_rate = Int32(rate)
+        av_channel_layout_default(&codec.context.pointee.ch_layout, Int32(min(2, max(1, channels ?? audioCodec.maximumChannels))))
+        codec.context.pointee.request_sample_fmt = AV_SAMPLE_FMT_FLT
+        codec.context.pointee.pkt_timebase = AVRational(num: 1, den: Int32(rate))
+        codec.context.pointee.thread_count = 1
+        try codec.setExtradata(extradata)
+        try codec.open(options: [:])
+    }
+
+    /// Decodes one packet. `timestamp` comes back on the first frame, in the caller's ticks.
+    public func decode(_ bytes: [UInt8], timestamp: Int64) throws(CodecError) -> [AudioFrame] {
+        let sent: Result<Void, CodecError> = bytes.withUnsafeBytes { buffer in
+            do throws(CodecError) { return .success(try codec.send(buffer, timestamp: timestamp)) } catch { return .failure(error) }
+        }
+        try sent.get()
+        var frames: [AudioFrame] = []
+        while try codec.receiveFrame() {
+            defer { av_frame_unref(codec.frame) }
+            frames.append(try Self.frame(codec.frame, fallback: timestamp))
+        }
+        return frames
+    }
+
+    private static func frame(_ source: UnsafeMutablePointer<AVFrame>, fallback: Int64) throws(CodecError) -> AudioFrame {
+        let count = Int(source.pointee.nb_samples), channels = Int(source.pointee.ch_layout.nb_channels)
+        guard (1...8).contains(channels), count >= 0 else { throw .invalid("Sound with \(channels) channels can't be used.") }
+        let kept = min(2, channels)
+        var samples = [Float](repeating: 0, count: count * kept)
+        let planes = [source.pointee.data.0, source.pointee.data.1]
+        switch AVSampleFormat(source.pointee.format) {
+        case AV_SAMPLE_FMT_FLTP:
+            for channel in 0..<kept {
+                planes[channel]?.withMemoryRebound(to: Float.self, capacity: count) { input in
+                    for index in 0..<count { samples[index * kept + channel] = input[index] }
+                }
+            }
+        case AV_SAMPLE_FMT_FLT:
+            planes[0]?.withMemoryRebound(to: Float.self, capacity: count * channels) { input in
+                for index in 0..<count {
+                    for channel in 0..<kept { samples[index * kept + channel] = input[index * channels + channel] }
+                }
+            }
+        case AV_SAMPLE_FMT_S16:
+            planes[0]?.withMemoryRebound(to: Int16.self, capacity: count * channels) { input in
+                for index in 0..<count {
+                    for channel in 0..<kept { samples[index * kept + channel] = Float(input[index * channels + channel]) / 32768 }
+                }
+            }
+        case AV_SAMPLE_FMT_S16P:
+            for channel in 0..<kept {
+                planes[channel]?.withMemoryRebound(to: Int16.self, capacity: count) { input in
+                    for index in 0..<count { samples[index * kept + channel] = Float(input[index]) / 32768 }
+                }
+            }
+        default:
+            throw .invalid("The decoder gave sound in a form that is not handled (sample format \(source.pointee.format)).")
+        }
+        let time = source.pointee.pts
+        return AudioFrame(
+            samples: samples, channels: kept, sampleRate: Int(source.pointee.sample_rate),
+            timestamp: time == martlet_ff_no_timestamp ? fallback : time)
+    }
+}
