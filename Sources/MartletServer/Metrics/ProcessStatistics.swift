@@ -1,13 +1,13 @@
 // Figures of the process and the machine, from /proc: the `system` and `core` sections of the statistics page.
 import Foundation
-import NIOConcurrencyHelpers
+import Synchronization
 import Signalling
 
 /// Memory, processor time and threads of this process and machine. Values that can't be read are left out.
 final class ProcessStatistics: StatSource {
     private let version: String
     private let startTime = Timestamp.milliseconds
-    private let lastSample = NIOLockedValueBox<(wall: Double, processor: Double, percent: Double)?>(nil)
+    private let lastSample = Mutex<(wall: Double, processor: Double, percent: Double)?>(nil)
 
     init(version: String) { self.version = version }
 
@@ -37,7 +37,7 @@ final class ProcessStatistics: StatSource {
         func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
         let processor = seconds(usage.ru_utime) + seconds(usage.ru_stime)
         let wall = Double(Timestamp.milliseconds) / 1000
-        return lastSample.withLockedValue { last in
+        return lastSample.withLock { last in
             let from = last.map { ($0.wall, $0.processor) } ?? (Double(startTime) / 1000, 0)
             // Two readers at once shall both see a sensible figure.
             if let last, wall - from.0 < 0.5 { return last.percent }

@@ -1,6 +1,6 @@
 // Which listeners are open on which ports: filled by the listeners as they bind (a port of 0 becomes a real one),
 // read by `server/info` and by the line that announces the start.
-import NIOConcurrencyHelpers
+import Synchronization
 
 /// The four doors.
 public enum ListenerKind: String, Sendable, CaseIterable {
@@ -18,7 +18,7 @@ public struct ListenerError: Error, Sendable, CustomStringConvertible {
 }
 
 public final class ListenerRegistry: Sendable {
-    private let bound = NIOLockedValueBox<[ListenerKind: Int]>([:])
+    private let bound = Mutex<[ListenerKind: Int]>([:])
     private let changes: AsyncStream<Void>
     private let changed: AsyncStream<Void>.Continuation
 
@@ -27,11 +27,11 @@ public final class ListenerRegistry: Sendable {
     }
 
     /// The ports in use now.
-    public var ports: [ListenerKind: Int] { bound.withLockedValue { $0 } }
+    public var ports: [ListenerKind: Int] { bound.withLock { $0 } }
 
     /// To be called once a listener accepts connections.
     public func opened(_ kind: ListenerKind, port: Int) {
-        bound.withLockedValue { $0[kind] = port }
+        bound.withLock { $0[kind] = port }
         changed.yield()
     }
 

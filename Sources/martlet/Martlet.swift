@@ -1,0 +1,12 @@
+// The executable: its commands, nothing else. Each command has its own file.
+import ArgumentParser
+import MartletServer
+
+@main
+struct Martlet: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "martlet",
+        abstract: "A real-time media server: browsers and encoders publish, it fans out.",
+        version: Version.current,
+        subcommands: [RunCommand.self, ConfigCommand.self, VersionCommand.self])
+}

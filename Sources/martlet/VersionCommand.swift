@@ -1,0 +1,8 @@
+import ArgumentParser
+import MartletServer
+
+struct VersionCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "version", abstract: "Print the version.")
+
+    func run() { print("martlet \(Version.current)") }
+}
