@@ -1,0 +1,73 @@
+// The server's half: answers to publishers and to players.
+import Primitives
+
+extension Negotiation {
+    /// Answers somebody who wants to send. One m-line per kind is accepted, each with ONE codec (the first of
+    /// `preferences` that the offer has) and its retransmissions; the rest is made inactive or rejected.
+    /// - Parameters:
+    ///   - transports: gives our parameters of transport 0, 1, …; asked once per transport, in order.
+    ///   - ssrcs: the generator of SSRCs and of the session id.
+    ///   - extensions: header extensions to accept; leave `ExtensionURI.transportWideCC` out to get REMB only.
+    /// - Throws: `.noCommonCodecs`, `.noMedia` when the offer sends nothing, `.malformed`.
+    public static func answerPublisher(
+        offer: SessionDescription, preferences: CodecPreferences = CodecPreferences(),
+        transports: (Int) -> TransportParameters, ssrcs: inout RandomSource,
+        extensions: Set<String> = supportedExtensions
+    ) throws(NegotiationError) -> Negotiated {
+        var kinds: Set<SDPMediaKind> = []
+        var decisions: [AnswerBuilder.Decision] = []
+        for section in offer.media {
+            guard isMedia(section) else { decisions.append(.reject); continue }
+            guard section.direction.sends, !kinds.contains(section.kind) else { decisions.append(.idle); continue }
+            let codec = preferences.names(for: section.kind).lazy
+                .compactMap { CodecMatching.preferred($0, in: section.codecs) }.first
+            guard let codec else { throw .noCommonCodecs }
+            kinds.insert(section.kind)
+            decisions.append(.take(.recvonly, codec, trackIndex: nil))
+        }
+        let builder = AnswerBuilder(offer: offer, wantedExtensions: extensions, streamID: "stream")
+        return try builder.build(decisions, transports: transports, random: &ssrcs)
+    }
+
+    /// Answers somebody who wants to receive `tracks`. Everything sent carries the same MediaStream id, because players
+    /// show one MediaStream only. A kind the stream lacks is made inactive (rejected outside a BUNDLE group).
+    /// - Parameters:
+    ///   - tracks: at most one per m-line of its kind is sent, in order.
+    ///   - streamID: any text; reduced to what SDP allows.
+    ///   - transports: gives our parameters of transport 0, 1, …; asked once per transport, in order.
+    /// - Throws: `.noCommonCodecs` when a track that the player asks for has no compatible payload type in the offer,
+    ///   `.noMedia` when it asks for nothing that the stream has, `.malformed`.
+    public static func answerPlayer(
+        offer: SessionDescription, tracks: [TrackFormat], streamID: String,
+        transports: (Int) -> TransportParameters, ssrcs: inout RandomSource,
+        extensions: Set<String> = supportedExtensions
+    ) throws(NegotiationError) -> Negotiated {
+        var sent: Set<Int> = []
+        var decisions: [AnswerBuilder.Decision] = []
+        for section in offer.media {
+            guard isMedia(section) else { decisions.append(.reject); continue }
+            let next = tracks.indices.first { tracks[$0].kind == section.kind && !sent.contains($0) }
+            guard section.direction.receives, let track = next else { decisions.append(.idle); continue }
+            guard let codec = CodecMatching.best(for: tracks[track].codec, in: section.codecs) else { throw .noCommonCodecs }
+            sent.insert(track)
+            decisions.append(.take(.sendonly, codec, trackIndex: track))
+        }
+        let builder = AnswerBuilder(offer: offer, wantedExtensions: extensions, streamID: token(streamID))
+        return try builder.build(decisions, transports: transports, random: &ssrcs)
+    }
+
+    private static func isMedia(_ section: MediaDescription) -> Bool {
+        (section.kind == .audio || section.kind == .video) && !section.rejected && carriesSRTP(section.proto)
+    }
+
+    /// Writes msid, ssrc and FID lines of what we send into `section`.
+    static func announce(_ section: inout MediaDescription, media: NegotiatedMedia, streamID: String) {
+        let msid = MediaStreamID(stream: streamID, track: "\(streamID)-\(section.kind.token)\(media.mLineIndex)")
+        section.msid = msid
+        section.sources = [MediaSource(ssrc: media.localSSRC, cname: streamID, msid: msid)]
+        if let rtx = media.localRTXSSRC {
+            section.sources.append(MediaSource(ssrc: rtx, cname: streamID, msid: msid))
+            section.sourceGroups = [SourceGroup(semantics: "FID", ssrcs: [media.localSSRC, rtx])]
+        }
+    }
+}
