@@ -42,38 +42,44 @@ public final class AudioDecoder {
         guard (1...8).contains(channels), count >= 0 else { throw .invalid("Sound with \(channels) channels can't be used.") }
         let kept = min(2, channels)
         var samples = [Float](repeating: 0, count: count * kept)
-        let planes = [source.pointee.data.0, source.pointee.data.1]
-        switch AVSampleFormat(source.pointee.format) {
-        case AV_SAMPLE_FMT_FLTP:
-            for channel in 0..<kept {
-                planes[channel]?.withMemoryRebound(to: Float.self, capacity: count) { input in
-                    for index in 0..<count { samples[index * kept + channel] = input[index] }
-                }
+        for channel in 0..<channels where channel < 3 {
+            // Of surround sound only the front is kept: left, right, and the centre in both. Order: FFmpeg's native one.
+            let gain: Float = channels > 2 ? (channel == 2 ? 0.414 : 0.586) : 1
+            let targets = channel == 2 ? 0..<2 : channel..<channel + 1
+            try forEachSample(of: source, channel: channel, channels: channels, count: count) { index, value in
+                for target in targets { samples[index * kept + target] += gain * value }
             }
-        case AV_SAMPLE_FMT_FLT:
-            planes[0]?.withMemoryRebound(to: Float.self, capacity: count * channels) { input in
-                for index in 0..<count {
-                    for channel in 0..<kept { samples[index * kept + channel] = input[index * channels + channel] }
-                }
-            }
-        case AV_SAMPLE_FMT_S16:
-            planes[0]?.withMemoryRebound(to: Int16.self, capacity: count * channels) { input in
-                for index in 0..<count {
-                    for channel in 0..<kept { samples[index * kept + channel] = Float(input[index * channels + channel]) / 32768 }
-                }
-            }
-        case AV_SAMPLE_FMT_S16P:
-            for channel in 0..<kept {
-                planes[channel]?.withMemoryRebound(to: Int16.self, capacity: count) { input in
-                    for index in 0..<count { samples[index * kept + channel] = Float(input[index]) / 32768 }
-                }
-            }
-        default:
-            throw .invalid("The decoder gave sound in a form that is not handled (sample format \(source.pointee.format)).")
         }
         let time = source.pointee.pts
         return AudioFrame(
             samples: samples, channels: kept, sampleRate: Int(source.pointee.sample_rate),
             timestamp: time == martlet_ff_no_timestamp ? fallback : time)
+    }
+
+    private static func forEachSample(
+        of frame: UnsafeMutablePointer<AVFrame>, channel: Int, channels: Int, count: Int, _ body: (Int, Float) -> Void
+    ) throws(CodecError) {
+        let data = frame.pointee.data
+        let plane = [data.0, data.1, data.2][channel]
+        switch AVSampleFormat(frame.pointee.format) {
+        case AV_SAMPLE_FMT_FLTP:
+            plane?.withMemoryRebound(to: Float.self, capacity: count) { input in
+                for index in 0..<count { body(index, input[index]) }
+            }
+        case AV_SAMPLE_FMT_FLT:
+            data.0?.withMemoryRebound(to: Float.self, capacity: count * channels) { input in
+                for index in 0..<count { body(index, input[index * channels + channel]) }
+            }
+        case AV_SAMPLE_FMT_S16:
+            data.0?.withMemoryRebound(to: Int16.self, capacity: count * channels) { input in
+                for index in 0..<count { body(index, Float(input[index * channels + channel]) / 32768) }
+            }
+        case AV_SAMPLE_FMT_S16P:
+            plane?.withMemoryRebound(to: Int16.self, capacity: count) { input in
+                for index in 0..<count { body(index, Float(input[index]) / 32768) }
+            }
+        default:
+            throw .invalid("The decoder gave sound in a form that is not handled (sample format \(frame.pointee.format)).")
+        }
     }
 }

@@ -32,6 +32,7 @@ public final class AudioEncoder {
     private let resampler: Resampler
     private var pending: [Float] = []
     private var nextTimestamp: Int64?
+    private var outputTimestamp: Int64?
 
     /// - Throws: `.invalid`, `.unavailable`, `.failed`.
     public init(_ configuration: Configuration) throws(CodecError) {
@@ -77,7 +78,10 @@ public final class AudioEncoder {
     /// Their timestamps count samples at the configured rate, from the first frame's time on.
     public func encode(_ frame: AudioFrame) throws(CodecError) -> [EncodedPacket] {
         let converted = try resampler.convert(frame)
-        if nextTimestamp == nil { nextTimestamp = converted.timestamp }
+        if nextTimestamp == nil {
+            nextTimestamp = converted.timestamp
+            outputTimestamp = converted.timestamp
+        }
         pending += converted.samples
         var packets: [EncodedPacket] = []
         let size = packetSamples * configuration.channels
@@ -85,7 +89,13 @@ public final class AudioEncoder {
         while pending.count - start >= size {
             try send(pending[start..<start + size])
             start += size
-            packets += try codec.receivePackets()
+            for var packet in try codec.receivePackets() {
+                // Counted here: FFmpeg's own times are shifted by the codec's delay, which real-time receivers don't expect.
+                packet.timestamp = outputTimestamp ?? converted.timestamp
+                packet.duration = Int64(packetSamples)
+                outputTimestamp = packet.timestamp + packet.duration
+                packets.append(packet)
+            }
         }
         pending.removeFirst(start)
         return packets

@@ -43,7 +43,7 @@ public final class Demuxer {
 
     public let path: String
     /// At most one video and one audio track, the ones FFmpeg calls best.
-    public let tracks: [Media]
+    public private(set) var tracks: [Media] = []
     /// Rounds that are complete; grows when `loops`.
     public private(set) var rounds = 0
 
@@ -73,15 +73,12 @@ public final class Demuxer {
         av_dict_free(&options)
         format = opened
         guard result >= 0, let opened else {
-            tracks = []
             throw .failed(operation: "Opening the media file \(path)", reason: describeFFmpegError(result))
         }
         let analysed = avformat_find_stream_info(opened, nil)
         guard analysed >= 0 else {
-            tracks = []
             throw .failed(operation: "Reading the media file \(path)", reason: describeFFmpegError(analysed))
         }
-        var tracks: [Media] = []
         for kind in [AVMEDIA_TYPE_VIDEO, AVMEDIA_TYPE_AUDIO] {
             let index = av_find_best_stream(opened, kind, -1, -1, nil, 0)
             guard index >= 0, index < opened.pointee.nb_streams, let stream = opened.pointee.streams[Int(index)],
@@ -93,7 +90,6 @@ public final class Demuxer {
             }
             tracks.append(media)
         }
-        self.tracks = tracks
         guard !tracks.isEmpty else {
             throw .invalid("The file \(path) has no track in a codec that can be published (H.264, VP8, VP9, AV1, Opus, AAC, G.711, G.722).")
         }

@@ -6,7 +6,7 @@ public final class Resampler {
     public let sampleRate: Int
     public let channels: Int
     private var context: OpaquePointer?
-    private var source: (rate: Int, channels: Int)?
+    private var sourceRate: Int?
     /// Samples given out since the first frame; times are counted, so that rounding never adds up.
     private var produced: Int64 = 0
     private var origin: Int64 = 0
@@ -24,9 +24,9 @@ public final class Resampler {
 
     /// Converts one frame; a change of the input's format starts a new conversion. A few samples stay inside until the next call.
     public func convert(_ frame: AudioFrame) throws(CodecError) -> AudioFrame {
-        guard frame.sampleRate != sampleRate || frame.channels != channels else { return frame }
-        let matches = source.map { $0 == (frame.sampleRate, frame.channels) } ?? false
-        if !matches { try configure(for: frame) }
+        let frame = Self.mixed(frame, to: channels)
+        guard frame.sampleRate != sampleRate else { return frame }
+        if sourceRate != frame.sampleRate { try configure(for: frame) }
         let capacity = Int(av_rescale_rnd(
             swr_get_delay(context, Int64(frame.sampleRate)) + Int64(frame.sampleCount),
             Int64(sampleRate), Int64(frame.sampleRate), AV_ROUND_UP)) + 32
@@ -45,21 +45,39 @@ public final class Resampler {
         return result
     }
 
+    /// One channel becomes two equal ones, two become their mean: loudness stays, nothing clips.
+    /// (FFmpeg's own matrix takes 3 dB off one way and adds them the other.)
+    private static func mixed(_ frame: AudioFrame, to channels: Int) -> AudioFrame {
+        guard frame.channels != channels else { return frame }
+        var samples: [Float] = []
+        samples.reserveCapacity(frame.sampleCount * channels)
+        for index in 0..<frame.sampleCount {
+            let first = index * frame.channels
+            if channels == 1 {
+                samples.append(frame.samples[first..<first + frame.channels].reduce(0, +) / Float(frame.channels))
+            } else {
+                samples.append(frame.samples[first])
+                samples.append(frame.samples[first + (frame.channels > 1 ? 1 : 0)])
+            }
+        }
+        return AudioFrame(samples: samples, channels: channels, sampleRate: frame.sampleRate, timestamp: frame.timestamp)
+    }
+
     private func configure(for frame: AudioFrame) throws(CodecError) {
-        guard (1...8).contains(frame.channels), (1_000...384_000).contains(frame.sampleRate) else {
-            throw .invalid("Sound of \(frame.sampleRate) Hz with \(frame.channels) channels can't be converted.")
+        guard (1_000...384_000).contains(frame.sampleRate) else {
+            throw .invalid("Sound of \(frame.sampleRate) Hz can't be converted.")
         }
         swr_free(&context)
-        var inputLayout = AVChannelLayout(), outputLayout = AVChannelLayout()
-        av_channel_layout_default(&inputLayout, Int32(frame.channels))
-        av_channel_layout_default(&outputLayout, Int32(channels))
+        var layout = AVChannelLayout()
+        av_channel_layout_default(&layout, Int32(channels))
+        var sameLayout = layout
         try check(
             swr_alloc_set_opts2(
-                &context, &outputLayout, AV_SAMPLE_FMT_FLT, Int32(sampleRate),
-                &inputLayout, AV_SAMPLE_FMT_FLT, Int32(frame.sampleRate), 0, nil),
+                &context, &layout, AV_SAMPLE_FMT_FLT, Int32(sampleRate),
+                &sameLayout, AV_SAMPLE_FMT_FLT, Int32(frame.sampleRate), 0, nil),
             "Setting up a resampler")
         try check(swr_init(context), "Setting up a resampler")
-        source = (frame.sampleRate, frame.channels)
+        sourceRate = frame.sampleRate
         origin = frame.timestamp * Int64(sampleRate) / Int64(max(1, frame.sampleRate))
         produced = 0
     }

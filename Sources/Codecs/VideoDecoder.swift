@@ -23,7 +23,7 @@ public final class VideoDecoder {
         context.pointee.pkt_timebase = AVRational(num: 1, den: 90_000)
         context.pointee.max_pixels = Int64(VideoFrame.maximumSide * VideoFrame.maximumSide)
         try codec.setExtradata(extradata)
-        try codec.open(options: codec.name == "libdav1d" ? ["max_frame_delay": "1"] : [:])
+        try codec.open(options: [:])
     }
 
     /// Decodes one access unit.
