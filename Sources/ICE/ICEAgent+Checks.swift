@@ -123,30 +123,32 @@ extension ICEAgent {
             counters.unexpectedResponses += 1
             return
         }
-        let isAuthenticated = response.hasValidIntegrity(in: datagram, key: remoteKey)
-        if let check = pairs[index].check, check.id == response.transactionID {
-            if response.messageClass == .success {
-                guard isAuthenticated, response.uncomprehendedTypes.isEmpty else {
-                    counters.unexpectedResponses += 1
-                    return
-                }
-                if check.transmissions == 1 { roundTripTime = now - check.sentAt }
-                pairs[index].check = nil
-                succeeded(index, nominated: check.isNominating, at: now, into: &actions)
-            } else {
-                refused(index, check, by: response, isAuthenticated: isAuthenticated, at: now, into: &actions)
-            }
-            return
-        }
-        guard response.messageClass == .success, isAuthenticated,
-            let consent = consentChecks.first(where: { $0.id == response.transactionID })
-        else {
+        // Looking the transaction up costs nothing, the HMAC does: strangers get no further than this line.
+        let check = pairs[index].check.flatMap { $0.id == response.transactionID ? $0 : nil }
+        let consent = consentChecks.first { $0.id == response.transactionID }
+        guard check != nil || consent != nil else {
             counters.unexpectedResponses += 1
             return
         }
-        consentChecks.removeAll { $0.sentAt <= consent.sentAt }
-        roundTripTime = now - consent.sentAt
-        succeeded(index, nominated: isControlling, at: now, into: &actions)
+        let isAuthenticated = response.hasValidIntegrity(in: datagram, key: remoteKey)
+        if let check, response.messageClass == .error {
+            refused(index, check, by: response, isAuthenticated: isAuthenticated, at: now, into: &actions)
+            return
+        }
+        // An error response to a consent check neither renews nor ends consent.
+        guard response.messageClass == .success, isAuthenticated, response.uncomprehendedTypes.isEmpty else {
+            counters.unexpectedResponses += 1
+            return
+        }
+        if let check {
+            if check.transmissions == 1 { roundTripTime = now - check.sentAt }
+            pairs[index].check = nil
+            succeeded(index, nominated: check.isNominating, at: now, into: &actions)
+        } else if let consent {
+            consentChecks.removeAll { $0.sentAt <= consent.sentAt }
+            roundTripTime = now - consent.sentAt
+            succeeded(index, nominated: isControlling, at: now, into: &actions)
+        }
     }
 
     private mutating func succeeded(
@@ -233,7 +235,8 @@ extension ICEAgent {
         lastActivity = now
         actions.append(isFirst ? .connected(address) : .remoteChanged(address))
         // The other pairs rest (RFC 8445 §8.1.2); they are probed again when consent gets doubtful.
-        for other in pairs.indices where other != index {
+        // One that a controlling peer has nominated goes on: it is the one to end up with.
+        for other in pairs.indices where other != index && (isControlling || !pairs[other].isNominatedByPeer) {
             pairs[other].check = nil
             pairs[other].isTriggered = false
             if pairs[other].state != .succeeded { pairs[other].state = .idle }

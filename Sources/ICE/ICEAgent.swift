@@ -99,7 +99,7 @@ public struct ICEAgent: Sendable {
     /// Calling it again with the same credentials adds candidates (trickle). Other credentials restart the checks of
     /// a session that isn't connected yet and are ignored afterwards: an ICE restart is a new agent.
     /// - Parameters:
-    ///   - candidates: the peer's UDP addresses, best first. What exceeds `maximumAddresses` is left out.
+    ///   - candidates: the peer's UDP addresses, best first. What exceeds three quarters of `maximumAddresses` is left out.
     ///   - isLite: the peer has `a=ice-lite`, so it will send no checks.
     public mutating func setRemote(
         _ credentials: ICECredentials, candidates: [SocketAddress], isLite: Bool, at now: Instant
@@ -118,7 +118,9 @@ public struct ICEAgent: Sendable {
         // Two agents of which one is lite have no conflict to resolve: the full one controls (RFC 8445 §6.1.1).
         if isLite { isControlling = true }
         remoteKey = credentials.key
-        for address in candidates where pairIndex(of: address) == nil { addPair(address) }
+        // A quarter of the list stays free for peer-reflexive addresses: they are often the ones that work.
+        let room = max(1, configuration.maximumAddresses * 3 / 4)
+        for address in candidates where pairs.count < room && pairIndex(of: address) == nil { addPair(address) }
         for address in earlyAddresses {
             guard let index = pairIndex(of: address) ?? addPair(address) else { continue }
             pairs[index].isTriggered = true
@@ -167,7 +169,10 @@ public struct ICEAgent: Sendable {
     /// When `advance(to:)` is to be called next; `nil` when time changes nothing.
     public var nextDeadline: Instant? {
         guard state != .failed, state != .closed else { return nil }
-        return [expiry, nextConsentAt, consentDoubtAt, nextCheckDeadline].compactMap { $0 }.min()
+        let soonest = min(
+            min(expiry ?? .distantFuture, nextConsentAt ?? .distantFuture),
+            min(consentDoubtAt ?? .distantFuture, nextCheckDeadline ?? .distantFuture))
+        return soonest == .distantFuture ? nil : soonest
     }
 
     /// Authenticated media arrived: the peer is alive. Counts for a lite agent only; a full agent relies on its own
