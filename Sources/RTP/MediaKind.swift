@@ -1,0 +1,4 @@
+// The two kinds of media that travel over RTP here. Used by everything that has tracks.
+
+/// Audio or video.
+@frozen public enum MediaKind: UInt8, Sendable { case audio, video }

@@ -1,0 +1,69 @@
+// Reads what is needed of an H.264 sequence parameter set. Used by the payload inspector.
+
+/// Sequence parameter set syntax (H.264 §7.3.2.1.1).
+enum H264ParameterSet {
+    /// The picture size after cropping; `nil` when the unit ends too early or says nonsense.
+    ///
+    /// - Parameter unit: the NAL unit with its header byte, emulation prevention still in it.
+    static func size(ofSPS unit: UnsafeRawBufferPointer) -> (width: Int, height: Int)? {
+        guard unit.count >= 5 else { return nil }
+        var bits = BitReader(UnsafeRawBufferPointer(rebasing: unit[1...]), skipsEmulationPrevention: true)
+        let profile = bits.read(8)
+        bits.skip(16)  // constraints, level
+        _ = bits.readUE()  // id
+        var chromaFormat: UInt32 = 1
+        var separatePlanes = false
+        if [100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135].contains(profile) {
+            chromaFormat = bits.readUE()
+            if chromaFormat == 3 { separatePlanes = bits.readBit() }
+            _ = bits.readUE()  // bit depths
+            _ = bits.readUE()
+            _ = bits.readBit()  // lossless transform bypass
+            if bits.readBit() {
+                for list in 0..<(chromaFormat == 3 ? 12 : 8) where bits.readBit() {
+                    skipScalingList(&bits, count: list < 6 ? 16 : 64)
+                }
+            }
+        }
+        _ = bits.readUE()  // log2_max_frame_num
+        switch bits.readUE() {  // picture order count type
+        case 0: _ = bits.readUE()
+        case 1:
+            _ = bits.readBit()
+            _ = bits.readSE()
+            _ = bits.readSE()
+            let cycle = bits.readUE()
+            guard cycle <= 255 else { return nil }
+            for _ in 0..<cycle { _ = bits.readSE() }
+        default: break
+        }
+        _ = bits.readUE()  // reference frames
+        _ = bits.readBit()  // gaps allowed
+        let columns = Int(bits.readUE()) + 1
+        let rows = Int(bits.readUE()) + 1
+        let framesOnly = bits.readBit()
+        if !framesOnly { _ = bits.readBit() }
+        _ = bits.readBit()  // direct 8x8 inference
+        guard !bits.isOverrun, columns <= 4096, rows <= 4096 else { return nil }
+        var width = columns * 16
+        var height = rows * 16 * (framesOnly ? 1 : 2)
+        if bits.readBit() {
+            let isPlanar = chromaFormat == 0 || separatePlanes
+            let unitX = isPlanar || chromaFormat == 3 ? 1 : 2
+            let unitY = (isPlanar || chromaFormat != 1 ? 1 : 2) * (framesOnly ? 1 : 2)
+            width -= unitX * (Int(bits.readUE()) + Int(bits.readUE()))
+            height -= unitY * (Int(bits.readUE()) + Int(bits.readUE()))
+        }
+        guard !bits.isOverrun, width > 0, height > 0 else { return nil }
+        return (width, height)
+    }
+
+    private static func skipScalingList(_ bits: inout BitReader, count: Int) {
+        var last: Int32 = 8
+        var next: Int32 = 8
+        for _ in 0..<count {
+            if next != 0 { next = (last &+ bits.readSE() &+ 256) & 255 }
+            if next != 0 { last = next }
+        }
+    }
+}
