@@ -77,7 +77,7 @@ struct PacketCipher {
         guard update(output, input, count) else { return false }
         var written: Int32 = 0
         return EVP_CipherFinal_ex(context, tag.assumingMemoryBound(to: UInt8.self), &written) == 1
-            && EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, 16, tag) == 1
+            && martlet_aead_tag(context, tag) == 1
     }
 
     /// AEAD: decrypts `count` bytes in place and says whether the tag behind fits. The bytes are garbage when it doesn't.
