@@ -100,6 +100,7 @@ struct AnswerBuilder {
             kind: section.kind, proto: section.proto, formats: [], mid: section.mid, direction: .inactive)
         described.rtcpMux = true
         described.rtcpReducedSize = section.rtcpReducedSize
+        described.extmapAllowMixed = section.extmapAllowMixed
         guard case .take(let direction, let offered, let trackIndex) = decision else {
             // An inactive section must still name a format; nothing will be sent in it.
             let codec = section.codecs.first { !$0.isAuxiliary }
@@ -108,11 +109,17 @@ struct AnswerBuilder {
             described.formats = codec.map { [String($0.payloadType)] } ?? Array(section.formats.prefix(1))
             return described
         }
-        let maps = Negotiation.extensions(of: section, wanted: wantedExtensions, allowsTwoByte: offer.extmapAllowMixed)
+        let maps = Negotiation.extensions(
+            of: section, wanted: wantedExtensions, direction: direction,
+            allowsTwoByte: offer.extmapAllowMixed || section.extmapAllowMixed)
         result.direction = direction
         result.trackIndex = trackIndex
         result.extensions = Dictionary(maps.map { ($0.uri, $0.id) }, uniquingKeysWith: { first, _ in first })
         var codec = offered
+        if direction.receives {
+            // Limits of the other side's decoder; an echo would limit what it may send to us.
+            for key in ["max-fs", "max-fr"] { codec.parameters[key] = nil }
+        }
         codec.feedback = Negotiation.feedback(of: offered, in: section, extensions: result.extensions)
         result.codec = codec
         var rtx = section.retransmission(of: codec.payloadType)
@@ -133,10 +140,11 @@ struct AnswerBuilder {
 
     private static func rejection(of section: MediaDescription) -> MediaDescription {
         var described = MediaDescription(
-            kind: section.kind, port: 0, proto: section.proto, formats: section.formats, mid: section.mid, direction: .inactive)
-        described.rtcpMux = section.rtcpMux
-        if described.formats.isEmpty { described.formats = ["0"] }
-        described.formats = Array(described.formats.prefix(1))
+            kind: section.kind, port: 0, proto: section.proto, mid: section.mid, direction: .inactive)
+        described.connectionAddress = "0.0.0.0"
+        described.rtcpMux = section.rtcpMux || section.kind == .audio || section.kind == .video
+        // RFC 3264 §6 wants at least one format even here; one is enough.
+        described.formats = section.formats.isEmpty ? ["0"] : Array(section.formats.prefix(1))
         described.codecs = section.codecs.filter { described.formats.contains(String($0.payloadType)) }.map {
             var codec = $0
             codec.feedback = []

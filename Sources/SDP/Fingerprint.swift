@@ -16,7 +16,7 @@ public struct Fingerprint: Sendable, Hashable {
         guard fields.count == 2 else { return nil }
         var bytes: [UInt8] = []
         for pair in fields[1].fields(UInt8(ascii: ":")) {
-            guard pair.utf8.count == 2, bytes.count < 64, let byte = UInt8(pair, radix: 16) else { return nil }
+            guard pair.utf8.count == 2, pair.first != "+", bytes.count < 64, let byte = UInt8(pair, radix: 16) else { return nil }
             bytes.append(byte)
         }
         guard !bytes.isEmpty else { return nil }

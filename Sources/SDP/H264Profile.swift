@@ -3,6 +3,8 @@
 /// An H.264 profile (RFC 6184 §8.1, table 5).
 enum H264Profile {
     case constrainedBaseline, baseline, main, constrainedHigh, high
+    /// High 4:4:4 Predictive: what Chromium declares for its software decoder, which takes everything below it.
+    case high444
     case other(UInt8)
 
     /// `nil` when `text` is not six hexadecimal digits.
@@ -18,6 +20,7 @@ enum H264Profile {
         case (0x4d, _): self = .main
         case (0x64, _) where constraints & 0x0c == 0x0c: self = .constrainedHigh
         case (0x64, _): self = .high
+        case (0xf4, _): self = .high444
         default: self = .other(profile)
         }
     }
@@ -37,7 +40,7 @@ enum H264Profile {
         case .main: 3
         case .constrainedHigh: 2
         case .high: 1
-        case .other: 0
+        case .high444, .other: 0
         }
     }
 
@@ -46,12 +49,13 @@ enum H264Profile {
     func fit(for source: H264Profile) -> Int? {
         switch (source, self) {
         case (.constrainedBaseline, .constrainedBaseline), (.baseline, .baseline), (.main, .main),
-            (.constrainedHigh, .constrainedHigh), (.high, .high): 3
+            (.constrainedHigh, .constrainedHigh), (.high, .high), (.high444, .high444): 3
         case (.other(let a), .other(let b)): a == b ? 3 : nil
         case (.constrainedBaseline, .baseline), (.constrainedBaseline, .main), (.constrainedBaseline, .constrainedHigh),
-            (.constrainedBaseline, .high), (.main, .high), (.constrainedHigh, .high): 2
+            (.constrainedBaseline, .high), (.main, .high), (.constrainedHigh, .high), (.constrainedBaseline, .high444), (.main, .high444),
+            (.constrainedHigh, .high444), (.high, .high444): 2
         case (.baseline, .constrainedBaseline), (.baseline, .main), (.baseline, .constrainedHigh), (.baseline, .high),
-            (.main, .constrainedHigh), (.high, .constrainedHigh): 1
+            (.baseline, .high444), (.main, .constrainedHigh), (.high, .constrainedHigh): 1
         default: nil
         }
     }

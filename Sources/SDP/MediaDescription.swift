@@ -30,6 +30,8 @@ public struct MediaDescription: Sendable, Equatable {
     public var rtcpMux = false
     public var rtcpReducedSize = false
     public var bundleOnly = false
+    /// `a=extmap-allow-mixed` in the section itself; Firefox writes it here, Chromium at session level.
+    public var extmapAllowMixed = false
     public var codecs: [Codec] = []
     public var extensions: [ExtensionMap] = []
     public var sources: [MediaSource] = []

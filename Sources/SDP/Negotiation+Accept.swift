@@ -93,7 +93,8 @@ extension Negotiation {
             // Normally the number of our offer comes back; a peer may also use one of its own (RFC 3264 §6.1).
             let same = offered.codec(payloadType: theirs.payloadType).flatMap { CodecMatching.sameEncoding($0, theirs) ? $0 : nil }
             guard let ours = same ?? CodecMatching.best(for: theirs, in: offered.codecs) else { continue }
-            let maps = extensions(of: section, wanted: Set(offered.extensions.map(\.uri)), allowsTwoByte: true)
+            let maps = extensions(
+                of: section, wanted: Set(offered.extensions.map(\.uri)), direction: result.direction, allowsTwoByte: true)
             result.extensions = Dictionary(maps.map { ($0.uri, $0.id) }, uniquingKeysWith: { first, _ in first })
             var codec = theirs
             codec.feedback = theirs.feedback.filter {

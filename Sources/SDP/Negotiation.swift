@@ -54,19 +54,26 @@ public enum Negotiation {
         }
     }
 
-    /// The extensions of a section that are in `wanted`, with the identifiers of that section.
-    static func extensions(of section: MediaDescription, wanted: Set<String>, allowsTwoByte: Bool) -> [ExtensionMap] {
+    /// The extensions of a section that are in `wanted` and work in our `direction`, with the identifiers of that section.
+    static func extensions(
+        of section: MediaDescription, wanted: Set<String>, direction: Direction, allowsTwoByte: Bool
+    ) -> [ExtensionMap] {
         var used: Set<UInt8> = []
         var uris: Set<String> = []
         return section.extensions.filter { map in
             // 15 is reserved in the one-byte form, and above it only the two-byte form works (RFC 8285 §4.2).
-            guard wanted.contains(map.uri), map.direction != .inactive, map.id < 15 || (allowsTwoByte && map.id > 15),
+            guard wanted.contains(map.uri), works(map.direction ?? .sendrecv, with: direction), map.id < 15 || (allowsTwoByte && map.id > 15),
                 !used.contains(map.id), !uris.contains(map.uri)
             else { return false }
             used.insert(map.id)
             uris.insert(map.uri)
             return true
-        }.map { ExtensionMap(id: $0.id, uri: $0.uri) }
+        }.map { ExtensionMap(id: $0.id, uri: $0.uri, direction: $0.direction?.reversed) }
+    }
+
+    /// Firefox offers playout-delay as recvonly even where it sends media: then only a sender of ours may use it.
+    private static func works(_ theirs: Direction, with ours: Direction) -> Bool {
+        (theirs.sends && ours.receives) || (theirs.receives && ours.sends)
     }
 
     /// The SSRCs a section announces, retransmission SSRCs paired with their media.

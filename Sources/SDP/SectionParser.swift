@@ -76,6 +76,7 @@ struct SectionParser {
         case "rtcp-mux": media.rtcpMux = true
         case "rtcp-rsize": media.rtcpReducedSize = true
         case "bundle-only": media.bundleOnly = true
+        case "extmap-allow-mixed": media.extmapAllowMixed = true
         case "rtpmap": readRTPMap(value)
         case "fmtp": readFormatParameters(value)
         case "rtcp-fb": readFeedback(value)

@@ -43,6 +43,7 @@ extension MediaDescription {
         for map in extensions {
             lines.append("a=extmap:\(map.id)\(map.direction.map { "/" + $0.rawValue } ?? "") \(map.uri)")
         }
+        if extmapAllowMixed { lines.append("a=extmap-allow-mixed") }
         lines.append("a=" + direction.rawValue)
         if let msid { lines.append("a=msid:" + msid.text) }
         if bundleOnly { lines.append("a=bundle-only") }
