@@ -20,6 +20,8 @@ public class Endpoint {
     public internal(set) var deadline: Int64 = 0
     /// Addresses that the transports have chosen since the driver last looked, for its demultiplexer.
     public var addressChanges: [(transport: Int, address: SocketAddress)] = []
+    /// Addresses that the driver routes to this endpoint; its own note, so that they can be forgotten with it.
+    public var routedAddresses: [SocketAddress] = []
     public internal(set) var roundTripMilliseconds: Double?
 
     private let onEvent: EndpointEventHandler

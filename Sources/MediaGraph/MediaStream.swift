@@ -17,6 +17,9 @@ public final class MediaStream {
     /// Media has arrived: players may be added.
     public internal(set) var isReady = false
 
+    /// The driver's mark: already on its list of streams with something to send.
+    public var isQueued = false
+
     public init(handle: StreamHandle) { self.handle = handle }
 
     /// Called by the source once it knows what it brings.
@@ -32,6 +35,12 @@ public final class MediaStream {
     public func markReady() { isReady = true }
 
     public func track(of kind: MediaKind) -> UplinkTrack? { tracks.first { $0.kind == kind } }
+
+    @inline(__always)
+    public var hasPending: Bool {
+        for track in tracks where track.hasPending { return true }
+        return false
+    }
 
     /// Fans out everything that has arrived since the last call.
     @inline(__always)

@@ -56,10 +56,10 @@ public final class PlayerEndpoint: Endpoint {
                 parameters.rtxPayloadType = rtx
                 parameters.rtxSSRC = rtxSSRC
             }
-            parameters.midID = media.extensionID(.mid)
-            parameters.audioLevelID = media.extensionID(.audioLevel)
-            parameters.orientationID = media.extensionID(.videoOrientation)
-            parameters.playoutDelayID = media.extensionID(.playoutDelay)
+            parameters.midID = media.extensionID(ExtensionURI.mid)
+            parameters.audioLevelID = media.extensionID(ExtensionURI.audioLevel)
+            parameters.orientationID = media.extensionID(ExtensionURI.videoOrientation)
+            parameters.playoutDelayID = media.extensionID(ExtensionURI.playoutDelay)
             parameters.mid = media.mid ?? ""
             let sink = lines[i].track.addSink(
                 parameters, sender: sender, destination: Destination(address: remote, socket: socket), random: &random)

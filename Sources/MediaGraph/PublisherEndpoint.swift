@@ -84,13 +84,13 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
             }
             lines.append(Line(track: track, media: media, transport: media.transportIndex))
             if isVideo {
-                extensions.orientation = media.extensionID(.videoOrientation)
-                extensions.playoutDelay = media.extensionID(.playoutDelay)
+                extensions.orientation = media.extensionID(ExtensionURI.videoOrientation)
+                extensions.playoutDelay = media.extensionID(ExtensionURI.playoutDelay)
             } else {
-                extensions.audioLevel = media.extensionID(.audioLevel)
+                extensions.audioLevel = media.extensionID(ExtensionURI.audioLevel)
             }
-            transportSequenceID = max(transportSequenceID, media.extensionID(.transportSequence))
-            midID = max(midID, media.extensionID(.mid))
+            transportSequenceID = max(transportSequenceID, media.extensionID(ExtensionURI.transportWideCC))
+            midID = max(midID, media.extensionID(ExtensionURI.mid))
         }
         stream.setTracks(lines.map(\.track))
     }
@@ -142,7 +142,7 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
         guard payload.count >= 2, let codec = media.codec, let base = packet.baseAddress, lines[line].track.ssrc != 0 else { return }
         let original = UInt16(payload[0]) << 8 | UInt16(payload[1])
         let marker = view.marker
-        memmoveForward(base, by: 2, count: view.headerLength)
+        (base + 2).copyMemory(from: base, byteCount: view.headerLength)
         let restored = UnsafeMutableRawBufferPointer(start: base + 2, count: packet.count - 2)
         restored[1] = codec.payloadType | (marker ? 0x80 : 0)
         restored.storeBytes(of: original.bigEndian, toByteOffset: 2, as: UInt16.self)
@@ -150,10 +150,6 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
         guard let whole = RTPView(UnsafeRawBufferPointer(restored)) else { return unknownPackets &+= 1 }
         lines[line].track.receive(
             whole, bytes: UnsafeRawBufferPointer(restored), isRetransmission: true, extensions: extensions, arena: arena, at: now)
-    }
-
-    private func memmoveForward(_ base: UnsafeMutableRawPointer, by distance: Int, count: Int) {
-        (base + distance).copyMemory(from: base, byteCount: count)
     }
 
     /// An SSRC that the offer did not name: known by its MID, or by a payload type that only one line uses.
@@ -203,13 +199,9 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
 
     public func keyFrameWanted(of track: UplinkTrack, arena: SendArena, at now: Int64) {
         guard isConnected, let line = lines.first(where: { $0.track === track }), track.ssrc != 0 else { return }
-        let answered = track.lastKeyFrameArrival >= track.lastKeyFrameRequest
-        guard now - track.lastKeyFrameRequest >= (answered ? timing.keyFrameGap : min(timing.keyFrameGap, Self.keyFrameRepeat))
-        else { return }
-        track.lastKeyFrameRequest = now
-        track.keyFrameRequests &+= 1
+        guard track.mayRequestKeyFrame(gap: timing.keyFrameGap, repeatAfter: Self.keyFrameRepeat, at: now) else { return }
         let request: RTCPPacket
-        if line.media.supportsPLI || !line.media.supportsFIR {
+        if line.media.pli || !line.media.fir {
             request = .pictureLossIndication(senderSSRC: line.media.localSSRC, mediaSSRC: track.ssrc)
         } else {
             request = .fullIntraRequest(
@@ -236,7 +228,7 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
             let track = lines[i].track
             lines[i].rates.update(bytes: track.bytes, frames: track.frames, at: now)
             guard track.ssrc != 0 else { continue }
-            if lines[i].media.supportsNACK {
+            if lines[i].media.nack {
                 let missing = track.nack.pending(at: Instant(nanoseconds: now), rtt: .milliseconds(Int64(roundTripMilliseconds ?? 50)))
                 if !missing.isEmpty {
                     track.nacksSent &+= UInt64(missing.count)
@@ -285,7 +277,7 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
                 .sourceDescription(SourceDescription(ssrc: media.localSSRC, cname: "martlet")),
             ]
             // Without transport-cc the sender has no other way to learn how much is welcome.
-            if transportSequenceID == 0, media.supportsREMB {
+            if transportSequenceID == 0, media.remb {
                 let limit = options.maximumBitrate > 0 ? options.maximumBitrate : 10_000_000
                 packets.append(
                     .receiverEstimatedMaximumBitrate(

@@ -53,7 +53,7 @@ public final class UplinkTrack {
     public private(set) var duplicates: UInt64 = 0
     public private(set) var refused: UInt64 = 0
     public internal(set) var nacksSent: UInt64 = 0
-    public internal(set) var keyFrameRequests: UInt64 = 0
+    public private(set) var keyFrameRequests: UInt64 = 0
     public private(set) var width = 0
     public private(set) var height = 0
     /// Joins that started from the ring / that had to wait for the publisher.
@@ -65,8 +65,8 @@ public final class UplinkTrack {
 
     /// Somebody needs a key frame and none has arrived since.
     public private(set) var wantsKeyFrame = false
-    var lastKeyFrameRequest: Int64 = .min / 2
-    public private(set) var lastKeyFrameArrival: Int64 = 0
+    private var lastKeyFrameRequest: Int64 = .min / 2
+    private var lastKeyFrameArrival: Int64 = 0
 
     /// A joiner starts from the ring when the key frame there is at most this old and the way to the live edge this long;
     /// beyond, asking the publisher for a new one is quicker than sending the past.
@@ -301,6 +301,21 @@ public final class UplinkTrack {
     public func requestKeyFrame() {
         if kind == .video { wantsKeyFrame = true }
     }
+
+    /// Whether the source may be asked now; notes the request when so.
+    ///
+    /// - Parameters:
+    ///   - gap: ns between two requests once the first has been answered.
+    ///   - repeatAfter: ns after which an unanswered one is repeated.
+    public func mayRequestKeyFrame(gap: Int64, repeatAfter: Int64, at now: Int64) -> Bool {
+        let answered = lastKeyFrameArrival >= lastKeyFrameRequest
+        guard now - lastKeyFrameRequest >= (answered ? gap : min(gap, repeatAfter)) else { return false }
+        lastKeyFrameRequest = now
+        keyFrameRequests &+= 1
+        return true
+    }
+
+    public var hasPending: Bool { pendingCount > 0 }
 
     /// Notes the source's sender report (RFC 3550 §6.4.1).
     public func receiveReport(ntp: UInt64, timestamp: UInt32, at now: Int64) {

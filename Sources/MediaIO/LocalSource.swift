@@ -1,4 +1,5 @@
 // A stream filled from inside the process: a test pattern, a file, later RTMP and RTSP. RTP in, any thread.
+import Glibc
 import MediaGraph
 import Primitives
 import RTP
@@ -35,17 +36,57 @@ final class LocalSourceCore: StreamSource {
         }
         if track.reportedNTP == 0 || now - track.reportArrival > 1_000_000_000 {
             // The source's clock is ours: the packet's RTP time is now.
-            track.receiveReport(ntp: WallClock.ntp(), timestamp: RTPView.timestamp(of: packet), at: now)
+            packet.withUnsafeBytes { bytes in
+                guard let view = RTPView(bytes) else { return }
+                track.receiveReport(ntp: WallClock.ntp(), timestamp: view.timestamp, at: now)
+            }
         }
     }
 
     func keyFrameWanted(of track: UplinkTrack, arena: SendArena, at now: Int64) {
-        guard now - track.lastKeyFrameRequest >= min(keyFrameGap, 200_000_000) else { return }
-        track.noteKeyFrameRequest(at: now)
+        guard track.mayRequestKeyFrame(gap: keyFrameGap, repeatAfter: Self.keyFrameRepeat, at: now) else { return }
         onKeyFrameRequest()
     }
 
-    func advance(at now: Int64) {
-        for track in stream.tracks where track.wantsKeyFrame { keyFrameWanted(of: track, arena: arenaPlaceholder, at: now) }
+    func advance(arena: SendArena, at now: Int64) {
+        for track in stream.tracks where track.wantsKeyFrame { keyFrameWanted(of: track, arena: arena, at: now) }
+    }
+
+    static let keyFrameRepeat: Int64 = 300_000_000
+}
+
+/// The control plane's half: a `LocalSource` that any thread may write to.
+final class LocalSourceHandle: LocalSource {
+    let id: EndpointID
+    private let reactor: Reactor
+    private let keyFrameRequest = Mutex<(@Sendable () -> Void)?>(nil)
+    /// Packets that may wait for the reactor; more means that it is stuck, and new ones are refused.
+    private static let mailboxLimit = 4096
+
+    init(id: EndpointID, reactor: Reactor) {
+        self.id = id
+        self.reactor = reactor
+    }
+
+    func write(track: Int, packet: [UInt8]) -> Bool {
+        let id = id
+        return reactor.post(limit: Self.mailboxLimit) { core in
+            guard let source = core.localSources[id.rawValue] else { return }
+            source.receive(packet, track: track, arena: core.arena, at: core.now)
+            core.touch(source.stream)
+        }
+    }
+
+    func onKeyFrameRequest(_ handler: @escaping @Sendable () -> Void) { keyFrameRequest.withLock { $0 = handler } }
+
+    func requestKeyFrame() { keyFrameRequest.withLock { $0 }?() }
+}
+
+/// The wall clock in NTP form (RFC 5905 §6): seconds since 1900 in the upper, fractions in the lower 32 bits.
+enum WallClock {
+    static func ntp() -> UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return UInt64(time.tv_sec + 2_208_988_800) << 32 | (UInt64(time.tv_nsec) << 32) / 1_000_000_000
     }
 }

@@ -1,4 +1,5 @@
 // How other threads talk to a reactor: a bounded list of jobs and an eventfd that wakes it.
+import CMartlet
 import Glibc
 import Synchronization
 

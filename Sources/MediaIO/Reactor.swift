@@ -60,7 +60,7 @@ private struct Thread {
         let box = Unmanaged.passRetained(Box(self))
         pthread_create(&handle, &attributes, { raw in
             let thread = Unmanaged<Box>.fromOpaque(raw!).takeRetainedValue().thread
-            pthread_setname_np(pthread_self(), String(thread.name.prefix(15)))
+            martlet_name_thread(thread.name)
             thread.body()
             return nil
         }, box.toOpaque())

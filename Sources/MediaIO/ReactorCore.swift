@@ -51,13 +51,15 @@ final class ReactorCore {
     static let tick: Int64 = 10_000_000
     /// Receives of 16 buffers before the fan-out has its turn, so that a flood can't starve the players.
     static let receivesPerTurn = 8
+    /// A peer that moves from network to network leaves its old addresses behind.
+    static let addressesPerEndpoint = 8
 
     init(index: Int, socket: UDPSocket, mailbox: Mailbox, configuration: MediaEngineConfiguration) throws(SystemError) {
         self.index = index
         self.socket = socket
         self.mailbox = mailbox
         self.configuration = configuration
-        poller = epoll_create1(Int32(EPOLL_CLOEXEC.rawValue))
+        poller = epoll_create1(Int32(EPOLL_CLOEXEC))
         guard poller >= 0 else { throw SystemError(call: "epoll_create1", code: errno) }
         guard let receiver = martlet_receiver_create() else { throw SystemError(call: "receive buffers", code: ENOMEM) }
         self.receiver = receiver
@@ -82,7 +84,7 @@ final class ReactorCore {
         var events = [epoll_event](repeating: epoll_event(), count: 64)
         while !isStopped {
             let timeout: Int32
-            if endpoints.isEmpty { timeout = -1 } else { timeout = Int32(max(0, (nextTick - now + 999_999) / 1_000_000)) }
+            if endpoints.isEmpty, localSources.isEmpty { timeout = -1 } else { timeout = Int32(max(0, (nextTick - now + 999_999) / 1_000_000)) }
             let count = epoll_wait(poller, &events, Int32(events.count), timeout)
             now = MonotonicClock.now()
             counters.wakeUps &+= 1
@@ -179,8 +181,17 @@ final class ReactorCore {
     private func noteAddresses(of endpoint: Endpoint) {
         for (transport, address) in endpoint.addressChanges where endpoint.socket == socket.descriptor {
             routesByAddress[address] = Route(endpoint: endpoint, transport: transport)
+            guard !endpoint.routedAddresses.contains(address) else { continue }
+            endpoint.routedAddresses.append(address)
+            if endpoint.routedAddresses.count > Self.addressesPerEndpoint {
+                forget(endpoint.routedAddresses.removeFirst(), of: endpoint)
+            }
         }
         endpoint.addressChanges.removeAll()
+    }
+
+    private func forget(_ address: SocketAddress, of endpoint: Endpoint) {
+        if routesByAddress[address]?.endpoint === endpoint { routesByAddress[address] = nil }
     }
 
     // MARK: send
@@ -208,7 +219,7 @@ final class ReactorCore {
             if endpoint.isFailed { failed.append(endpoint) }
         }
         for endpoint in failed { remove(endpoint) }
-        for source in localSources.values { source.advance(at: now) }
+        for source in localSources.values { source.advance(arena: arena, at: now) }
     }
 
     // MARK: what jobs do
@@ -218,12 +229,15 @@ final class ReactorCore {
 
     func addStream(_ handle: StreamHandle) { streams[handle.rawValue] = MediaStream(handle: handle) }
 
-    func removeStream(_ handle: StreamHandle) {
-        guard let stream = streams.removeValue(forKey: handle.rawValue) else { return }
-        for endpoint in endpoints.values where endpoint.stream === stream { remove(endpoint) }
+    /// Ends a stream with everything on it; returns how many endpoints were still alive.
+    func removeStream(_ handle: StreamHandle) -> Int {
+        guard let stream = streams.removeValue(forKey: handle.rawValue) else { return 0 }
+        let own = endpoints.values.filter { $0.stream === stream }
+        for endpoint in own { remove(endpoint) }
         for (id, source) in localSources where source.stream === stream { localSources[id] = nil }
         for (id, tapped) in taps where tapped === stream { taps[id] = nil }
         stream.clear()
+        return own.count { !$0.isFailed }
     }
 
     /// Registers an endpoint and carries out its first actions.
@@ -236,8 +250,14 @@ final class ReactorCore {
         } else {
             clientSockets[endpoint.socket]?.endpoint = endpoint
         }
+        begin(endpoint, initial)
+    }
+
+    /// Carries out actions of the control plane's making, and sees to it that the timers run.
+    func begin(_ endpoint: Endpoint, _ actions: [(transport: Int, action: TransportAction)]) {
         now = MonotonicClock.now()
-        endpoint.begin(initial, arena: arena, at: now)
+        endpoint.begin(actions, arena: arena, at: now)
+        if !endpoint.addressChanges.isEmpty { noteAddresses(of: endpoint) }
         nextTick = min(nextTick, now + Self.tick)
     }
 
@@ -249,7 +269,7 @@ final class ReactorCore {
         arena.flush()
         if endpoint.socket == socket.descriptor {
             for transport in endpoint.connection.transports { routesByUfrag[transport.localCredentials.ufrag] = nil }
-            routesByAddress = routesByAddress.filter { $0.value.endpoint !== endpoint }
+            for address in endpoint.routedAddresses { forget(address, of: endpoint) }
         } else if let client = clientSockets.removeValue(forKey: endpoint.socket) {
             epoll_ctl(poller, EPOLL_CTL_DEL, client.socket.descriptor, nil)
         }

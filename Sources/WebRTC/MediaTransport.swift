@@ -41,6 +41,8 @@ public final class MediaTransport {
     public private(set) var state = State.new
     /// Where media goes. `nil` until ICE has found a way.
     public private(set) var remote: SocketAddress?
+    /// Addresses that the other side's description named.
+    public private(set) var remoteCandidates: [SocketAddress] = []
     public private(set) var srtpSender: SRTPSender?
     private var srtpReceiver: SRTPReceiver?
     /// Datagrams that could not be used: wrong key, replayed, before the keys, garbage.
@@ -83,6 +85,7 @@ public final class MediaTransport {
             throw .dtlsError("\(error)")
         }
         state = .connecting
+        remoteCandidates = candidates
         ice.setRemote(credentials, candidates: candidates, isLite: isLite, at: now)
         return handle(ice.advance(to: now), at: now)
     }

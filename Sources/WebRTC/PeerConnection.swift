@@ -28,6 +28,13 @@ public final class PeerConnection {
         }
     }
 
+    /// Header extensions that travel on to players (MID aside, which each hop has its own of).
+    static let sentExtensions: Set<String> = [
+        ExtensionURI.mid, ExtensionURI.audioLevel, ExtensionURI.videoOrientation, ExtensionURI.playoutDelay,
+    ]
+    /// From a publisher also the numbers that transport-cc feedback is about.
+    static let receivedExtensions = sentExtensions.union([ExtensionURI.transportWideCC])
+
     public private(set) var transports: [MediaTransport] = []
     public private(set) var negotiated: Negotiated
     private let configuration: Configuration
@@ -52,7 +59,8 @@ public final class PeerConnection {
     ) throws(NegotiationError) -> (connection: PeerConnection, actions: [(transport: Int, action: TransportAction)]) {
         try answer(offer, configuration, random, now) { offer, parameters, random throws(NegotiationError) in
             try Negotiation.answerPublisher(
-                offer: offer, preferences: configuration.codecs, transports: parameters, ssrcs: &random)
+                offer: offer, preferences: configuration.codecs, transports: parameters, ssrcs: &random,
+                extensions: receivedExtensions)
         }
     }
 
@@ -63,7 +71,8 @@ public final class PeerConnection {
     ) throws(NegotiationError) -> (connection: PeerConnection, actions: [(transport: Int, action: TransportAction)]) {
         try answer(offer, configuration, random, now) { offer, parameters, random throws(NegotiationError) in
             try Negotiation.answerPlayer(
-                offer: offer, tracks: tracks, streamID: streamID, transports: parameters, ssrcs: &random)
+                offer: offer, tracks: tracks, streamID: streamID, transports: parameters, ssrcs: &random,
+                extensions: sentExtensions)
         }
     }
 
@@ -76,17 +85,15 @@ public final class PeerConnection {
         do { offer = try SessionDescription(parsing: text) } catch { throw .malformed("\(error)") }
         var made: [Int: ICECredentials] = [:]
         var generator = random
-        // Passive unless the other side insists on waiting too (RFC 8842 §5.3).
-        let setup: Setup = offer.media.contains { $0.setup == .passive } ? .active : .passive
         let parameters = { (index: Int) -> TransportParameters in
             let credentials = made[index] ?? ICECredentials.random(using: &generator)
             made[index] = credentials
-            return Self.parameters(credentials, isLite: true, setup: setup, configuration)
+            return Self.parameters(credentials, isLite: true, setup: .passive, configuration)
         }
         let negotiated = try negotiate(offer, parameters, &random)
         let connection = PeerConnection(configuration, random: generator, negotiated: negotiated, transports: [])
         connection.makeTransports(role: .lite, credentials: made, at: now)
-        let actions = try connection.connect(dtlsRole: setup == .active ? .client : .server, at: now)
+        let actions = try connection.connect(at: now)
         return (connection, actions)
     }
 
@@ -94,32 +101,34 @@ public final class PeerConnection {
 
     /// We publish these tracks to another server.
     public static func offerSending(
-        tracks: [TrackFormat], streamID: String, configuration: Configuration, random: RandomSource, at now: Instant
-    ) -> PeerConnection {
-        offer(configuration, random, now) { parameters, random in
-            Negotiation.offerSending(tracks: tracks, streamID: streamID, transports: parameters, ssrcs: &random)
+        tracks: [TrackFormat], streamID: String, configuration: Configuration, random: RandomSource
+    ) throws(NegotiationError) -> PeerConnection {
+        try offer(configuration, random) { parameters, random throws(NegotiationError) in
+            try Negotiation.offerSending(
+                tracks: tracks, streamID: streamID, transports: parameters, ssrcs: &random, extensions: sentExtensions)
         }
     }
 
     /// We play from another server.
     public static func offerReceiving(
-        audio: Bool, video: Bool, configuration: Configuration, random: RandomSource, at now: Instant
-    ) -> PeerConnection {
-        offer(configuration, random, now) { parameters, random in
-            Negotiation.offerReceiving(
-                preferences: configuration.codecs, audio: audio, video: video, transports: parameters, ssrcs: &random)
+        kinds: [SDPMediaKind], configuration: Configuration, random: RandomSource
+    ) throws(NegotiationError) -> PeerConnection {
+        try offer(configuration, random) { parameters, random throws(NegotiationError) in
+            try Negotiation.offerReceiving(
+                preferences: configuration.codecs, kinds: kinds, transports: parameters, ssrcs: &random,
+                extensions: receivedExtensions)
         }
     }
 
     private static func offer(
-        _ configuration: Configuration, _ source: RandomSource, _ now: Instant,
-        make: ((Int) -> TransportParameters, inout RandomSource) -> Negotiated
-    ) -> PeerConnection {
+        _ configuration: Configuration, _ source: RandomSource,
+        make: ((Int) -> TransportParameters, inout RandomSource) throws(NegotiationError) -> Negotiated
+    ) throws(NegotiationError) -> PeerConnection {
         var random = source
         // One set of credentials for all m-lines, as browsers offer it: it serves bundled and unbundled answers alike.
         let credentials = ICECredentials.random(using: &random)
         let parameters = { (_: Int) in Self.parameters(credentials, isLite: false, setup: .actpass, configuration) }
-        let negotiated = make(parameters, &random)
+        let negotiated = try make(parameters, &random)
         let connection = PeerConnection(configuration, random: random, negotiated: negotiated, transports: [])
         connection.offeredCredentials = credentials
         return connection
@@ -134,12 +143,10 @@ public final class PeerConnection {
         guard transports.isEmpty, let offeredCredentials else { throw .mismatch("the answer was given already") }
         let answer: SessionDescription
         do { answer = try SessionDescription(parsing: text) } catch { throw .malformed("\(error)") }
-        let offered = negotiated.description
         negotiated = try Negotiation.accept(answer: answer, for: negotiated)
-        negotiated.description = offered
         let credentials = Dictionary(uniqueKeysWithValues: (0..<max(1, negotiated.transportCount)).map { ($0, offeredCredentials) })
         makeTransports(role: .controlling, credentials: credentials, at: now)
-        return try connect(dtlsRole: nil, at: now)
+        return try connect(at: now)
     }
 
     // MARK: transports
@@ -156,7 +163,7 @@ public final class PeerConnection {
                     foundation: "\(index + 1)", component: 1, transport: "udp",
                     // Host candidates (RFC 8445 §5.1.2): type preference 126, earlier addresses preferred.
                     priority: 126 << 24 | UInt32(65535 - index) << 8 | 255,
-                    address: address.host, port: Int(address.port), type: "host", tcpType: nil)
+                    address: address.host, port: address.port, type: "host", tcpType: nil)
             })
     }
 
@@ -172,21 +179,18 @@ public final class PeerConnection {
         }
     }
 
-    /// Tells each transport what the other side said of it. `dtlsRole` nil: derived from their answer's setup.
+    /// Tells each transport what the other side said of it.
     private func connect(
-        dtlsRole: DTLSSession.Role?, at now: Instant
+        at now: Instant
     ) throws(NegotiationError) -> [(transport: Int, action: TransportAction)] {
         var actions: [(transport: Int, action: TransportAction)] = []
         for (index, transport) in transports.enumerated() {
             guard let media = negotiated.media.first(where: { $0.transportIndex == index && $0.codec != nil }) else { continue }
             guard !media.remoteUfrag.isEmpty, !media.remotePwd.isEmpty else { throw .malformed("no ICE credentials (a=ice-ufrag, a=ice-pwd)") }
             guard !media.remoteFingerprints.isEmpty else { throw .malformed("no certificate fingerprint (a=fingerprint)") }
-            // In an answer active means: they open the association, so we wait (RFC 8842 §5.3); missing means active.
-            let role = dtlsRole ?? (media.remoteSetup == .passive ? .client : .server)
+            let role: DTLSSession.Role = media.localSetup == .active ? .client : .server
             let addresses = media.remoteCandidates.filter { $0.transport.lowercased() == "udp" && $0.component == 1 }
-                .compactMap { candidate in
-                    UInt16(exactly: candidate.port).flatMap { SocketAddress(candidate.address, port: $0) }
-                }
+                .compactMap { SocketAddress($0.address, port: $0.port) }
             do {
                 actions += try transport.setRemote(
                     credentials: ICECredentials(ufrag: media.remoteUfrag, password: media.remotePwd),

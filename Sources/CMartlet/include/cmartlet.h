@@ -1,7 +1,9 @@
-// The socket calls that need cmsg macros, which Swift can't say: batched receive with UDP_GRO, send with UDP_SEGMENT.
+// What Swift's Glibc can't say: epoll, eventfd, and the socket calls that need cmsg macros (UDP_GRO, UDP_SEGMENT).
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -37,6 +39,9 @@ int martlet_udp_open(uint16_t port, int *is_ipv6, uint16_t *bound_port);
 
 // Sends `length` bytes, cut into datagrams of `segment` bytes when segment > 0 (UDP_SEGMENT). 0 or -errno.
 int martlet_send(int fd, int socket_is_ipv6, const void *data, size_t length, uint16_t segment, martlet_address to);
+
+// Names the calling thread (15 characters at most are kept), as top -H shows it.
+void martlet_name_thread(const char *name);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,356 @@
+// The media engine: reactors, and the requests of the control plane carried to the right one.
+import DTLS
+import Glibc
+import MediaGraph
+import Primitives
+import SDP
+import Synchronization
+import WebRTC
+
+/// `MediaEngineProtocol` on reactors. Safe from any thread.
+public final class ReactorEngine: MediaEngineProtocol {
+    private let reactors: [Reactor]
+    private let configuration: MediaEngineConfiguration
+    private let certificate: DTLSCertificate
+    private let addresses: [SocketAddress]
+    private let nextID = Atomic<UInt64>(1)
+    private let endpointCount = Atomic<Int>(0)
+    private let isShutDown = Atomic<Bool>(false)
+
+    /// Opens the media ports and starts the reactors.
+    /// - Throws: `SystemError` when a port is taken, `EngineError.limit` when there are more reactors than ports.
+    public init(configuration: MediaEngineConfiguration) throws {
+        self.configuration = configuration
+        certificate = try DTLSCertificate.selfSigned(commonName: "martlet")
+        let cores = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+        let wanted = configuration.reactors > 0 ? configuration.reactors : cores
+        var reactors: [Reactor] = []
+        for index in 0..<min(wanted, 255) {
+            var port: UInt16 = 0
+            if configuration.portFrom != 0 {
+                port = configuration.portFrom + UInt16(index)
+                guard port <= configuration.portTo else {
+                    throw EngineError.limit("media_port_from…media_port_to holds fewer ports than there are reactors (\(wanted))")
+                }
+            }
+            reactors.append(try Reactor(index: index, port: port, configuration: configuration))
+        }
+        self.reactors = reactors
+        let announced = configuration.announcedAddresses.compactMap { SocketAddress($0, port: 0) }
+        addresses = announced.isEmpty ? LocalAddresses.all(loopback: configuration.offersLoopback) : announced
+    }
+
+    public var candidateAddresses: [SocketAddress] {
+        reactors.flatMap { reactor in addresses.map { $0.withPort(reactor.port) } }
+    }
+
+    // MARK: streams
+
+    public func createStream() throws(EngineError) -> StreamHandle {
+        guard !isShutDown.load(ordering: .relaxed) else { throw .shutDown }
+        let reactor = reactors.min { $0.load.load(ordering: .relaxed) < $1.load.load(ordering: .relaxed) } ?? reactors[0]
+        let handle = StreamHandle(rawValue: newID(on: reactor))
+        reactor.load.add(1, ordering: .relaxed)
+        reactor.post { $0.addStream(handle) }
+        return handle
+    }
+
+    public func destroyStream(_ stream: StreamHandle) async {
+        let reactor = reactor(of: stream.rawValue)
+        let removed = await reactor.run { core -> Int? in
+            guard core.stream(stream) != nil else { return nil }
+            return core.removeStream(stream)
+        }
+        guard let endpoints = removed ?? nil else { return }
+        release(endpoints, on: reactor)
+        reactor.load.subtract(1, ordering: .relaxed)
+    }
+
+    public func requestKeyFrame(of stream: StreamHandle) {
+        reactor(of: stream.rawValue).post { core in
+            guard let stream = core.stream(stream) else { return }
+            for track in stream.tracks { stream.requestKeyFrame(of: track, arena: core.arena, at: core.now) }
+        }
+    }
+
+    public func tracks(of stream: StreamHandle) async -> [TrackFormat] {
+        await reactor(of: stream.rawValue).run { $0.stream(stream)?.tracks.map(\.format) ?? [] } ?? []
+    }
+
+    // MARK: endpoints
+
+    public func addPublisher(
+        to stream: StreamHandle, offer: String, options: EndpointOptions, onEvent: @escaping EndpointEventHandler
+    ) async throws(EngineError) -> (id: EndpointID, answer: String) {
+        try await add(to: stream) { core, stream, id, setup throws(EngineError) in
+            guard stream.source == nil else { throw .alreadyPublished }
+            let made = try Self.negotiating { () throws(NegotiationError) in
+                try PeerConnection.answerPublisher(
+                    offer: offer, configuration: setup.connections, random: .system, at: Instant(nanoseconds: core.now))
+            }
+            let endpoint = PublisherEndpoint(
+                id: id, stream: stream, connection: made.connection, options: options, timing: setup.timing,
+                socket: core.sharedSocket, onEvent: setup.counting(onEvent))
+            core.add(endpoint, initial: made.actions)
+            return made.connection.localDescription
+        }
+    }
+
+    public func addPlayer(
+        to stream: StreamHandle, offer: String, options: EndpointOptions, onEvent: @escaping EndpointEventHandler
+    ) async throws(EngineError) -> (id: EndpointID, answer: String) {
+        try await add(to: stream) { core, stream, id, setup throws(EngineError) in
+            guard stream.isReady else { throw .notReady }
+            let made = try Self.negotiating { () throws(NegotiationError) in
+                try PeerConnection.answerPlayer(
+                    offer: offer, tracks: stream.tracks.map(\.format), streamID: "martlet-\(stream.handle.rawValue)",
+                    configuration: setup.connections, random: .system, at: Instant(nanoseconds: core.now))
+            }
+            let endpoint = PlayerEndpoint(
+                id: id, stream: stream, connection: made.connection, options: options, socket: core.sharedSocket,
+                onEvent: setup.counting(onEvent))
+            core.add(endpoint, initial: made.actions)
+            return made.connection.localDescription
+        }
+    }
+
+    public func offerPush(
+        of stream: StreamHandle, options: EndpointOptions, onEvent: @escaping EndpointEventHandler
+    ) async throws(EngineError) -> (id: EndpointID, offer: String) {
+        try await add(to: stream) { core, stream, id, setup throws(EngineError) in
+            guard stream.isReady else { throw .notReady }
+            let client = try Self.opening(core)
+            let connection = try Self.offering(core, client.descriptor) { () throws(NegotiationError) in
+                try PeerConnection.offerSending(
+                    tracks: stream.tracks.map(\.format), streamID: "martlet-\(stream.handle.rawValue)",
+                    configuration: setup.connections(port: client.port), random: .system)
+            }
+            let endpoint = PlayerEndpoint(
+                id: id, stream: stream, connection: connection, options: options, socket: client.descriptor,
+                onEvent: setup.counting(onEvent))
+            core.add(endpoint, initial: [])
+            return connection.localDescription
+        }
+    }
+
+    public func offerPull(
+        into stream: StreamHandle, audio: Bool, video: Bool, options: EndpointOptions,
+        onEvent: @escaping EndpointEventHandler
+    ) async throws(EngineError) -> (id: EndpointID, offer: String) {
+        try await add(to: stream) { core, stream, id, setup throws(EngineError) in
+            guard stream.source == nil else { throw .alreadyPublished }
+            let client = try Self.opening(core)
+            let kinds = (audio ? [SDPMediaKind.audio] : []) + (video ? [.video] : [])
+            let connection = try Self.offering(core, client.descriptor) { () throws(NegotiationError) in
+                try PeerConnection.offerReceiving(
+                    kinds: kinds, configuration: setup.connections(port: client.port), random: .system)
+            }
+            let endpoint = PublisherEndpoint(
+                id: id, stream: stream, connection: connection, options: options, timing: setup.timing,
+                socket: client.descriptor, onEvent: setup.counting(onEvent))
+            core.add(endpoint, initial: [])
+            return connection.localDescription
+        }
+    }
+
+    public func setAnswer(_ endpoint: EndpointID, answer: String) async throws(EngineError) {
+        let result = await reactor(of: endpoint.rawValue).run { core -> Result<Void, EngineError> in
+            guard let found = core.endpoint(endpoint) else { return .failure(.noSuchEndpoint) }
+            do throws(NegotiationError) {
+                let actions = try found.connection.setAnswer(answer, at: Instant(nanoseconds: core.now))
+                if let player = found as? PlayerEndpoint { player.takeLines() }
+                if let publisher = found as? PublisherEndpoint { publisher.takeLines() }
+                core.begin(found, actions)
+                return .success(())
+            } catch {
+                return .failure(.negotiation(error))
+            }
+        }
+        try (result ?? .failure(.shutDown)).get()
+    }
+
+    public func addSource(to stream: StreamHandle, tracks: [TrackFormat]) async throws(EngineError) -> any LocalSource {
+        let reactor = reactor(of: stream.rawValue)
+        let id = EndpointID(rawValue: newID(on: reactor))
+        let handle = LocalSourceHandle(id: id, reactor: reactor)
+        let gap = Int64(configuration.keyFrameRequestGap) * 1_000_000
+        let result = await reactor.run { core -> Result<Void, EngineError> in
+            guard let stream = core.stream(stream) else { return .failure(.noSuchStream) }
+            guard stream.source == nil else { return .failure(.alreadyPublished) }
+            core.addLocalSource(
+                LocalSourceCore(id: id, stream: stream, formats: tracks, keyFrameGap: gap) { handle.requestKeyFrame() })
+            return .success(())
+        }
+        try (result ?? .failure(.shutDown)).get()
+        return handle
+    }
+
+    public func addSink(
+        to stream: StreamHandle, onPacket: @escaping @Sendable (SinkPacket) -> Void
+    ) async throws(EngineError) -> EndpointID {
+        let reactor = reactor(of: stream.rawValue)
+        let id = EndpointID(rawValue: newID(on: reactor))
+        let result = await reactor.run { core -> Result<Void, EngineError> in
+            guard let stream = core.stream(stream) else { return .failure(.noSuchStream) }
+            guard !stream.tracks.isEmpty else { return .failure(.notReady) }
+            for (index, track) in stream.tracks.enumerated() {
+                let kind = track.kind
+                track.addTap(id: id.rawValue) { bytes, slot in
+                    onPacket(
+                        SinkPacket(
+                            track: index, kind: kind, bytes: bytes, arrival: Instant(nanoseconds: slot.pointee.arrival)))
+                }
+                stream.requestKeyFrame(of: track, arena: core.arena, at: core.now)
+            }
+            core.addTap(id, on: stream)
+            return .success(())
+        }
+        try (result ?? .failure(.shutDown)).get()
+        return id
+    }
+
+    public func removeEndpoint(_ endpoint: EndpointID) async {
+        let reactor = reactor(of: endpoint.rawValue)
+        let removed = await reactor.run { core -> Int in
+            if core.removeLocal(endpoint) { return 0 }
+            // One that has failed has been counted out when it did.
+            guard let found = core.endpoint(endpoint), !found.isFailed else { return 0 }
+            core.remove(found)
+            return 1
+        }
+        release(removed ?? 0, on: reactor)
+    }
+
+    public func statistics() async -> [EndpointID: EndpointStatistics] {
+        var all: [EndpointID: EndpointStatistics] = [:]
+        for reactor in reactors {
+            for one in await reactor.run({ $0.endpoints.values.map { $0.statistics() } }) ?? [] { all[one.endpoint] = one }
+        }
+        return all
+    }
+
+    /// Counters of all reactors, for the stat page and the benchmarks.
+    public func reactorStatistics() async -> [ReactorStatistics] {
+        var all: [ReactorStatistics] = []
+        for reactor in reactors {
+            if let one = await reactor.run({ core in
+                ReactorStatistics(
+                    index: core.index, streams: core.streams.count, endpoints: core.endpoints.count,
+                    receivedDatagrams: core.counters.receivedDatagrams, receivedBytes: core.counters.receivedBytes,
+                    sentDatagrams: core.counters.sentDatagrams, sentRuns: core.counters.sentRuns,
+                    sentBytes: core.counters.sentBytes, unroutable: core.counters.unroutable, wakeUps: core.counters.wakeUps)
+            }) { all.append(one) }
+        }
+        return all
+    }
+
+    public func shutdown() async {
+        isShutDown.store(true, ordering: .relaxed)
+        for reactor in reactors { await reactor.stop() }
+    }
+
+    // MARK: helpers
+
+    /// What an endpoint is made with, on the reactor.
+    private struct Setup: Sendable {
+        let certificate: DTLSCertificate
+        let addresses: [SocketAddress]
+        let port: UInt16
+        let configuration: MediaEngineConfiguration
+        /// Called once when the endpoint ends by itself.
+        let onEnd: @Sendable () -> Void
+
+        var connections: PeerConnection.Configuration { connections(port: port) }
+
+        func connections(port: UInt16) -> PeerConnection.Configuration {
+            PeerConnection.Configuration(
+                certificate: certificate, candidates: addresses.map { $0.withPort(port) }, codecs: configuration.codecs,
+                connectTimeout: .milliseconds(configuration.iceTimeout), consentTimeout: .milliseconds(configuration.consentTimeout))
+        }
+
+        var timing: PublisherEndpoint.Timing {
+            var timing = PublisherEndpoint.Timing()
+            timing.activityTimeout = Int64(configuration.rtpActivityTimeout) * 1_000_000
+            timing.keyFrameGap = Int64(configuration.keyFrameRequestGap) * 1_000_000
+            timing.keyFrameInterval = Int64(configuration.periodicKeyFrameInterval ?? 0) * 1_000_000
+            return timing
+        }
+
+        func counting(_ onEvent: @escaping EndpointEventHandler) -> EndpointEventHandler {
+            let onEnd = onEnd
+            return { event in
+                if case .failed = event { onEnd() }
+                onEvent(event)
+            }
+        }
+    }
+
+    private func add(
+        to stream: StreamHandle,
+        _ make: @escaping @Sendable (ReactorCore, MediaStream, EndpointID, Setup) throws(EngineError) -> String
+    ) async throws(EngineError) -> (EndpointID, String) {
+        guard endpointCount.load(ordering: .relaxed) < configuration.maximumEndpoints else {
+            throw .limit("\(configuration.maximumEndpoints) peer connections (setting max_endpoints)")
+        }
+        let reactor = reactor(of: stream.rawValue)
+        let id = EndpointID(rawValue: newID(on: reactor))
+        let setup = Setup(
+            certificate: certificate, addresses: addresses, port: reactor.port, configuration: configuration,
+            onEnd: { [weak self] in self?.release(1, on: reactor) })
+        let result = await reactor.run { core -> Result<String, EngineError> in
+            guard let found = core.stream(stream) else { return .failure(.noSuchStream) }
+            do throws(EngineError) { return .success(try make(core, found, id, setup)) } catch { return .failure(error) }
+        }
+        let text = try (result ?? .failure(.shutDown)).get()
+        reactor.load.add(1, ordering: .relaxed)
+        endpointCount.add(1, ordering: .relaxed)
+        return (id, text)
+    }
+
+    private func release(_ count: Int, on reactor: Reactor) {
+        guard count > 0 else { return }
+        reactor.load.subtract(count, ordering: .relaxed)
+        endpointCount.subtract(count, ordering: .relaxed)
+    }
+
+    private static func negotiating<T>(_ body: () throws(NegotiationError) -> T) throws(EngineError) -> T {
+        do { return try body() } catch { throw .negotiation(error) }
+    }
+
+    /// Makes an offer; gives the socket back when that fails.
+    private static func offering<T>(
+        _ core: ReactorCore, _ socket: Int32, _ body: () throws(NegotiationError) -> T
+    ) throws(EngineError) -> T {
+        do { return try body() } catch {
+            core.closeClientSocket(socket)
+            throw .negotiation(error)
+        }
+    }
+
+    private static func opening(_ core: ReactorCore) throws(EngineError) -> (descriptor: Int32, port: UInt16) {
+        do { return try core.openClientSocket() } catch { throw .limit("no socket for an outgoing connection: \(error)") }
+    }
+
+    /// Ids carry their reactor in the top byte.
+    private func newID(on reactor: Reactor) -> UInt64 {
+        UInt64(reactor.index) << 56 | nextID.add(1, ordering: .relaxed).oldValue
+    }
+
+    private func reactor(of id: UInt64) -> Reactor { reactors[min(Int(id >> 56), reactors.count - 1)] }
+}
+
+/// What a reactor has done so far.
+public struct ReactorStatistics: Sendable {
+    public let index: Int
+    public let streams: Int
+    public let endpoints: Int
+    public let receivedDatagrams: UInt64
+    public let receivedBytes: UInt64
+    public let sentDatagrams: UInt64
+    /// System calls that sent them.
+    public let sentRuns: UInt64
+    public let sentBytes: UInt64
+    /// Datagrams for which there was no peer connection.
+    public let unroutable: UInt64
+    public let wakeUps: UInt64
+}

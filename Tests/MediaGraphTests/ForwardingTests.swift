@@ -1,0 +1,115 @@
+import NetworkEmulator
+import Primitives
+import RTP
+import Testing
+
+@testable import MediaGraph
+
+@Suite("EmulatedNetwork: forwarding") struct ForwardingTests {
+    @Test("a stream published over ICE, DTLS and SRTP reaches every player byte for byte")
+    func forwardsEverything() throws {
+        let chain = try Chain(profile: LinkProfile(delay: .milliseconds(5)), seed: 1)
+        chain.run(milliseconds: 500)
+        #expect(chain.server.isReady)
+        #expect(chain.events.all.contains { $0.contains("mediaStarted") && $0.contains("width: 640") })
+        let players = try (0..<5).map { try chain.addPlayer(seed: UInt64(50 + $0)) }
+        chain.run(milliseconds: 2000)
+        let last = chain.packetsSent
+        chain.run(milliseconds: 100, sending: false)
+        for player in players {
+            let first = try #require(player.firstPacket)
+            #expect(player.corrupt == 0)
+            #expect((first..<last).allSatisfy { player.packets[$0] != nil })
+        }
+    }
+
+    @Test("a player that joins late starts from the key frame in the ring, without asking the publisher")
+    func joinsFromRing() throws {
+        let chain = try Chain(profile: LinkProfile(delay: .milliseconds(5)), seed: 2)
+        chain.run(milliseconds: 800)
+        let requests = chain.keyFrameRequests
+        let track = chain.server.tracks[0]
+        let keyFrames = track.keyFrames
+        let player = try chain.addPlayer(seed: 77)
+        chain.run(milliseconds: 200)
+        #expect(player.firstPacket == 0, "the first key frame is the newest one")
+        #expect(chain.keyFrameRequests == requests)
+        #expect(track.keyFrames == keyFrames)
+        #expect(track.joinHits == 1)
+    }
+
+    @Test("the cached group of pictures comes with squeezed timestamps that never run backwards")
+    func squeezesTimestamps() throws {
+        let chain = try Chain(profile: LinkProfile(delay: .milliseconds(1)), seed: 3)
+        chain.run(milliseconds: 2500)
+        let player = try chain.addPlayer(seed: 78)
+        var timestamps: [UInt32] = []
+        player.stream.tracks[0].addTap(id: 2) { bytes, _ in
+            if let view = RTPView(bytes) { timestamps.append(view.timestamp) }
+        }
+        chain.run(milliseconds: 400)
+        let firstLive = timestamps.last!
+        #expect(zip(timestamps, timestamps.dropFirst()).allSatisfy { $0 <= $1 })
+        #expect(firstLive - timestamps[0] < 90 * (400 + 100), "two seconds of past take no more than a few frames of time")
+        #expect(Set(timestamps).count > 50, "frames stay apart")
+    }
+
+    @Test("loss on both hops is repaired by NACK and RTX", arguments: UInt64(10)..<18)
+    func repairsLoss(seed: UInt64) throws {
+        let chain = try Chain(profile: LinkProfile(delay: .milliseconds(10)), seed: seed)
+        chain.run(milliseconds: 600)
+        let player = try chain.addPlayer(seed: seed &+ 1000)
+        chain.run(milliseconds: 500)
+        chain.network.profile = LinkProfile(loss: 0.05, delay: .milliseconds(25), jitter: .milliseconds(3))
+        let from = chain.packetsSent
+        chain.run(milliseconds: 6000)
+        let to = chain.packetsSent
+        chain.network.profile = LinkProfile(delay: .milliseconds(25))
+        chain.run(milliseconds: 1500, sending: false)
+        let missing = (from..<to).filter { player.packets[$0] == nil }
+        #expect(player.corrupt == 0)
+        #expect(missing.count <= Int(to - from) / 200, "\(missing.count) of \(to - from) packets missing")
+    }
+
+    @Test("a key frame request that is lost is repeated until a key frame comes")
+    func repeatsKeyFrameRequest() throws {
+        let chain = try Chain(profile: LinkProfile(delay: .milliseconds(10)), seed: 30)
+        chain.run(milliseconds: 800)
+        let before = chain.server.tracks[0].keyFrames
+        chain.network.profile = .down
+        chain.server.requestKeyFrame(of: chain.server.tracks[0], arena: chain.network.hosts[2]!.arena, at: chain.network.now)
+        chain.run(milliseconds: 200)
+        #expect(chain.server.tracks[0].keyFrames == before)
+        chain.network.profile = LinkProfile(delay: .milliseconds(10))
+        chain.run(milliseconds: 1500)
+        #expect(chain.server.tracks[0].keyFrames > before)
+    }
+
+    @Test("reports let the player put media on the publisher's clock")
+    func sendsReports() throws {
+        let chain = try Chain(profile: LinkProfile(delay: .milliseconds(5)), seed: 31)
+        chain.run(milliseconds: 600)
+        let player = try chain.addPlayer(seed: 5)
+        chain.run(milliseconds: 3000)
+        #expect(player.stream.tracks[0].reportedNTP != 0)
+        let roundTrip = try #require(player.served.statistics().roundTripMilliseconds)
+        #expect((9...40).contains(roundTrip), "\(roundTrip) ms over two 5 ms links")
+    }
+
+    @Test("a publisher that says goodbye is gone at once")
+    func closesAtOnce() throws {
+        let chain = try Chain(profile: LinkProfile(delay: .milliseconds(5)), seed: 32)
+        chain.run(milliseconds: 600)
+        chain.push.close(arena: chain.network.hosts[1]!.arena, at: chain.network.now)
+        chain.run(milliseconds: 50, sending: false)
+        #expect(chain.events.all.contains { $0.contains("closedByPeer") })
+    }
+
+    @Test("a publisher that falls silent fails by activity")
+    func failsBySilence() throws {
+        let chain = try Chain(profile: LinkProfile(delay: .milliseconds(5)), seed: 33)
+        chain.run(milliseconds: 600)
+        chain.run(milliseconds: 61_000, sending: false)
+        #expect(chain.events.all.contains { $0.contains("rtpActivity") })
+    }
+}
