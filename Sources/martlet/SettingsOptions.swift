@@ -45,7 +45,7 @@ struct SettingsOptions: ParsableArguments {
             ("state_dir", stateDir), ("web_root", webRoot), ("log_level", logLevel), ("log_format", logFormat),
         ]
         let given = named.compactMap { key, value in value.map { "\(key)=\($0)" } }
-        do {
+        do throws(SettingsError) {
             return try SettingsLoader.load(
                 file: config, environment: ProcessInfo.processInfo.environment, commandLine: set + given)
         } catch {

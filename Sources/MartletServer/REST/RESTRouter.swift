@@ -101,12 +101,12 @@ struct RESTRouter: Sendable {
     }
 
     private static func response(_ reply: RESTReply) -> Response {
-        json(reply.body, status: .init(code: reply.status))
+        json(reply.body, status: .known(reply.status))
     }
 
     /// The error shape of all REST answers: status, error, reason, path, timestamp.
     static func errorResponse(_ failure: RESTFailure, path: String) -> Response {
-        let status = HTTPResponse.Status(code: failure.status)
+        let status = HTTPResponse.Status.known(failure.status)
         return json([
             "status": .integer(Int64(failure.status)), "error": .string(status.reasonPhrase), "reason": .string(failure.reason),
             "path": .string(path), "timestamp": .integer(Timestamp.milliseconds),
@@ -119,5 +119,16 @@ struct RESTRouter: Sendable {
         headers[.cacheControl] = "no-store"
         let bytes = body.map { ByteBuffer(bytes: $0.serializedBytes()) }
         return Response(status: status, headers: headers, body: bytes.map(ResponseBody.init(byteBuffer:)) ?? ResponseBody())
+    }
+}
+
+extension HTTPResponse.Status {
+    /// The status with its usual reason phrase.
+    fileprivate static func known(_ code: Int) -> HTTPResponse.Status {
+        let named: [HTTPResponse.Status] = [
+            .ok, .accepted, .noContent, .badRequest, .unauthorized, .forbidden, .notFound, .methodNotAllowed, .conflict,
+            .contentTooLarge, .internalServerError, .notImplemented, .serviceUnavailable,
+        ]
+        return named.first { $0.code == code } ?? HTTPResponse.Status(code: code, reasonPhrase: "Status \(code)")
     }
 }

@@ -14,7 +14,7 @@ struct SettingsLoaderTests {
 
     private func problems(_ text: String) throws -> [String] {
         try withFile(text) { path in
-            do {
+            do throws(SettingsError) {
                 _ = try SettingsLoader.load(file: path)
                 return []
             } catch {
