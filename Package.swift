@@ -41,6 +41,8 @@ let package = Package(
         .target(name: "MediaIO", dependencies: ["Primitives", "WebRTC", "MediaGraph", "CMartlet"]),
         .target(name: "Codecs", dependencies: ["CFFmpeg"]),
 
+        .target(name: "MediaTools", dependencies: ["Codecs", "RTP", "SDP", "Primitives"]),
+
         // The composition and the executable.
         .target(
             name: "MartletServer",
@@ -60,9 +62,21 @@ let package = Package(
         .executableTarget(
             name: "martlet",
             dependencies: [
-                "MartletServer", "Codecs", "RTP",
+                "MartletServer", "MediaTools", "MediaIO",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
+
+        // Tests: one target per module, files named after what they test.
+        .testTarget(name: "RTPTests", dependencies: ["RTP"]),
+        .testTarget(name: "SDPTests", dependencies: ["SDP"]),
+        .testTarget(name: "ICETests", dependencies: ["ICE", "NetworkEmulator"]),
+        .testTarget(name: "NetworkEmulatorTests", dependencies: ["NetworkEmulator"]),
+        .testTarget(name: "DTLSTests", dependencies: ["DTLS"]),
+        .testTarget(name: "SRTPTests", dependencies: ["SRTP", "CSRTP"]),
+        .testTarget(name: "MediaGraphTests", dependencies: ["MediaGraph", "NetworkEmulator", "DTLS"]),
+        .testTarget(name: "CodecsTests", dependencies: ["Codecs"]),
+        .testTarget(name: "MediaToolsTests", dependencies: ["MediaTools"]),
+        .testTarget(name: "MartletServerTests", dependencies: ["MartletServer"]),
     ],
     swiftLanguageModes: [.v6]
 )
