@@ -1,11 +1,4 @@
-// The outcome of offer/answer for one m-line.
-
-/// An SSRC the other side announced, with the SSRC of its retransmissions.
-public struct RemoteSource: Sendable, Equatable {
-    public var ssrc: UInt32
-    public var rtx: UInt32?
-    public init(ssrc: UInt32, rtx: UInt32? = nil) { self.ssrc = ssrc; self.rtx = rtx }
-}
+// The outcome of offer/answer for one m-line; made by `Negotiation`, read by whoever runs the transport.
 
 /// What two sides agreed on for one m-line.
 public struct NegotiatedMedia: Sendable, Equatable {

@@ -70,8 +70,8 @@ struct PayloadTypeAllocator {
 
     /// `wished` when it is free, else the next free dynamic one; `nil` when none is left.
     mutating func take(_ wished: UInt8) -> UInt8? {
-        if used.insert(wished).inserted { return wished }
-        // 96…127 first, then 35…63 (RFC 8843 calls them safe with rtcp-mux; 64…95 are not).
+        if wished < 128, used.insert(wished).inserted { return wished }
+        // 96…127 first, then the unassigned 35…63; 64…95 look like RTCP when multiplexed (RFC 5761 §4).
         for candidate in Array(96...127) + Array(35...63) as [UInt8] where used.insert(candidate).inserted { return candidate }
         return nil
     }

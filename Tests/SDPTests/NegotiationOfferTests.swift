@@ -42,6 +42,16 @@ import Testing
         #expect(throws: NegotiationError.noMedia) { try offerSending([]) }
     }
 
+    @Test("payload types of unknown sources stay in range")
+    func payloadTypeRange() throws {
+        let odd = { (number: UInt8) in
+            TrackFormat(kind: .video, codec: Codec(payloadType: number, name: "X-CODEC", clockRate: 90000))
+        }
+        let offer = try offerSending([odd(127), odd(127), odd(255), odd(3)])
+        let numbers = offer.description.media.flatMap { $0.codecs.map(\.payloadType) }
+        #expect(numbers.allSatisfy { (96...127).contains($0) } && Set(numbers).count == numbers.count)
+    }
+
     @Test("two of us agree: pushed stream, publisher's answer, accepted")
     func sendToOurselves() throws {
         let offer = try offerSending()
