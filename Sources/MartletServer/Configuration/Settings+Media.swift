@@ -1,0 +1,24 @@
+// The settings as the media engine takes them.
+import MediaIO
+import SDP
+
+extension Settings {
+    /// - Parameter announcedAddresses: `publicAddresses` with host names resolved.
+    func mediaEngineConfiguration(announcedAddresses: [String]) -> MediaEngineConfiguration {
+        var configuration = MediaEngineConfiguration()
+        configuration.reactors = reactors
+        configuration.portFrom = UInt16(clamping: mediaPortFrom)
+        configuration.portTo = UInt16(clamping: mediaPortTo)
+        configuration.announcedAddresses = announcedAddresses
+        configuration.offersLoopback = offersLoopback
+        configuration.codecs.video = videoCodecs
+        configuration.codecs.audio = audioCodecs
+        configuration.iceTimeout = iceTimeout
+        configuration.consentTimeout = iceConsentTimeout
+        configuration.rtpActivityTimeout = rtpActivityTimeout
+        configuration.periodicKeyFrameInterval = periodicKeyFrameRequest ? periodicKeyFrameInterval : nil
+        configuration.keyFrameRequestGap = keyFrameRequestGap
+        configuration.maximumEndpoints = maximumEndpoints
+        return configuration
+    }
+}

@@ -1,0 +1,50 @@
+// Figures of sessions, streams and media threads for the statistics page, under the names WCS's console reads.
+import MediaIO
+import Signalling
+
+struct ServerStatistics: StatSource {
+    let sessions: SessionRegistry
+    let streams: StreamRegistry
+    let engine: ReactorEngine
+
+    func statSections() async -> [StatSection] {
+        let sessionCount = JSONValue(sessions.count)
+        let counts = await streams.counts()
+        return [
+            StatSection("connection", [
+                ("connections", sessionCount), ("connections_websocket", sessionCount), ("connections_rtmfp", 0),
+            ]),
+            StatSection("stream", [
+                ("streams_webrtc_in", JSONValue(counts.publishers)), ("streams_webrtc_out", JSONValue(counts.players)),
+                ("streams_rtmp_in", 0), ("streams_rtmp_out", 0), ("streams_rtsp_in", 0), ("streams_rtsp_out", 0),
+                ("streams_rtmfp_in", 0), ("streams_rtmfp_out", 0), ("streams_websocket_out", 0),
+            ]),
+            await media(),
+            await transcoding(),
+        ]
+    }
+
+    private func media() async -> StatSection {
+        let reactors = await engine.reactorStatistics()
+        func sum(_ value: (ReactorStatistics) -> UInt64) -> JSONValue {
+            .integer(Int64(clamping: reactors.reduce(UInt64(0)) { $0 &+ value($1) }))
+        }
+        return StatSection("media", [
+            ("media_reactors", JSONValue(reactors.count)), ("media_endpoints", JSONValue(reactors.reduce(0) { $0 + $1.endpoints })),
+            ("media_datagrams_in", sum(\.receivedDatagrams)), ("media_bytes_in", sum(\.receivedBytes)),
+            ("media_datagrams_out", sum(\.sentDatagrams)), ("media_bytes_out", sum(\.sentBytes)),
+            ("media_datagrams_unroutable", sum(\.unroutable)),
+        ])
+    }
+
+    /// The console wants an entry for each published stream, even though none is ever transcoded.
+    private func transcoding() async -> StatSection {
+        var streamsByName: [String: JSONValue] = [:]
+        if let filter = try? StreamFilter(["published": true]) {
+            for stream in await streams.find(filter) {
+                if let name = stream["name"]?.stringValue { streamsByName[name] = ["distributors": [:]] }
+            }
+        }
+        return StatSection("transcoding", [("transcoding_video_full_info", .object(streamsByName))])
+    }
+}

@@ -1,0 +1,154 @@
+// The composition: from settings to running services, and back down in the right order. Everything the server consists
+// of is made here and nowhere else; `martlet run` calls it.
+import Foundation
+import Logging
+import MediaIO
+import NIOSSL
+import ServiceLifecycle
+import UnixSignals
+
+/// A whole server. Runs once.
+public struct Server: Sendable {
+    private let loaded: LoadedSettings
+    private let logger = Logger(label: "martlet")
+
+    public init(_ loaded: LoadedSettings) { self.loaded = loaded }
+
+    /// Opens the doors and serves until SIGTERM or SIGINT, or until the task is cancelled; then tells players, closes
+    /// sockets and returns within five seconds.
+    /// - Throws: `StartError` with sentences for the person who starts it.
+    public func run() async throws {
+        do {
+            for remark in loaded.remarks {
+                logger.log(level: remark.kind == .warning ? .warning : .notice, "\(remark.text)")
+            }
+            try await runServices()
+        } catch let error as SettingsError {
+            throw StartError(error.problems)
+        } catch let error as ListenerError {
+            throw StartError([error.description])
+        } catch let error as WebSocketBindError {
+            throw StartError([error.description])
+        }
+    }
+
+    // MARK: Composition
+
+    private func runServices() async throws {
+        var settings = loaded.settings
+        settings.publicAddresses = try Self.resolved(settings.publicAddresses)
+        try Self.makeFolder(settings.stateDirectory)
+        let tls = try tlsConfiguration(settings)
+        let pages = try pages(settings)
+        let authentication = settings.restAuthDisabled ? nil : try BasicAuthentication(file: settings.restUsersFile)
+
+        // Media.
+        let engine = try Self.makeEngine(settings)
+        let streams = StreamRegistry(
+            engine: engine, nodeID: Identifier.uuid(), maximumStreams: settings.maximumStreams, logger: Logger(label: "martlet.streams"))
+
+        // Signalling.
+        let signalling = WebSocketService(
+            configuration: try Self.signallingConfiguration(settings, tls: tls), registry: streams, logger: Logger(label: "martlet.signalling"))
+
+        // REST, statistics, pages.
+        let listeners = ListenerRegistry()
+        let providers: [any RESTRouteProvider] = [ServerRoutes(listeners: listeners)]
+        let responder = WebResponder(
+            router: RESTRouter(routes: providers.flatMap(\.restRoutes), logger: Logger(label: "martlet.rest")),
+            statistics: StatPage(sources: [
+                ServerStatistics(sessions: signalling.sessions, streams: streams, engine: engine),
+                ProcessStatistics(version: Version.current),
+            ]),
+            pages: pages, crossOriginHeaders: CrossOriginHeaders.make(from: settings), authentication: authentication,
+            logger: Logger(label: "martlet.web"))
+        let web: [HTTPListener] = [
+            (ListenerKind.http, settings.httpPort, nil), (.https, settings.httpsPort, tls),
+        ].compactMap { kind, port, tls in
+            guard port >= 0 else { return nil }
+            return HTTPListener(
+                kind: kind, host: settings.bindHost, port: port, tls: tls, responder: responder, registry: listeners,
+                logger: Logger(label: "martlet.web"))
+        }
+        let announcer = StartAnnouncer(
+            settings: settings, signalling: signalling, listeners: listeners, web: Set(web.map(\.kind)),
+            candidates: engine.candidateAddresses, logger: logger)
+
+        // Shut down from the last to the first: sessions say goodbye while REST and media still work, media stops last.
+        let end = EndOfService()
+        let services: [any Service] = [MediaService(engine: engine, end: end)] + web + [signalling, announcer]
+        try await Self.run(services, until: end)
+        logger.info("Stopped")
+    }
+
+    private static func run(_ services: [any Service], until end: EndOfService) async throws {
+        // The service group speaks of its own inner life at info; what matters is said by the services.
+        var quiet = Logger(label: "martlet.lifecycle")
+        quiet.logLevel = max(quiet.logLevel, .error)
+        var configuration = ServiceGroupConfiguration(
+            services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
+        // Whoever still holds a connection then is cut off; the process has to be gone within five seconds.
+        configuration.maximumGracefulShutdownDuration = .seconds(3)
+        do {
+            try await ServiceGroup(configuration: configuration).run()
+        } catch where end.hasBegun {
+            // Services that were cut off may say so by an error; the end was asked for all the same.
+        }
+    }
+
+    // MARK: Parts
+
+    /// Host names into addresses, so that candidates hold addresses only.
+    private static func resolved(_ hosts: [String]) throws(SettingsError) -> [String] {
+        var addresses: [String] = []
+        for host in hosts {
+            let found = NetworkAddress.resolve(host)
+            guard !found.isEmpty else { throw SettingsError(problems: ["ip: the host name \(host) has no address"]) }
+            addresses += found.filter { !addresses.contains($0) }
+        }
+        return addresses
+    }
+
+    private static func makeFolder(_ path: String) throws(SettingsError) {
+        do {
+            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        } catch {
+            throw SettingsError(problems: ["state_dir: the folder \(path) can't be made: \(error.localizedDescription)"])
+        }
+    }
+
+    private func tlsConfiguration(_ settings: Settings) throws(SettingsError) -> TLSConfiguration? {
+        guard settings.secureWebsocketPort >= 0 || settings.httpsPort >= 0 else { return nil }
+        return try TLSIdentity.load(settings: settings, logger: logger).serverConfiguration
+    }
+
+    private func pages(_ settings: Settings) throws(SettingsError) -> StaticFiles? {
+        guard let root = WebRoot.locate(setting: settings.webRoot) else {
+            logger.notice("There are no pages to serve: no folder Web was found; web_root can name one")
+            return nil
+        }
+        logger.debug("Serving pages", metadata: ["folder": "\(root)"])
+        return try StaticFiles(root: root)
+    }
+
+    private static func makeEngine(_ settings: Settings) throws -> ReactorEngine {
+        do {
+            return try ReactorEngine(configuration: settings.mediaEngineConfiguration(announcedAddresses: settings.publicAddresses))
+        } catch let error as SystemError {
+            throw StartError(["media_port_from: the media ports from \(settings.mediaPortFrom) can't be opened: \(error)"])
+        } catch EngineError.limit(let sentence) {
+            throw StartError([sentence])
+        }
+    }
+
+    private static func signallingConfiguration(_ settings: Settings, tls: TLSConfiguration?) throws -> WebSocketServiceConfiguration {
+        var configuration = WebSocketServiceConfiguration()
+        configuration.host = settings.bindHost
+        configuration.port = settings.websocketPort >= 0 ? settings.websocketPort : nil
+        configuration.securePort = settings.secureWebsocketPort >= 0 ? settings.secureWebsocketPort : nil
+        configuration.tls = try configuration.securePort == nil ? nil : tls.map { try NIOSSLContext(configuration: $0) }
+        configuration.limits = SessionLimits(settings)
+        configuration.serverVersion = "martlet/\(Version.current)"
+        return configuration
+    }
+}

@@ -1,0 +1,45 @@
+// Says in one log line that the server is ready: under which URLs, and with which media candidates.
+import Foundation
+import Logging
+import Primitives
+import ServiceLifecycle
+
+struct StartAnnouncer: Service {
+    let settings: Settings
+    let signalling: WebSocketService
+    let listeners: ListenerRegistry
+    /// The HTTP listeners to wait for.
+    let web: Set<ListenerKind>
+    let candidates: [SocketAddress]
+    let logger: Logger
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            await listeners.waitUntilOpen(web)
+            guard !Task.isCancelled, let ports = await signalling.ports else { return }
+            if let port = ports.plain { listeners.opened(.ws, port: port) }
+            if let port = ports.secure { listeners.opened(.wss, port: port) }
+            announce()
+        }
+        // A service that returns early would end the group.
+        try? await gracefulShutdown()
+    }
+
+    private func announce() {
+        let ports = listeners.ports
+        let host = publicHost
+        var metadata: Logger.Metadata = [:]
+        for kind in ListenerKind.allCases {
+            metadata[kind.rawValue] = ports[kind].map { "\(kind.rawValue)://\(host):\($0)" } ?? "off"
+        }
+        let shown = candidates.prefix(16).map { "\($0)/udp" }.joined(separator: ",")
+        metadata["candidates"] = "\(candidates.count > 16 ? shown + ",…" : shown)"
+        logger.info("Martlet \(Version.current) is ready", metadata: metadata)
+    }
+
+    /// The name people would type: the bound address, the first public one, or localhost.
+    private var publicHost: String {
+        let host = ["*", "0.0.0.0", "::"].contains(settings.bindAddress) ? settings.publicAddresses.first ?? "localhost" : settings.bindAddress
+        return host.contains(":") ? "[\(host)]" : host
+    }
+}
