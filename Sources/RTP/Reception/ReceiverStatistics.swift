@@ -37,7 +37,8 @@ import Primitives
             // Packets of one picture share a timestamp and leave paced: only the first of each says something about the way.
             if timestamp != lastTimestamp { updateJitter(timestamp, now.nanoseconds) }
         } else {
-            if number < first { first = number }
+            // Reordered right at the beginning; anything older belongs to another life of the source.
+            if number < first, first &- number < 64 { first = number }
             return
         }
         if newest == 0 || timestamp != lastTimestamp {

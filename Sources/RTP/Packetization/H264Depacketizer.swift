@@ -1,0 +1,90 @@
+// RTP payloads back to H.264 access units. Used by FrameAssembler.
+
+/// Single units, STAP-A and FU-A (RFC 6184) to Annex B. Broken units are left out and their frame is incomplete.
+public struct H264Depacketizer: Sendable {
+    private var builder = FrameBuilder()
+    /// Where the unit being put together from fragments begins in the frame; `nil` = none.
+    private var fragmentStart: Int?
+    private var hasBegun = false
+
+    public init() {}
+
+    /// Takes the next payload in sequence order; gives a frame when one is finished.
+    ///
+    /// - Parameters:
+    ///   - marker: the packet ends its access unit.
+    ///   - lost: packets in front of this one are missing.
+    public mutating func push(
+        payload: UnsafeRawBufferPointer, marker: Bool, timestamp: UInt32, lost: Bool
+    ) -> EncodedFrame? {
+        if lost || builder.timestamp != timestamp { dropFragment() }
+        // After a loss, and at the very beginning, nothing tells whether a frame's first packet is this one, but for the kind of unit in it.
+        let isStart = (hasBegun && !lost) || (!payload.isEmpty && H264Payload.isFrameStart(payload))
+        hasBegun = true
+        let (closed, _) = builder.begin(timestamp: timestamp, lost: lost, isStart: isStart)
+        if !payload.isEmpty { take(payload) }
+        if marker { dropFragment() }
+        return builder.end(marker: marker, closed: closed)
+    }
+
+    /// What is left at the end of the stream; call until `nil`.
+    public mutating func flush() -> EncodedFrame? {
+        dropFragment()
+        return builder.flush()
+    }
+
+    private mutating func take(_ payload: UnsafeRawBufferPointer) {
+        let type = payload[0] & 0x1f
+        if type != H264Payload.fuA { dropFragment() }
+        switch type {
+        case 1...23:
+            append(payload)
+        case H264Payload.stapA:
+            var offset = 1
+            while offset < payload.count {
+                guard offset + 2 < payload.count else { return builder.markBroken() }
+                let length = Int(payload[offset]) << 8 | Int(payload[offset + 1])
+                offset += 2
+                guard length > 0, offset + length <= payload.count else { return builder.markBroken() }
+                append(UnsafeRawBufferPointer(rebasing: payload[offset..<offset + length]))
+                offset += length
+            }
+        case H264Payload.fuA:
+            takeFragment(payload)
+        default:
+            builder.markBroken()
+        }
+    }
+
+    private mutating func takeFragment(_ payload: UnsafeRawBufferPointer) {
+        guard payload.count > 2 else { return builder.markBroken() }
+        let flags = payload[1]
+        if flags & 0x80 != 0 {
+            dropFragment()
+            fragmentStart = builder.bytes.count
+            appendStart(payload[0] & 0xe0 | flags & 0x1f)
+        } else if fragmentStart == nil {
+            return builder.markBroken()
+        }
+        builder.append(payload[2...])
+        if flags & 0x40 != 0 { fragmentStart = nil }
+    }
+
+    /// A unit whose end never came is of no use to a decoder.
+    private mutating func dropFragment() {
+        guard let start = fragmentStart else { return }
+        fragmentStart = nil
+        builder.removeLast(builder.bytes.count - start)
+        builder.markBroken()
+    }
+
+    private mutating func append(_ unit: UnsafeRawBufferPointer) {
+        appendStart(unit[0])
+        builder.append(unit[1...])
+    }
+
+    private mutating func appendStart(_ header: UInt8) {
+        if header & 0x1f == H264Payload.idr { builder.markKeyFrame() }
+        builder.append([0, 0, 0, 1, header])
+    }
+}
