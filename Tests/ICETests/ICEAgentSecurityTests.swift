@@ -86,6 +86,45 @@ struct ICEAgentSecurityTests {
         #expect(duel.a.agent.counters.roleConflicts == 0)
     }
 
+    @Test("an authentic role conflict makes the agent check again in the other role")
+    func authenticRoleConflict() throws {
+        var (duel, id) = try checkingAgent()
+        let error = STUNMessage(.error, transactionID: id, attributes: [.errorCode(487, reason: "Role Conflict")])
+        let bytes = error.serialized(integrityKey: Array(duel.credentialsB.password.utf8))
+        var actions = duel.a.agent.receive(bytes, from: AgentDuel.addressB, at: duel.now)
+        actions += duel.a.agent.advance(to: duel.now + .milliseconds(50))
+        let check = try #require(actions.messages(to: AgentDuel.addressB).first?.message)
+        #expect(check.iceControlled != nil)
+        #expect(check.iceControlling == nil)
+        #expect(!check.hasUseCandidate)
+        #expect(check.transactionID != id)
+    }
+
+    @Test("when controlled, the pair the peer nominated wins over one that worked earlier")
+    func controlledFollowsNomination() throws {
+        var duel = AgentDuel(b: .controlling, seed: 8)
+        let (first, second) = (AgentDuel.addressB, AgentDuel.addressB.withPort(2))
+        let local = duel.credentialsA
+        let key = Array(duel.credentialsB.password.utf8)
+        duel.introduceA(candidatesOfB: [first, second])
+        var actions = duel.a.agent.advance(to: duel.now)
+        // The peer's tie-breaker is larger: we become controlled. It nominates the second address.
+        let nomination = STUNMessage.check(for: local, nominating: true, role: .iceControlling(.max))
+        actions += duel.a.agent.receive(nomination, from: second, at: duel.now)
+        actions += duel.a.agent.advance(to: duel.now + .milliseconds(50))
+        let toFirst = try #require(actions.messages(to: first).first?.message)
+        let toSecond = try #require(actions.messages(to: second).first { $0.message.messageClass == .request }?.message)
+        func answer(_ id: STUNTransactionID) -> [UInt8] {
+            STUNMessage(.success, transactionID: id).serialized(integrityKey: key)
+        }
+        let later = duel.now + .milliseconds(60)
+        let one = duel.a.agent.receive(answer(toFirst.transactionID), from: first, at: later)
+        #expect(one.contains(.connected(first)))
+        let two = duel.a.agent.receive(answer(toSecond.transactionID), from: second, at: later)
+        #expect(two.contains(.remoteChanged(second)))
+        #expect(duel.a.agent.selected == second)
+    }
+
     @Test("checks from thousands of addresses neither grow the list nor flood anyone")
     func floodOfAddresses() {
         var duel = AgentDuel(b: .lite, seed: 3)
