@@ -1,15 +1,18 @@
-// The cryptography of one direction and one protocol: an EVP context whose key is set once, the session salt and,
-// for counter mode, the authenticator. A trivial value inside SenderState and ReceiverState, which own the EVP context.
+// The cryptography of one direction and one protocol: a cipher whose key is set once, the session salt and, for counter
+// mode, the authenticator. A trivial value inside SRTPSender's and SRTPReceiver's state, which own the cipher.
 import COpenSSL
 
 /// Encrypts or decrypts the packets of one direction. Nothing here allocates after `init`.
 struct PacketCipher {
-    private let context: OpaquePointer
-    let isAEAD: Bool
+    // Exactly one of the two, by profile.
+    private let aead: UnsafeMutablePointer<martlet_aead>?
+    private let counterMode: OpaquePointer?
     let tagLength: Int
     private let saltHigh: UInt64
     private let saltLow: UInt64
-    let authenticator: SHA1Authenticator
+    private let authenticator: SHA1Authenticator
+
+    var isAEAD: Bool { aead != nil }
 
     init(profile: SRTPProfile, keys: SessionKeys, encrypting: Bool) throws(SRTPError) {
         guard keys.encryption.count == profile.keyLength else {
@@ -18,51 +21,32 @@ struct PacketCipher {
         guard keys.salt.count == profile.saltLength else {
             throw .saltLength(expected: profile.saltLength, actual: keys.salt.count)
         }
-        let cipher = switch profile {
-        case .aeadAES128GCM: EVP_aes_128_gcm()
-        case .aeadAES256GCM: EVP_aes_256_gcm()
-        case .aes128CMSHA1_80: EVP_aes_128_ctr()
+        if profile.isAEAD {
+            let name = profile == .aeadAES256GCM ? "AES-256-GCM" : "AES-128-GCM"
+            guard let aead = martlet_aead_new(name, keys.encryption, keys.encryption.count, encrypting ? 1 : 0)
+            else { throw .cryptography(name) }
+            self.aead = aead
+            counterMode = nil
+        } else {
+            guard let context = EVP_CIPHER_CTX_new() else { throw .cryptography("a cipher context") }
+            // Counter mode decrypts by encrypting.
+            guard EVP_EncryptInit_ex(context, EVP_aes_128_ctr(), nil, keys.encryption, nil) == 1 else {
+                EVP_CIPHER_CTX_free(context)
+                throw .cryptography("AES-128-CTR")
+            }
+            counterMode = context
+            aead = nil
         }
-        guard let context = EVP_CIPHER_CTX_new() else { throw .cryptography("a cipher context") }
-        // Counter mode decrypts by encrypting.
-        let direction: Int32 = encrypting || !profile.isAEAD ? 1 : 0
-        guard EVP_CipherInit_ex(context, cipher, nil, keys.encryption, nil, direction) == 1 else {
-            EVP_CIPHER_CTX_free(context)
-            throw .cryptography("the cipher of the SRTP profile")
-        }
-        self.context = context
-        isAEAD = profile.isAEAD
         tagLength = profile.rtpTagLength
-        var salt = keys.salt
-        salt.append(contentsOf: [UInt8](repeating: 0, count: 16 - salt.count))
+        let salt = keys.salt + [UInt8](repeating: 0, count: 16 - keys.salt.count)
         saltHigh = salt[0..<8].reduce(0) { $0 << 8 | UInt64($1) }
         saltLow = salt[8..<16].reduce(0) { $0 << 8 | UInt64($1) }
         authenticator = SHA1Authenticator(key: keys.authentication)
     }
 
-    func destroy() { EVP_CIPHER_CTX_free(context) }
-
-    /// Starts a packet: sets the IV made of SSRC and packet index (48 bits for RTP, 31 for RTCP).
-    @inline(__always)
-    private func begin(ssrc: UInt32, index: UInt64) -> Bool {
-        // RFC 7714 §8.1: 16 zero bits, SSRC, 48-bit index. RFC 3711 §4.1.1: 32 zero bits, SSRC, 48-bit index, 16-bit counter.
-        let high = isAEAD ? UInt64(ssrc) << 16 | index >> 32 : UInt64(ssrc)
-        let low = isAEAD ? index << 32 : index << 16
-        var iv = ((high ^ saltHigh).bigEndian, (low ^ saltLow).bigEndian)
-        return withUnsafeBytes(of: &iv) {
-            // -1: the direction stays as it is.
-            EVP_CipherInit_ex(
-                context, nil, nil, nil, $0.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: UInt8.self), -1) == 1
-        }
-    }
-
-    @inline(__always)
-    private func update(_ output: UnsafeMutableRawPointer?, _ input: UnsafeRawPointer, _ count: Int) -> Bool {
-        if count == 0 { return true }
-        var written: Int32 = 0
-        return EVP_CipherUpdate(
-            context, output?.assumingMemoryBound(to: UInt8.self), &written,
-            input.assumingMemoryBound(to: UInt8.self), Int32(truncatingIfNeeded: count)) == 1
+    func destroy() {
+        martlet_aead_free(aead)
+        EVP_CIPHER_CTX_free(counterMode)
     }
 
     /// AEAD: encrypts `count` bytes from `input` to `output` (which may be the same) and writes 16 bytes of tag.
@@ -72,12 +56,12 @@ struct PacketCipher {
         ssrc: UInt32, index: UInt64, associated: UnsafeRawPointer, associatedCount: Int, second: UInt32? = nil,
         input: UnsafeRawPointer, count: Int, output: UnsafeMutableRawPointer, tag: UnsafeMutableRawPointer
     ) -> Bool {
-        guard begin(ssrc: ssrc, index: index), update(nil, associated, associatedCount) else { return false }
-        if var word = second?.bigEndian, !update(nil, &word, 4) { return false }
-        guard update(output, input, count) else { return false }
-        var written: Int32 = 0
-        return EVP_CipherFinal_ex(context, tag.assumingMemoryBound(to: UInt8.self), &written) == 1
-            && martlet_aead_tag(context, tag) == 1
+        withAEADIV(ssrc: ssrc, index: index) { iv in
+            guard var word = second?.bigEndian else {
+                return martlet_aead_seal(aead, iv, associated, associatedCount, nil, input, count, output, tag) == 1
+            }
+            return martlet_aead_seal(aead, iv, associated, associatedCount, &word, input, count, output, tag) == 1
+        }
     }
 
     /// AEAD: decrypts `count` bytes in place and says whether the tag behind fits. The bytes are garbage when it doesn't.
@@ -86,12 +70,24 @@ struct PacketCipher {
         ssrc: UInt32, index: UInt64, associated: UnsafeRawPointer, associatedCount: Int, second: UInt32? = nil,
         bytes: UnsafeMutableRawPointer, count: Int, tag: UnsafeMutableRawPointer
     ) -> Bool {
-        guard begin(ssrc: ssrc, index: index), update(nil, associated, associatedCount) else { return false }
-        if var word = second?.bigEndian, !update(nil, &word, 4) { return false }
-        guard update(bytes, bytes, count) else { return false }
-        var written: Int32 = 0
-        return EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, 16, tag) == 1
-            && EVP_CipherFinal_ex(context, tag.assumingMemoryBound(to: UInt8.self), &written) == 1
+        withAEADIV(ssrc: ssrc, index: index) { iv in
+            guard var word = second?.bigEndian else {
+                return martlet_aead_open(aead, iv, associated, associatedCount, nil, bytes, count, tag) == 1
+            }
+            return martlet_aead_open(aead, iv, associated, associatedCount, &word, bytes, count, tag) == 1
+        }
+    }
+
+    /// RFC 7714 §8.1: 16 zero bits, SSRC and 48-bit index (31-bit for RTCP), XORed with the salt.
+    @inline(__always)
+    private func withAEADIV(ssrc: UInt32, index: UInt64, _ body: (UnsafePointer<UInt8>) -> Bool) -> Bool {
+        withIV(UInt64(ssrc) << 16 | index >> 32, index << 32, body)
+    }
+
+    @inline(__always)
+    private func withIV(_ high: UInt64, _ low: UInt64, _ body: (UnsafePointer<UInt8>) -> Bool) -> Bool {
+        var iv = ((high ^ saltHigh).bigEndian, (low ^ saltLow).bigEndian)
+        return withUnsafeBytes(of: &iv) { body($0.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: UInt8.self)) }
     }
 
     /// Counter mode: XORs the key stream of the packet over `count` bytes; its own inverse.
@@ -99,7 +95,14 @@ struct PacketCipher {
     func crypt(
         ssrc: UInt32, index: UInt64, input: UnsafeRawPointer, count: Int, output: UnsafeMutableRawPointer
     ) -> Bool {
-        begin(ssrc: ssrc, index: index) && update(output, input, count)
+        // RFC 3711 §4.1.1: 32 zero bits, SSRC, 48-bit index and 16-bit block counter, XORed with the salt.
+        withIV(UInt64(ssrc), index << 16) { iv in
+            var written: Int32 = 0
+            return EVP_EncryptInit_ex(counterMode, nil, nil, nil, iv) == 1
+                && (count == 0 || EVP_EncryptUpdate(
+                    counterMode, output.assumingMemoryBound(to: UInt8.self), &written,
+                    input.assumingMemoryBound(to: UInt8.self), Int32(truncatingIfNeeded: count)) == 1)
+        }
     }
 
     /// Counter mode: writes the 10-byte tag over `count` bytes (and the rollover counter, for RTP) to `output`.
