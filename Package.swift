@@ -59,10 +59,12 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ]),
+        // What the commands publish, play and demo are made of.
+        .target(name: "StreamClients", dependencies: ["MartletServer", "MediaTools", "MediaIO"]),
         .executableTarget(
             name: "martlet",
             dependencies: [
-                "MartletServer", "MediaTools", "MediaIO",
+                "MartletServer", "StreamClients",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 

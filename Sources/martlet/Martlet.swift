@@ -8,5 +8,7 @@ struct Martlet: AsyncParsableCommand {
         commandName: "martlet",
         abstract: "A real-time media server: browsers and encoders publish, it fans out.",
         version: Version.current,
-        subcommands: [RunCommand.self, ConfigCommand.self, VersionCommand.self])
+        subcommands: [
+            RunCommand.self, DemoCommand.self, PublishCommand.self, PlayCommand.self, ConfigCommand.self, VersionCommand.self,
+        ])
 }

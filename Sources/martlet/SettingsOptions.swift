@@ -4,36 +4,36 @@ import Foundation
 import MartletServer
 
 struct SettingsOptions: ParsableArguments {
-    @Option(name: .long, help: ArgumentHelp("Properties file (key=value lines); a flashphoner.properties works.", valueName: "file"))
+    @Option(name: .long, parsing: .unconditional, help: ArgumentHelp("Properties file (key=value lines); a flashphoner.properties works.", valueName: "file"))
     var config: String?
 
-    @Option(name: .long, parsing: .singleValue,
+    @Option(name: .long, parsing: .unconditionalSingleValue,
             help: ArgumentHelp("Any setting; may be given several times. See docs/settings.md.", valueName: "key=value"))
     var set: [String] = []
 
-    @Option(name: .long, help: ArgumentHelp("WebSocket port (0 = any, -1 = off).", valueName: "port"))
+    @Option(name: .long, parsing: .unconditional, help: ArgumentHelp("WebSocket port (0 = any, -1 = off).", valueName: "port"))
     var wsPort: String?
-    @Option(name: .long, help: ArgumentHelp("WebSocket port with TLS.", valueName: "port"))
+    @Option(name: .long, parsing: .unconditional, help: ArgumentHelp("WebSocket port with TLS.", valueName: "port"))
     var wssPort: String?
-    @Option(name: .long, help: ArgumentHelp("REST and pages.", valueName: "port"))
+    @Option(name: .long, parsing: .unconditional, help: ArgumentHelp("REST and pages.", valueName: "port"))
     var httpPort: String?
-    @Option(name: .long, help: ArgumentHelp("REST and pages with TLS.", valueName: "port"))
+    @Option(name: .long, parsing: .unconditional, help: ArgumentHelp("REST and pages with TLS.", valueName: "port"))
     var httpsPort: String?
-    @Option(name: .long, help: ArgumentHelp("First media port.", valueName: "port"))
+    @Option(name: .long, parsing: .unconditional, help: ArgumentHelp("First media port.", valueName: "port"))
     var mediaPortFrom: String?
-    @Option(name: .long, help: ArgumentHelp("Last media port.", valueName: "port"))
+    @Option(name: .long, parsing: .unconditional, help: ArgumentHelp("Last media port.", valueName: "port"))
     var mediaPortTo: String?
-    @Option(name: .long, help: ArgumentHelp("Public addresses for candidates.", valueName: "address,…"))
+    @Option(name: .long, parsing: .unconditional, help: ArgumentHelp("Public addresses for candidates.", valueName: "address,…"))
     var ip: String?
-    @Option(name: .long, help: ArgumentHelp("Address the listeners bind to.", valueName: "address"))
+    @Option(name: .long, parsing: .unconditional, help: ArgumentHelp("Address the listeners bind to.", valueName: "address"))
     var bindAddress: String?
-    @Option(name: .long, help: ArgumentHelp("Folder for certificates and records.", valueName: "folder"))
+    @Option(name: .long, parsing: .unconditional, help: ArgumentHelp("Folder for certificates and records.", valueName: "folder"))
     var stateDir: String?
-    @Option(name: .long, help: ArgumentHelp("Folder of the pages.", valueName: "folder"))
+    @Option(name: .long, parsing: .unconditional, help: ArgumentHelp("Folder of the pages.", valueName: "folder"))
     var webRoot: String?
-    @Option(name: .long, help: ArgumentHelp("trace, debug, info, notice, warning, error or critical.", valueName: "level"))
+    @Option(name: .long, parsing: .unconditional, help: ArgumentHelp("trace, debug, info, notice, warning, error or critical.", valueName: "level"))
     var logLevel: String?
-    @Option(name: .long, help: ArgumentHelp("text or json.", valueName: "format"))
+    @Option(name: .long, parsing: .unconditional, help: ArgumentHelp("text or json.", valueName: "format"))
     var logFormat: String?
 
     /// Puts the settings together from file, environment and these options.
