@@ -51,6 +51,8 @@ struct RESTRouter: Sendable {
             return Self.response(try await route.handle(body))
         } catch let failure as RESTFailure {
             return Self.errorResponse(failure, path: request.uri.path)
+        } catch where Task.isCancelled {
+            return Self.errorResponse(RESTFailure(status: 503, reason: "The server is stopping"), path: request.uri.path)
         } catch {
             logger.error("A REST method failed unexpectedly", metadata: ["method": "\(path)", "error": "\(error)"])
             return Self.errorResponse(.internalError("The server failed: \(error)"), path: request.uri.path)
@@ -84,6 +86,9 @@ struct RESTRouter: Sendable {
             buffer = try await request.body.collect(upTo: maximumBodySize)
         } catch is NIOTooManyBytesError {
             throw RESTFailure(status: 413, reason: "The body is larger than \(maximumBodySize) bytes")
+        } catch {
+            // The client went away in the middle of it.
+            throw RESTFailure.badRequest("The body did not arrive completely")
         }
         let bytes = buffer.readableBytesView
         if bytes.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0a || $0 == 0x0d }) { return nil }

@@ -22,7 +22,7 @@ struct WebResponder: HTTPResponder {
         let response = await answer(request, context: context)
         logger.debug("\(request.method.rawValue) \(request.uri.path)", metadata: [
             "status": "\(response.status.code)", "remote": "\(context.remoteAddress)",
-            "ms": "\((ContinuousClock.now - start) / .milliseconds(1))",
+            "ms": "\(((ContinuousClock.now - start) / .microseconds(10)).rounded() / 100)",
         ])
         return response
     }
