@@ -1,0 +1,124 @@
+import Primitives
+import RTP
+import Testing
+
+@Suite struct NACKGeneratorTests {
+    private let rtt = Duration.milliseconds(50)
+    private func at(_ ms: Int64) -> Instant { Instant(milliseconds: 1000 + ms) }
+
+    @Test("a packet that is only reordered is never asked for")
+    func reordering() {
+        var generator = NACKGenerator()
+        generator.receive(10, isRetransmission: false, at: at(0))
+        generator.receive(12, isRetransmission: false, at: at(1))
+        #expect(generator.pending(at: at(2), rtt: rtt).isEmpty)
+        generator.receive(11, isRetransmission: false, at: at(3))
+        #expect(generator.pending(at: at(100), rtt: rtt).isEmpty)
+        #expect(generator.count == 0)
+        #expect(!generator.needsKeyFrame)
+    }
+
+    @Test("a lost packet is asked for when three newer ones have come")
+    func afterThree() {
+        var generator = NACKGenerator()
+        for sequence in [65_535, 1, 2] as [UInt16] { generator.receive(sequence, isRetransmission: false, at: at(0)) }
+        #expect(generator.pending(at: at(0), rtt: rtt).isEmpty)
+        generator.receive(3, isRetransmission: false, at: at(0))
+        #expect(generator.pending(at: at(0), rtt: rtt) == [0])
+    }
+
+    @Test("a lost packet is asked for after 10 ms when nothing newer comes")
+    func afterTime() {
+        var generator = NACKGenerator()
+        generator.receive(1, isRetransmission: false, at: at(0))
+        generator.receive(3, isRetransmission: false, at: at(0))
+        #expect(generator.pending(at: at(9), rtt: rtt).isEmpty)
+        #expect(generator.pending(at: at(10), rtt: rtt) == [2])
+    }
+
+    @Test("a packet is asked for again once a round trip has passed, and no more once it is there")
+    func repeats() {
+        var generator = NACKGenerator()
+        generator.receive(1, isRetransmission: false, at: at(0))
+        generator.receive(3, isRetransmission: false, at: at(0))
+        #expect(generator.pending(at: at(10), rtt: rtt) == [2])
+        #expect(generator.pending(at: at(59), rtt: rtt).isEmpty)
+        #expect(generator.pending(at: at(60), rtt: rtt) == [2])
+        generator.receive(2, isRetransmission: true, at: at(70))
+        #expect(generator.pending(at: at(500), rtt: rtt).isEmpty)
+        #expect(generator.recovered == 1)
+        #expect(!generator.needsKeyFrame)
+    }
+
+    @Test("repetitions are at least 20 ms apart, however short the round trip")
+    func minimumInterval() {
+        var generator = NACKGenerator()
+        generator.receive(1, isRetransmission: false, at: at(0))
+        generator.receive(3, isRetransmission: false, at: at(0))
+        let asked = (0..<60).filter { !generator.pending(at: at(Int64($0)), rtt: .milliseconds(1)).isEmpty }
+        #expect(asked == [10, 30, 50])
+    }
+
+    @Test("after ten tries the packet is given up and a key frame is called for")
+    func givesUp() {
+        var generator = NACKGenerator()
+        generator.receive(1, isRetransmission: false, at: at(0))
+        generator.receive(3, isRetransmission: false, at: at(0))
+        var requests = 0
+        for ms in 0..<1500 { requests += generator.pending(at: at(Int64(ms)), rtt: rtt).count }
+        #expect(requests == 10)
+        #expect(generator.needsKeyFrame)
+        #expect(generator.count == 0)
+    }
+
+    @Test("a packet missing for over two seconds is given up")
+    func ages() {
+        var generator = NACKGenerator()
+        generator.receive(1, isRetransmission: false, at: at(0))
+        generator.receive(3, isRetransmission: false, at: at(0))
+        #expect(generator.pending(at: at(2001), rtt: rtt).isEmpty)
+        #expect(generator.needsKeyFrame)
+    }
+
+    @Test("a gap too long to repair calls for a key frame at once")
+    func longGap() {
+        var generator = NACKGenerator()
+        generator.receive(1, isRetransmission: false, at: at(0))
+        generator.receive(1000, isRetransmission: false, at: at(0))
+        #expect(generator.needsKeyFrame)
+        #expect(generator.pending(at: at(20), rtt: rtt).isEmpty)
+    }
+
+    @Test("what lies before a key frame is no longer missed")
+    func keyFrame() {
+        var generator = NACKGenerator()
+        for sequence in [1, 3, 5] as [UInt16] { generator.receive(sequence, isRetransmission: false, at: at(0)) }
+        generator.forget(before: 3)
+        #expect(generator.pending(at: at(10), rtt: rtt) == [4])
+    }
+
+    @Test("under random loss exactly the lost packets are asked for, and never more than the bound is kept",
+          arguments: 1...10 as ClosedRange<UInt64>)
+    func randomLoss(seed: UInt64) {
+        var random = RandomSource.seeded(seed)
+        var generator = NACKGenerator()
+        var sequence = UInt16.random(in: 0...65_535, using: &random)
+        var lost: Set<UInt16> = []
+        var requested: Set<UInt16> = []
+        generator.receive(sequence, isRetransmission: false, at: at(0))
+        for ms in 1..<5000 as Range<Int64> {
+            sequence &+= 1
+            if Int.random(in: 0..<10, using: &random) == 0, ms < 4900 {
+                lost.insert(sequence)
+            } else {
+                generator.receive(sequence, isRetransmission: false, at: at(ms))
+            }
+            for wanted in generator.pending(at: at(ms), rtt: rtt) {
+                requested.insert(wanted)
+                if Bool.random(using: &random) { generator.receive(wanted, isRetransmission: true, at: at(ms)) }
+            }
+            #expect(generator.count <= NACKGenerator.maximumMissing)
+        }
+        #expect(requested == lost)
+    }
+}
