@@ -446,6 +446,32 @@ function releaseLocal(display) {
   return true;
 }
 
+// sdk/availability.js
+// Answers to `stream.available()` that are still awaited; one `availableStream` frame settles all of a stream's. Owned by Stream.
+
+const PATIENCE = 10_000; // ms
+
+class Availability {
+  #waiting = [];
+
+  get isAsked() { return this.#waiting.length > 0; }
+
+  /** A promise for the next answer; `onSilence` is called when none comes in time. */
+  ask(onSilence) {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ resolve, reject, timer: setTimeout(onSilence, PATIENCE) });
+    });
+  }
+
+  settle(isAvailable, stream) {
+    for (const { resolve, reject, timer } of this.#waiting.splice(0)) {
+      clearTimeout(timer);
+      if (isAvailable) resolve(stream);
+      else reject(stream);
+    }
+  }
+}
+
 // sdk/sdp.js
 // Edits of offers and answers that no browser API covers: codecs left out, stereo, rate hints. Pure functions on SDP text.
 
@@ -926,7 +952,6 @@ const STOP_CONFIRMATION = 5_000;
 const STOP_CONFIRMATION_RECORDING = 60_000;
 // After the browser gave up on the media connection the server gets this long to give the reason.
 const MEDIA_FAILURE_GRACE = 8_000;
-const AVAILABLE_ANSWER = 10_000;
 
 const RUNNING = [STREAM_STATUS.PUBLISHING, STREAM_STATUS.PLAYING, STREAM_STATUS.PAUSED, STREAM_STATUS.PLAYBACK_PROBLEM];
 // Statuses that report something without changing the state of the stream.
@@ -952,7 +977,7 @@ class Stream {
   #audioState;
   #videoState;
   #recordName;
-  #availability = [];
+  #availability = new Availability();
   #snapshotAwaited = false;
   #meter = new QualityMeter();
 
@@ -1095,13 +1120,10 @@ class Stream {
 
   /** Resolves with the stream when someone publishes it; rejects with the stream otherwise, the reason in getInfo(). */
   available() {
-    return new Promise((resolve, reject) => {
-      const pending = { resolve, reject };
-      pending.timer = setTimeout(() => this.#settleAvailability(false, "The server gave no answer"), AVAILABLE_ANSWER);
-      this.#availability.push(pending);
-      if (!this.#session.isEstablished) return this.#settleAvailability(false, ERROR_INFO.INVALID_SESSION_STATE);
-      this.#session.send("availableStream", { mediaSessionId: this.#id, name: this.name() });
-    });
+    const answer = this.#availability.ask(() => this.#settleAvailability(false, "The server gave no answer"));
+    if (this.#session.isEstablished) this.#session.send("availableStream", { mediaSessionId: this.#id, name: this.name() });
+    else this.#settleAvailability(false, ERROR_INFO.INVALID_SESSION_STATE);
+    return answer;
   }
 
   /** Asks for a picture; it comes as STREAM_EVENT snapshotCompleted and as STREAM_STATUS.SNAPSHOT_COMPLETE with getInfo(). */
@@ -1241,6 +1263,7 @@ class Stream {
     return Boolean(constraint ?? option ?? true);
   }
 
+  /** Rates from the stream's options or its video constraints, kbit/s. */
   #rates(video) {
     const rate = (name) => this.#options[name] ?? video?.[name] ?? 0;
     return { bitrate: rate("bitrate"), minBitrate: rate("minBitrate"), maxBitrate: rate("maxBitrate") };
@@ -1331,16 +1354,11 @@ class Stream {
   }
 
   #settleAvailability(isAvailable, info) {
-    const waiting = this.#availability.splice(0);
-    if (waiting.length === 0) return;
+    if (!this.#availability.isAsked) return;
     this.#info = info || this.#info;
     // A stream made for the question alone must not stay in the session's table.
     if (this.#status === STREAM_STATUS.NEW && !this.#snapshotAwaited) this.#session.release(this);
-    for (const { resolve, reject, timer } of waiting) {
-      clearTimeout(timer);
-      if (isAvailable) resolve(this);
-      else reject(this);
-    }
+    this.#availability.settle(isAvailable, this);
   }
 }
 

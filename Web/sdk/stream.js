@@ -1,6 +1,7 @@
 // One published, played, asked-for or photographed stream: its life as the server tells it, and what a page may do with it.
 // Made by Session.createStream; gets its wire messages from the session that owns it.
 import { CONNECTION_QUALITY, ERROR_INFO, STREAM_EVENT, STREAM_EVENT_TYPE, STREAM_STATUS, TERMINAL_STATUSES } from "./constants.js";
+import { Availability } from "./availability.js";
 import { Callbacks, createUUID } from "./events.js";
 import { toggleFullScreen } from "./display.js";
 import { Peer } from "./peer.js";
@@ -15,7 +16,6 @@ const STOP_CONFIRMATION = 5_000;
 const STOP_CONFIRMATION_RECORDING = 60_000;
 // After the browser gave up on the media connection the server gets this long to give the reason.
 const MEDIA_FAILURE_GRACE = 8_000;
-const AVAILABLE_ANSWER = 10_000;
 
 const RUNNING = [STREAM_STATUS.PUBLISHING, STREAM_STATUS.PLAYING, STREAM_STATUS.PAUSED, STREAM_STATUS.PLAYBACK_PROBLEM];
 // Statuses that report something without changing the state of the stream.
@@ -41,7 +41,7 @@ export class Stream {
   #audioState;
   #videoState;
   #recordName;
-  #availability = [];
+  #availability = new Availability();
   #snapshotAwaited = false;
   #meter = new QualityMeter();
 
@@ -184,13 +184,10 @@ export class Stream {
 
   /** Resolves with the stream when someone publishes it; rejects with the stream otherwise, the reason in getInfo(). */
   available() {
-    return new Promise((resolve, reject) => {
-      const pending = { resolve, reject };
-      pending.timer = setTimeout(() => this.#settleAvailability(false, "The server gave no answer"), AVAILABLE_ANSWER);
-      this.#availability.push(pending);
-      if (!this.#session.isEstablished) return this.#settleAvailability(false, ERROR_INFO.INVALID_SESSION_STATE);
-      this.#session.send("availableStream", { mediaSessionId: this.#id, name: this.name() });
-    });
+    const answer = this.#availability.ask(() => this.#settleAvailability(false, "The server gave no answer"));
+    if (this.#session.isEstablished) this.#session.send("availableStream", { mediaSessionId: this.#id, name: this.name() });
+    else this.#settleAvailability(false, ERROR_INFO.INVALID_SESSION_STATE);
+    return answer;
   }
 
   /** Asks for a picture; it comes as STREAM_EVENT snapshotCompleted and as STREAM_STATUS.SNAPSHOT_COMPLETE with getInfo(). */
@@ -330,6 +327,7 @@ export class Stream {
     return Boolean(constraint ?? option ?? true);
   }
 
+  /** Rates from the stream's options or its video constraints, kbit/s. */
   #rates(video) {
     const rate = (name) => this.#options[name] ?? video?.[name] ?? 0;
     return { bitrate: rate("bitrate"), minBitrate: rate("minBitrate"), maxBitrate: rate("maxBitrate") };
@@ -420,15 +418,10 @@ export class Stream {
   }
 
   #settleAvailability(isAvailable, info) {
-    const waiting = this.#availability.splice(0);
-    if (waiting.length === 0) return;
+    if (!this.#availability.isAsked) return;
     this.#info = info || this.#info;
     // A stream made for the question alone must not stay in the session's table.
     if (this.#status === STREAM_STATUS.NEW && !this.#snapshotAwaited) this.#session.release(this);
-    for (const { resolve, reject, timer } of waiting) {
-      clearTimeout(timer);
-      if (isAvailable) resolve(this);
-      else reject(this);
-    }
+    this.#availability.settle(isAvailable, this);
   }
 }
