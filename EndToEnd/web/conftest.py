@@ -16,7 +16,6 @@ playwright_api = pytest.importorskip("playwright.sync_api")
 
 HERE = pathlib.Path(__file__).resolve().parent
 WEB = HERE.parent.parent / "Web"
-OUT = HERE.parent / "out" / "web"
 
 
 class PageServer(http.server.SimpleHTTPRequestHandler):
