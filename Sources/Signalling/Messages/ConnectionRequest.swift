@@ -76,3 +76,11 @@ public struct ConnectionRequest: Sendable, Equatable {
         return .object(members)
     }
 }
+
+extension ConnectionRequest {
+    /// Set in `custom` by the client of another server's agent, so that a server can hold agents to its rules.
+    public static let agentMark = "martletAgent"
+
+    /// true when another server's agent introduces itself.
+    public var isAgent: Bool { custom?[Self.agentMark]?.lenientBool ?? false }
+}

@@ -1,0 +1,180 @@
+// One client connection: its commands, what it is told, its keep-alive. Everything that concerns it goes through one mailbox
+// and is handled one after the other. Made by WebSocketService, which runs it; owns nothing but its place in the registries.
+import Logging
+import NIOWebSocket
+import Signalling
+
+actor Session {
+    /// What arrives for a session.
+    enum Input: Sendable {
+        case text(String)
+        case notice(StreamNotice)
+        case message(ServerMessage)
+        /// One keep-alive interval has passed.
+        case keepAliveDue
+        /// The time for `connection` is over.
+        case connectionDue
+        /// REST wants it gone.
+        case terminate
+        /// The server stops.
+        case shutdown
+        case closed(String)
+    }
+
+    enum State: Equatable {
+        case connected
+        case established
+        /// Nothing is taken any more; the socket is being closed or gone.
+        case closing
+    }
+
+    nonisolated let id: String
+    nonisolated let isSecure: Bool
+    let channel: any MessageChannel
+    let registry: StreamRegistry
+    let application: any SessionApplication
+    let limits: SessionLimits
+    let serverVersion: String
+    private(set) var state = State.connected
+    private(set) var info: SessionInfo
+    var logger: Logger
+    private var unansweredPings = 0
+    private let onInfoChange: @Sendable (SessionInfo) -> Void
+    private nonisolated let mailbox: AsyncStream<Input>
+    private nonisolated let sink: AsyncStream<Input>.Continuation
+
+    init(
+        channel: any MessageChannel, isSecure: Bool = false, registry: StreamRegistry,
+        application: any SessionApplication = AcceptingApplication(), limits: SessionLimits, serverVersion: String,
+        uuid: String, createDate: Int64 = WallClock.milliseconds(), logger: Logger,
+        onInfoChange: @escaping @Sendable (SessionInfo) -> Void = { _ in }
+    ) {
+        id = "/\(channel.remoteAddress)/\(channel.localAddress)-\(uuid)"
+        self.isSecure = isSecure
+        self.channel = channel
+        self.registry = registry
+        self.application = application
+        self.limits = limits
+        self.serverVersion = serverVersion
+        self.onInfoChange = onInfoChange
+        info = SessionInfo(id: id, remoteAddress: channel.remoteAddress, isSecure: isSecure, createDate: createDate)
+        var logger = logger
+        logger[metadataKey: "session"] = "\(id)"
+        self.logger = logger
+        (mailbox, sink) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(limits.maximumWaitingNotices))
+    }
+
+    /// Puts something into the mailbox. Any thread; never blocks. A session that can't keep up is dropped.
+    nonisolated func post(_ input: Input) {
+        guard case .dropped = sink.yield(input) else { return }
+        channel.close(code: .policyViolation, reason: "too many messages are waiting")
+        if case .closed = input { sink.finish() }
+    }
+
+    /// Handles the mailbox until the socket is gone, then ends everything the session owns.
+    func run() async {
+        onInfoChange(info)
+        logger.debug("session opened", metadata: ["peer": "\(channel.remoteAddress)"])
+        for await input in mailbox {
+            await handle(input)
+            if case .closed = input { break }
+        }
+        sink.finish()
+        state = .closing
+        await registry.endAll(ofOwner: id)
+        if info.connection != nil { await application.sessionEnded(info) }
+    }
+
+    /// Ends `run` once what is in the mailbox has been handled; for tests and for sockets that never say that they closed.
+    nonisolated func finish() { sink.finish() }
+
+    private func handle(_ input: Input) async {
+        switch input {
+        case .text(let text):
+            await receive(text)
+            channel.messageProcessed()
+        case .notice(let notice): tell(notice)
+        case .message(let message): send(message)
+        case .keepAliveDue: keepAlive()
+        case .connectionDue:
+            if state == .connected { close(.policyViolation, "no \"connection\" message came in time") }
+        case .terminate:
+            logger.info("session terminated by REST")
+            await registry.endAll(ofOwner: id)
+            close(.goingAway, "terminated")
+        case .shutdown: close(.goingAway, "the server stops")
+        case .closed(let reason):
+            logger.info("session closed", metadata: ["reason": "\(reason)"])
+        }
+    }
+
+    private func receive(_ text: String) async {
+        guard state != .closing else { return }
+        let envelope: Envelope
+        do {
+            envelope = try Envelope(parsing: text)
+        } catch {
+            logger.debug("unreadable message", metadata: ["reason": "\(error)"])
+            return
+        }
+        await handle(ClientMessage(envelope))
+    }
+
+    // MARK: Life
+
+    /// `connection`: the client introduces itself.
+    func establish(_ request: ConnectionRequest) {
+        // A second introduction changes nothing; the first one is what streams and rooms were begun with.
+        guard state == .connected else { return }
+        if limits.requiresSecureAgents, !isSecure, request.isAgent {
+            send(.fail(FailMessage(info: "This server takes agents over wss only (wcs_agent_ssl=true)")))
+            close(.policyViolation, "agents must use wss (wcs_agent_ssl=true)")
+            return
+        }
+        state = .established
+        info.connection = request
+        onInfoChange(info)
+        if let login = request.login { logger[metadataKey: "login"] = "\(login)" }
+        logger.info(
+            "session established",
+            metadata: ["app": "\(request.appKey)", "client": "\(request.clientVersion)", "agent": "\(request.clientBrowserVersion)"])
+        var random = SystemRandomNumberGenerator()
+        send(.userData(request.userData(authToken: Identifier.uuid(using: &random))))
+        send(.version(serverVersion))
+    }
+
+    func receivedPong() { unansweredPings = 0 }
+
+    private func keepAlive() {
+        guard state != .closing else { return }
+        guard unansweredPings < limits.keepAliveProbes else {
+            close(.goingAway, StreamStatusInfo.keepAliveTerminated.rawValue)
+            return
+        }
+        unansweredPings += 1
+        send(.ping)
+    }
+
+    private func close(_ code: WebSocketErrorCode, _ reason: String) {
+        guard state != .closing else { return }
+        state = .closing
+        channel.close(code: code, reason: reason)
+    }
+
+    func send(_ message: ServerMessage) { channel.send(message.envelope.serialized()) }
+
+    /// The owner of this session's streams, as the registry knows it.
+    var owner: StreamOwner {
+        StreamOwner(id: id, appKey: info.appKey, deliver: { [weak self] notice in self?.post(.notice(notice)) })
+    }
+
+    private func tell(_ notice: StreamNotice) {
+        switch notice {
+        case .started(let record): send(.streamStatus(record.statusMessage()))
+        case .ended(let record, let reason): send(.streamStatus(record.statusMessage(info: reason.info.rawValue)))
+        case .event(let event): send(.streamEvent(event))
+        case .rate(let rate, let isPublisher): send(isPublisher ? .inboundVideoRate(rate) : .outboundVideoRate(rate))
+        case .linkLost: break  // only agents are told
+        }
+    }
+}

@@ -1,0 +1,33 @@
+// The bounds and times of signalling, as sessions and the WebSocket service need them.
+import NIOCore
+
+struct SessionLimits: Sendable, Equatable {
+    var maximumSessions = 20_000
+    /// Connections of one address; generous, because a proxy in front makes everybody one address.
+    var maximumSessionsPerAddress = 5_000
+    /// Publishing and playing together.
+    var maximumStreamsPerSession = 200
+    /// Notices that may wait for one session before it is dropped.
+    var maximumWaitingNotices = 8_192
+    var keepAliveInterval = TimeAmount.seconds(5)
+    /// Unanswered pings after which a session is dropped.
+    var keepAliveProbes = 10
+    /// From the open WebSocket to `connection`.
+    var connectionTimeout = TimeAmount.seconds(10)
+    /// Other servers' agents must come over TLS (`wcs_agent_ssl`).
+    var requiresSecureAgents = false
+    var websocket = WebSocketLimits()
+
+    init() {}
+
+    init(_ settings: Settings) {
+        maximumSessions = settings.maximumSessions
+        maximumSessionsPerAddress = max(5_000, settings.maximumSessions / 4)
+        maximumStreamsPerSession = settings.maximumStreamsPerSession
+        keepAliveInterval = .milliseconds(Int64(settings.keepAliveInterval))
+        keepAliveProbes = settings.keepAliveProbes
+        requiresSecureAgents = settings.agentSSL
+        websocket.maximumMessageSize = settings.maximumMessageSize
+        websocket.maximumSendQueue = settings.maximumSendQueue
+    }
+}

@@ -1,0 +1,91 @@
+// How the registry of streams speaks to whoever asked for a publisher or player: a WebSocket session or an agent.
+import MediaIO
+import Signalling
+
+/// The party a media session belongs to.
+struct StreamOwner: Sendable {
+    /// The session's id; an agent has one as well.
+    let id: String
+    let appKey: String
+    /// Takes a notice and returns at once; called in order.
+    let deliver: @Sendable (StreamNotice) -> Void
+}
+
+/// What an owner is told about its media sessions.
+enum StreamNotice: Sendable {
+    /// PUBLISHING or PLAYING has been reached.
+    case started(StreamRecord)
+    /// The media session is over and forgotten; the record has its last status.
+    case ended(StreamRecord, StreamEnd)
+    /// Something happened on the stream a player watches; carries the player's own id.
+    case event(StreamEventMessage)
+    /// The figures of the last second.
+    case rate(VideoRate, isPublisher: Bool)
+    /// An agent's peer connection broke; its stream is kept, the agent decides what follows.
+    case linkLost(mediaSessionID: String, EndpointFailure)
+}
+
+/// Why a media session ended.
+enum StreamEnd: Sendable, Equatable {
+    /// Its owner asked for it, or closed its peer connection.
+    case user
+    /// A player's publisher is gone.
+    case publisherStopped
+    /// The owner's socket is gone.
+    case sessionLost
+    case terminated
+    case shutdown
+    case failed(EndpointFailure)
+
+    func status(ofPublisher isPublisher: Bool) -> StreamStatus {
+        if self == .user { return isPublisher ? .unpublished : .stopped }
+        return .failed
+    }
+
+    var info: StreamStatusInfo {
+        switch self {
+        case .user: .user
+        case .publisherStopped: .publisherStop
+        case .sessionLost: .sessionDisconnect
+        case .terminated: .restTerminate
+        case .shutdown: .shutdownRequested
+        case .failed(let failure): failure.info
+        }
+    }
+}
+
+extension EndpointFailure {
+    /// The words of the protocol for a failed peer connection.
+    var info: StreamStatusInfo {
+        switch self {
+        case .iceTimeout: .iceTimeout
+        case .iceError: .iceError
+        case .iceConsentExpired: .iceKeepAlive
+        case .dtlsFingerprint: .dtlsFingerprintError
+        case .dtlsError: .dtlsError
+        case .closedByPeer: .user
+        case .rtpActivity: .rtpActivity
+        case .shutdown: .shutdownRequested
+        }
+    }
+}
+
+/// Why a media session was not begun.
+enum StreamRefusal: Error, Sendable, Equatable {
+    /// The info for the client and a sentence for the log.
+    case refused(StreamStatusInfo, String)
+    /// It ended while it was being set up, and its owner has been told by a notice.
+    case alreadyEnded
+
+    init(_ error: EngineError) {
+        switch error {
+        case .negotiation(.noCommonCodecs): self = .refused(.noCommonCodecs, "no common codecs")
+        case .negotiation(let reason): self = .refused(.addToProxy, "the offer can't be answered: \(reason)")
+        case .noSuchStream, .noSuchEndpoint: self = .refused(.publisherStop, "the stream ended meanwhile")
+        case .notReady: self = .refused(.publishNotReady, "no media has arrived from the publisher yet")
+        case .alreadyPublished: self = .refused(.nameInUse, "the stream has a publisher")
+        case .limit(let bound): self = .refused(.addToProxy, "a bound was reached: \(bound)")
+        case .shutDown: self = .refused(.error, "the media engine is shut down")
+        }
+    }
+}

@@ -1,0 +1,98 @@
+// What is known about one publisher or player: told to its owner in statuses, to REST in find.
+import MediaIO
+import Signalling
+
+/// The facts of one media session. A value; the registry keeps the current one.
+struct StreamRecord: Sendable, Equatable {
+    var mediaSessionID: String
+    var name: String
+    /// true: publisher, false: player.
+    var isPublished: Bool
+    var hasAudio: Bool
+    var hasVideo: Bool
+    var status = StreamStatus.pending
+    var audioCodec: String?
+    var videoCodec: String?
+    var width = 0
+    var height = 0
+    /// kbit/s, as asked for.
+    var bitrate = 0
+    var minBitrate = 0
+    var maxBitrate = 0
+    var quality = 0
+    var record = false
+    var cvoExtension = true
+    var mediaProvider = "WebRTC"
+    /// Milliseconds since 1970.
+    var createDate: Int64 = 0
+    var sessionID: String
+    var appKey: String
+    var nodeID: String
+    var custom: JSONValue?
+    var audioMuted = false
+    var videoMuted = false
+
+    /// The status frame for this record.
+    func statusMessage(info: String = "") -> StreamStatusMessage {
+        var message = StreamStatusMessage(
+            mediaSessionID: mediaSessionID, status: status, info: info, name: name, published: isPublished,
+            hasVideo: hasVideo, hasAudio: hasAudio, record: record, mediaProvider: mediaProvider)
+        message.audioCodec = audioCodec
+        message.videoCodec = videoCodec
+        message.width = width
+        message.height = height
+        message.bitrate = bitrate
+        message.minBitrate = minBitrate
+        message.maxBitrate = maxBitrate
+        message.quality = quality
+        message.cvoExtension = cvoExtension
+        message.createDate = createDate
+        message.audioMuted = audioMuted
+        message.videoMuted = videoMuted
+        message.nodeID = nodeID
+        message.appKey = appKey
+        message.sessionID = sessionID
+        return message
+    }
+
+    /// The REST form; `metrics` is added when given.
+    func json(metrics: EndpointStatistics?? = nil) -> JSONValue {
+        var object = statusMessage().json
+        object["info"] = nil
+        object["custom"] = custom
+        if let metrics { object["metrics"] = Self.metrics(metrics) }
+        return object
+    }
+
+    /// The names a filter may use.
+    static let filterableKeys: Set<String> = [
+        "mediaSessionId", "name", "published", "status", "sessionId", "appKey", "mediaProvider", "mediaType", "hasAudio",
+        "hasVideo", "audioCodec", "videoCodec", "record", "width", "height", "bitrate", "minBitrate", "maxBitrate", "quality",
+        "transport", "createDate", "nodeId", "cvoExtension", "history", "gop", "fps", "audioBitrate", "codecImpl",
+    ]
+
+    private static func metrics(_ statistics: EndpointStatistics?) -> JSONValue {
+        func count(_ value: UInt64) -> JSONValue { .integer(Int64(clamping: value)) }
+        var members: [String: JSONValue] = [:]
+        if let video = statistics?.video {
+            members["VIDEO_WIDTH"] = JSONValue(video.width)
+            members["VIDEO_HEIGHT"] = JSONValue(video.height)
+            members["VIDEO_RATE"] = JSONValue(video.bitrate)
+            members["VIDEO_FPS"] = JSONValue(video.framesPerSecond)
+            members["VIDEO_NACK"] = count(video.nacks)
+            members["VIDEO_PLI"] = count(video.plis)
+            members["VIDEO_LOST"] = count(video.lostPackets)
+            members["VIDEO_CODEC"] = JSONValue(Int(video.payloadType))
+            members["VIDEO_K_FRAMES"] = count(video.keyFrames)
+            members["VIDEO_P_FRAMES"] = count(video.frames - min(video.frames, video.keyFrames))
+            members["VIDEO_B_FRAMES"] = 0
+            members["VIDEO_GOP_SIZE"] = count(video.keyFrames == 0 ? 0 : video.frames / video.keyFrames)
+        }
+        if let audio = statistics?.audio {
+            members["AUDIO_RATE"] = JSONValue(audio.bitrate)
+            members["AUDIO_LOST"] = count(audio.lostPackets)
+            members["AUDIO_CODEC"] = JSONValue(Int(audio.payloadType))
+        }
+        return .object(members)
+    }
+}

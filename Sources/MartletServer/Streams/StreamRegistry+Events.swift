@@ -1,0 +1,124 @@
+// What happens while media sessions live: reports of the engine, events of publishers, the figures of each second.
+import MediaIO
+import Signalling
+
+extension StreamRegistry {
+    /// Takes one report of the engine. Returns what is to be done in the engine afterwards.
+    func handle(_ event: LinkEvent) -> [Cleanup] {
+        let id = event.mediaSessionID
+        // Reports of a peer connection that has been replaced or ended come too late to matter.
+        guard let entry = entries[id], entry.link == event.link else { return [] }
+        switch event.event {
+        case .connected(let remote):
+            logger.debug("transport connected", metadata: Self.metadata(entry.record, ["peer": "\(remote)"]))
+            if !entry.record.isPublished { start(id, .playing) }
+        case .mediaStarted(let info):
+            entries[id]?.record.audioCodec = info.audioCodec
+            entries[id]?.record.videoCodec = info.videoCodec
+            entries[id]?.record.width = info.width
+            entries[id]?.record.height = info.height
+            if entry.kind == .pull {
+                entries[id]?.record.hasAudio = info.audioCodec != nil
+                entries[id]?.record.hasVideo = info.videoCodec != nil
+            }
+            if entry.record.isPublished { start(id, .publishing) }
+        case .resized(let width, let height):
+            resize(id, width: width, height: height)
+        case .failed(let failure):
+            // The engine has removed the endpoint already.
+            entries[id]?.endpoint = nil
+            if entry.kind == .pull {
+                logger.info("link lost", metadata: Self.metadata(entry.record, ["reason": "\(failure)"]))
+                entry.owner.deliver(.linkLost(mediaSessionID: id, failure))
+                return []
+            }
+            logger.debug("transport failed", metadata: Self.metadata(entry.record, ["reason": "\(failure)"]))
+            // A browser closes its peer connection in the same moment in which it asks for the stop; whichever arrives first,
+            // its user stopped the stream.
+            return end(id, failure == .closedByPeer ? .user : .failed(failure))
+        }
+        return []
+    }
+
+    private func start(_ id: String, _ status: StreamStatus) {
+        guard entries[id]?.record.status == .pending else { return }
+        entries[id]?.record.status = status
+        guard let entry = entries[id] else { return }
+        logger.info(
+            "\(status == .publishing ? "stream published" : "player started")",
+            metadata: Self.metadata(entry.record, [
+                "audio": "\(entry.record.audioCodec ?? "-")", "video": "\(entry.record.videoCodec ?? "-")",
+            ]))
+        entry.owner.deliver(.started(entry.record))
+    }
+
+    private func resize(_ id: String, width: Int, height: Int) {
+        guard let entry = entries[id], entry.record.isPublished else { return }
+        entries[id]?.record.width = width
+        entries[id]?.record.height = height
+        let payload: JSONValue = ["streamerVideoWidth": JSONValue(width), "streamerVideoHeight": JSONValue(height)]
+        for player in entry.players {
+            entries[player]?.record.width = width
+            entries[player]?.record.height = height
+            deliver(.resize, payload, to: player)
+        }
+    }
+
+    /// A publisher's event for everybody who watches. Events about other people's streams are ignored; false then.
+    @discardableResult
+    func send(_ event: StreamEventMessage, ownerID: String) -> Bool {
+        guard let type = event.known, type.isFromPublisher, let entry = entries[event.mediaSessionID],
+            entry.owner.id == ownerID, entry.record.isPublished
+        else { return false }
+        for id in [event.mediaSessionID] + entry.players {
+            switch type {
+            case .audioMuted: entries[id]?.record.audioMuted = true
+            case .audioUnmuted: entries[id]?.record.audioMuted = false
+            case .videoMuted: entries[id]?.record.videoMuted = true
+            case .videoUnmuted: entries[id]?.record.videoMuted = false
+            default: break
+            }
+        }
+        for player in entry.players { deliver(type, event.payload, to: player) }
+        return true
+    }
+
+    private func deliver(_ type: StreamEventType, _ payload: JSONValue?, to player: String) {
+        // Before PLAYING there is nothing to tell: that status brings the size and mute state of its moment.
+        guard let entry = entries[player], entry.record.status == .playing else { return }
+        // Clients know a player only by its own id.
+        entry.owner.deliver(.event(StreamEventMessage(mediaSessionID: player, type: type, payload: payload)))
+    }
+
+    /// Tells every owner the video rate of its running media sessions. Called once per second.
+    func reportRates() async {
+        guard !entries.isEmpty else { return }
+        let statistics = await engine.statistics()
+        for entry in entries.values where entry.record.status == .publishing || entry.record.status == .playing {
+            guard let endpoint = entry.endpoint, let video = statistics[endpoint]?.video else { continue }
+            var rate = VideoRate(mediaSessionID: entry.record.mediaSessionID, videoRate: video.bitrate)
+            rate.framesPerSecond = video.framesPerSecond
+            rate.nack = video.nacks
+            rate.pli = video.plis
+            rate.lostPackets = video.lostPackets
+            rate.width = video.width > 0 ? video.width : entry.record.width
+            rate.height = video.height > 0 ? video.height : entry.record.height
+            entry.owner.deliver(.rate(rate, isPublisher: entry.record.isPublished))
+        }
+    }
+
+    /// The records that match, oldest first; with metrics when the filter displays them.
+    func find(_ filter: StreamFilter) async -> [JSONValue] {
+        let found = entries.values.filter { filter.matches($0.record) }
+            .sorted { ($0.record.createDate, $0.link) < ($1.record.createDate, $1.link) }
+        guard filter.displaysMetrics else { return found.map { $0.record.json() } }
+        let statistics = await engine.statistics()
+        return found.map { entry in entry.record.json(metrics: .some(entry.endpoint.flatMap { statistics[$0] })) }
+    }
+
+    /// How many publishers and players there are, for the statistics page.
+    func counts() -> (publishers: Int, players: Int) {
+        let publishers = entries.values.count { $0.record.isPublished }
+        return (publishers, entries.count - publishers)
+    }
+}

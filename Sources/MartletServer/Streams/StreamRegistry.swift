@@ -1,0 +1,211 @@
+// Every publisher and player of the server, by media session id and by name: the one place where their state changes.
+// Sessions and agents ask, the media engine reports, REST looks. Owned by the composition; run() carries the engine's events.
+import Logging
+import MediaIO
+import Signalling
+
+actor StreamRegistry {
+    /// One media session.
+    struct Entry {
+        enum Kind { case publisher, player, pull, push }
+        var record: StreamRecord
+        let kind: Kind
+        let owner: StreamOwner
+        /// The engine's stream: the own one of publishers, the watched one of players.
+        var stream: StreamHandle?
+        var endpoint: EndpointID?
+        /// Counts the peer connections an agent had for this session, so that late events of an older one are ignored.
+        var link: UInt64
+        /// Of a player: its publisher's id. Of a publisher: its players' ids.
+        var publisherID: String?
+        var players: Set<String> = []
+    }
+
+    /// What is left to do in the engine after an entry is gone.
+    enum Cleanup: Sendable {
+        case destroyStream(StreamHandle)
+        case removeEndpoint(EndpointID)
+    }
+
+    struct LinkEvent: Sendable {
+        let mediaSessionID: String
+        let link: UInt64
+        let event: EndpointEvent
+    }
+
+    let engine: any MediaEngineProtocol
+    let logger: Logger
+    private let nodeID: String
+    private let maximumStreams: Int
+    /// Milliseconds since 1970.
+    private let wallClock: @Sendable () -> Int64
+    nonisolated let events: AsyncStream<LinkEvent>
+    private nonisolated let eventSink: AsyncStream<LinkEvent>.Continuation
+
+    var entries: [String: Entry] = [:]
+    /// Published name → media session id.
+    private var publishers: [String: String] = [:]
+    private var lastLink: UInt64 = 0
+    private var isShutDown = false
+
+    init(
+        engine: any MediaEngineProtocol, nodeID: String, maximumStreams: Int = 10_000,
+        wallClock: @escaping @Sendable () -> Int64 = WallClock.milliseconds, logger: Logger
+    ) {
+        self.engine = engine
+        self.nodeID = nodeID
+        self.maximumStreams = maximumStreams
+        self.wallClock = wallClock
+        self.logger = logger
+        (events, eventSink) = AsyncStream.makeStream()
+    }
+
+    /// Carries what the engine reports until `shutdown`. Run once, for as long as the server lives.
+    func run() async {
+        await withDiscardingTaskGroup { group in
+            for await event in events {
+                let cleanups = handle(event)
+                if !cleanups.isEmpty { group.addTask { await self.perform(cleanups) } }
+            }
+        }
+    }
+
+    // MARK: Looking
+
+    /// true when a stream of that name is published and playable.
+    func isAvailable(_ name: String) -> Bool { publisher(named: name)?.record.status == .publishing }
+
+    /// true when the name is taken, by a stream that may not have media yet.
+    func isTaken(_ name: String) -> Bool { publishers[name] != nil }
+
+    func publisher(named name: String) -> Entry? { publishers[name].flatMap { entries[$0] } }
+
+    /// Media sessions owned by `ownerID`.
+    func count(ofOwner ownerID: String) -> Int { entries.values.count { $0.owner.id == ownerID } }
+
+    // MARK: Beginning (the rest is in StreamRegistry+Publishing and +Playing)
+
+    /// Takes the id (and name) for a new media session before the engine is asked, so that nobody else can meanwhile.
+    func reserve(_ request: StreamRequest, kind: Entry.Kind, owner: StreamOwner) throws(StreamRefusal) -> UInt64 {
+        guard !isShutDown else { throw .refused(.shutdownRequested, "the server is shutting down") }
+        guard !request.mediaSessionID.isEmpty else { throw .refused(.mediaSessionIDNull, "mediaSessionId is empty") }
+        guard request.mediaSessionID.utf8.count <= 256, !request.name.isEmpty, request.name.utf8.count <= 1024 else {
+            throw .refused(.error, "the stream name is empty, or name or mediaSessionId is too long")
+        }
+        guard entries[request.mediaSessionID] == nil else {
+            throw .refused(.mediaSessionIDInUse, "mediaSessionId \(request.mediaSessionID) is in use")
+        }
+        let isPublisher = kind == .publisher || kind == .pull
+        if isPublisher {
+            guard publishers[request.name] == nil else {
+                throw .refused(.nameInUse, "stream name \"\(request.name)\" is already in use")
+            }
+            guard publishers.count < maximumStreams else {
+                throw .refused(.addToProxy, "there are \(maximumStreams) streams already (max_streams)")
+            }
+            publishers[request.name] = request.mediaSessionID
+        }
+        var record = StreamRecord(
+            mediaSessionID: request.mediaSessionID, name: request.name, isPublished: isPublisher,
+            hasAudio: request.hasAudio, hasVideo: request.hasVideo, sessionID: owner.id, appKey: owner.appKey, nodeID: nodeID)
+        record.bitrate = request.bitrate
+        record.minBitrate = request.minBitrate
+        record.maxBitrate = request.maxBitrate
+        record.quality = request.quality
+        record.record = request.record
+        record.cvoExtension = request.cvoExtension ?? true
+        record.custom = request.custom
+        record.createDate = wallClock()
+        let link = nextLink()
+        entries[request.mediaSessionID] = Entry(record: record, kind: kind, owner: owner, link: link)
+        return link
+    }
+
+    /// Undoes a reservation whose engine call failed.
+    func withdraw(_ id: String, link: UInt64) {
+        guard let entry = entries[id], entry.link == link else { return }
+        forget(id, entry)
+    }
+
+    func nextLink() -> UInt64 {
+        lastLink += 1
+        return lastLink
+    }
+
+    /// What the engine calls for one peer connection. Runs on a reactor thread: only hands on.
+    nonisolated func eventHandler(_ id: String, link: UInt64) -> EndpointEventHandler {
+        { [eventSink] event in eventSink.yield(LinkEvent(mediaSessionID: id, link: link, event: event)) }
+    }
+
+    // MARK: Ending
+
+    /// Ends a media session for its owner. Unknown ids and other owners' ids are left alone; false then.
+    @discardableResult
+    func stop(_ id: String, ownerID: String) async -> Bool {
+        guard let entry = entries[id], entry.owner.id == ownerID else { return false }
+        await perform(end(id, .user))
+        return true
+    }
+
+    /// The owner is gone, and everything of it with it.
+    func endAll(ofOwner ownerID: String) async {
+        let ids = entries.values.filter { $0.owner.id == ownerID }.map(\.record.mediaSessionID)
+        await perform(ids.flatMap { end($0, .sessionLost) })
+    }
+
+    /// Ends what matches the filter (REST); how many that were.
+    func terminate(_ filter: StreamFilter) async -> Int {
+        let matching = entries.values.filter { filter.matches($0.record) }.map(\.record.mediaSessionID)
+        await perform(matching.flatMap { end($0, .terminated) })
+        return matching.count
+    }
+
+    /// Tells every owner that it is over and lets `run` return.
+    func shutdown() async {
+        isShutDown = true
+        await perform(entries.keys.sorted().flatMap { end($0, .shutdown) })
+        eventSink.finish()
+    }
+
+    /// Forgets a media session and tells its owner; of a publisher, its players' owners too. Nothing is awaited here, so that
+    /// whoever looks afterwards finds all of it gone at once.
+    func end(_ id: String, _ reason: StreamEnd) -> [Cleanup] {
+        guard var entry = entries[id] else { return [] }
+        forget(id, entry)
+        var cleanups: [Cleanup] = []
+        if entry.record.isPublished {
+            // The engine ends the players' endpoints with the stream, so theirs is nothing to clean up.
+            for player in entry.players { _ = end(player, reason == .shutdown ? .shutdown : .publisherStopped) }
+            if let stream = entry.stream { cleanups = [.destroyStream(stream)] }
+        } else if let endpoint = entry.endpoint {
+            cleanups = [.removeEndpoint(endpoint)]
+        }
+        entry.record.status = reason.status(ofPublisher: entry.record.isPublished)
+        logger.info("\(entry.record.isPublished ? "stream" : "player") ended", metadata: Self.metadata(entry.record, ["reason": "\(reason.info.rawValue)"]))
+        entry.owner.deliver(.ended(entry.record, reason))
+        return cleanups
+    }
+
+    private func forget(_ id: String, _ entry: Entry) {
+        entries[id] = nil
+        if entry.record.isPublished, publishers[entry.record.name] == id { publishers[entry.record.name] = nil }
+        if let publisherID = entry.publisherID { entries[publisherID]?.players.remove(id) }
+    }
+
+    func perform(_ cleanups: [Cleanup]) async {
+        for cleanup in cleanups {
+            switch cleanup {
+            case .destroyStream(let stream): await engine.destroyStream(stream)
+            case .removeEndpoint(let endpoint): await engine.removeEndpoint(endpoint)
+            }
+        }
+    }
+
+    static func metadata(_ record: StreamRecord, _ more: Logger.Metadata = [:]) -> Logger.Metadata {
+        var metadata = more
+        metadata["stream"] = "\(record.name)"
+        metadata["media_session"] = "\(record.mediaSessionID)"
+        metadata["session"] = "\(record.sessionID)"
+        return metadata
+    }
+}
