@@ -69,7 +69,7 @@ import Testing
 
     @Test("under random loss no damaged frame is called complete", arguments: [CodecKind.vp8, .h264, .vp9, .av1])
     func randomLoss(codec: CodecKind) throws {
-        for seed in 1...10 as ClosedRange<UInt64> {
+        for seed in 1...3 as ClosedRange<UInt64> {
             var random = RandomSource.seeded(seed)
             var packetizer = try #require(FramePacketizer(codec: codec, maximumPayload: 150))
             var assembler = try #require(FrameAssembler(codec: codec, maximumPackets: 64))
@@ -150,7 +150,7 @@ import Testing
         var random = RandomSource.seeded(UInt64(codec.rawValue) + 1)
         var now: Int64 = 0
         var sequence: UInt16 = 0
-        for _ in 0..<20_000 {
+        for _ in 0..<4000 {
             now += Int64.random(in: 0...5, using: &random)
             sequence &+= Int.random(in: 0..<50, using: &random) == 0 ? UInt16.random(in: 0...65_535, using: &random) : UInt16.random(in: 0...3, using: &random)
             var payload = random.bytes(Int.random(in: 0...30, using: &random))
