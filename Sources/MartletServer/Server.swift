@@ -10,9 +10,14 @@ import UnixSignals
 /// A whole server. Runs once.
 public struct Server: Sendable {
     private let loaded: LoadedSettings
+    private let onReady: @Sendable ([ListenerKind: Int]) -> Void
     private let logger = Logger(label: "martlet")
 
-    public init(_ loaded: LoadedSettings) { self.loaded = loaded }
+    /// - Parameter onReady: told once, when all listeners are open, with their ports; those that are off are absent.
+    public init(_ loaded: LoadedSettings, onReady: @escaping @Sendable ([ListenerKind: Int]) -> Void = { _ in }) {
+        self.loaded = loaded
+        self.onReady = onReady
+    }
 
     /// Opens the doors and serves until SIGTERM or SIGINT, or until the task is cancelled; then tells players, closes
     /// sockets and returns within five seconds.
@@ -39,6 +44,7 @@ public struct Server: Sendable {
         settings.publicAddresses = try Self.resolved(settings.publicAddresses)
         try Self.makeFolder(settings.stateDirectory)
         let tls = try tlsConfiguration(settings)
+        try Self.checkAuthorities(settings)
         let pages = try pages(settings)
         let authentication = settings.restAuthDisabled ? nil : try BasicAuthentication(file: settings.restUsersFile)
 
@@ -47,17 +53,20 @@ public struct Server: Sendable {
         let streams = StreamRegistry(
             engine: engine, nodeID: Identifier.uuid(), maximumStreams: settings.maximumStreams, logger: Logger(label: "martlet.streams"))
 
+        // Links to other servers.
+        let agents = AgentRegistry(registry: streams, settings: AgentSettings(settings), logger: Logger(label: "martlet.agents"))
+
         // Signalling.
         let signalling = WebSocketService(
             configuration: try Self.signallingConfiguration(settings, tls: tls), registry: streams, logger: Logger(label: "martlet.signalling"))
 
         // REST, statistics, pages.
         let listeners = ListenerRegistry()
-        let providers: [any RESTRouteProvider] = [ServerRoutes(listeners: listeners)]
+        let routes = Self.routes(listeners: listeners, sessions: signalling.sessions, streams: streams, agents: agents)
         let responder = WebResponder(
-            router: RESTRouter(routes: providers.flatMap(\.restRoutes), logger: Logger(label: "martlet.rest")),
+            router: RESTRouter(routes: routes, logger: Logger(label: "martlet.rest")),
             statistics: StatPage(sources: [
-                ServerStatistics(sessions: signalling.sessions, streams: streams, engine: engine),
+                ServerStatistics(sessions: signalling.sessions, streams: streams, agents: agents, engine: engine),
                 ProcessStatistics(version: Version.current),
             ]),
             pages: pages, crossOriginHeaders: CrossOriginHeaders.make(from: settings), authentication: authentication,
@@ -72,13 +81,24 @@ public struct Server: Sendable {
         }
         let announcer = StartAnnouncer(
             settings: settings, signalling: signalling, listeners: listeners, web: Set(web.map(\.kind)),
-            candidates: engine.candidateAddresses, logger: logger)
+            candidates: engine.candidateAddresses, logger: logger, onReady: onReady)
 
         // Shut down from the last to the first: sessions say goodbye while REST and media still work, media stops last.
         let end = EndOfService()
-        let services: [any Service] = [MediaService(engine: engine, end: end)] + web + [signalling, announcer]
+        let services: [any Service] = [MediaService(engine: engine, end: end)] + web + [agents, signalling, announcer]
         try await Self.run(services, until: end)
         logger.info("Stopped")
+    }
+
+    /// Every REST method of the server.
+    static func routes(
+        listeners: ListenerRegistry, sessions: SessionRegistry, streams: StreamRegistry, agents: AgentRegistry
+    ) -> [RESTRoute] {
+        let providers: [any RESTRouteProvider] = [
+            ServerRoutes(listeners: listeners), StreamRoutes(streams: streams), ConnectionRoutes(sessions: sessions),
+            PullRoutes(agents: agents),
+        ]
+        return providers.flatMap(\.restRoutes)
     }
 
     private static func run(_ services: [any Service], until end: EndOfService) async throws {
@@ -120,6 +140,18 @@ public struct Server: Sendable {
     private func tlsConfiguration(_ settings: Settings) throws(SettingsError) -> TLSConfiguration? {
         guard settings.secureWebsocketPort >= 0 || settings.httpsPort >= 0 else { return nil }
         return try TLSIdentity.load(settings: settings, logger: logger).serverConfiguration
+    }
+
+    /// Better at the start than at the first push.
+    private static func checkAuthorities(_ settings: Settings) throws(SettingsError) {
+        guard !settings.agentCAFile.isEmpty else { return }
+        do {
+            guard try !NIOSSLCertificate.fromPEMFile(settings.agentCAFile).isEmpty else {
+                throw NIOSSLError.failedToLoadCertificate
+            }
+        } catch {
+            throw SettingsError(problems: ["wcs_agent_ca_file: \(settings.agentCAFile) can't be read as PEM certificates: \(error)"])
+        }
     }
 
     private func pages(_ settings: Settings) throws(SettingsError) -> StaticFiles? {

@@ -12,6 +12,7 @@ struct StartAnnouncer: Service {
     let web: Set<ListenerKind>
     let candidates: [SocketAddress]
     let logger: Logger
+    let onReady: @Sendable ([ListenerKind: Int]) -> Void
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
@@ -20,6 +21,7 @@ struct StartAnnouncer: Service {
             if let port = ports.plain { listeners.opened(.ws, port: port) }
             if let port = ports.secure { listeners.opened(.wss, port: port) }
             announce()
+            onReady(listeners.ports)
         }
         // A service that returns early would end the group.
         try? await gracefulShutdown()

@@ -5,6 +5,7 @@ import Signalling
 struct ServerStatistics: StatSource {
     let sessions: SessionRegistry
     let streams: StreamRegistry
+    let agents: AgentRegistry
     let engine: ReactorEngine
 
     func statSections() async -> [StatSection] {
@@ -19,6 +20,7 @@ struct ServerStatistics: StatSource {
                 ("streams_rtmp_in", 0), ("streams_rtmp_out", 0), ("streams_rtsp_in", 0), ("streams_rtsp_out", 0),
                 ("streams_rtmfp_in", 0), ("streams_rtmfp_out", 0), ("streams_websocket_out", 0),
             ]),
+            StatSection("agent", [("agents", JSONValue(await agents.count))]),
             await media(),
             await transcoding(),
         ]

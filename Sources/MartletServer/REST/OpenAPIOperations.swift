@@ -24,6 +24,7 @@ extension OpenAPIDocument {
             fields: [
                 .optional("uri", "WebSocket address of the other server, with or without a path"),
                 .optional("localStreamName", "Name on this server"), .optional("remoteStreamName", "Name on the other server"),
+                .optional("localMediaSessionId", "Media session on this server"),
             ],
             failures: [404: "No link matches"]),
         Operation(
@@ -62,11 +63,14 @@ extension OpenAPIDocument {
         .optional("name", "Stream name"), .optional("mediaSessionId", "One media session"),
         .optional("mediaSessionIds", "Any of these media sessions", type: "[string]"),
         .optional("sessionId", "WebSocket session"), .optional("published", "true: publishers, false: players", type: "boolean"),
-        .optional("status", "PUBLISHING, PLAYING, …"),
+        .optional("status", "PUBLISHING, PLAYING, …"), .optional("appKey", "Application key of the session"),
+        .optional("mediaType", "publish or play"),
     ]
 
     private static let connectionFilter: [Field] = [
         .optional("sessionId", "One session"), .optional("appKey", "Application key the client gave"),
-        .optional("clientVersion", "Version the client gave"),
+        .optional("login", "User name the client gave"), .optional("clientVersion", "Version the client gave"),
+        .optional("remoteAddress", "Address and port of the client"), .optional("transport", "ws or wss"),
+        .optional("status", "ESTABLISHED, or CONNECTED before the handshake"),
     ]
 }

@@ -26,7 +26,9 @@ enum OpenAPISchemas {
         ], required: ["mediaSessionId", "name", "published", "status"]),
         "Connection": object([
             "sessionId": string("Session"), "appKey": string("Application key the client gave"),
-            "clientVersion": string("Version the client gave"), "address": string("The client's address and port"),
+            "clientVersion": string("Version the client gave"), "remoteAddress": string("The client's address and port"),
+            "transport": string("ws or wss"), "status": string("ESTABLISHED, or CONNECTED before the handshake"),
+            "createDate": integer("Milliseconds since 1970"), "login": string("User name the client gave"),
         ], required: ["sessionId"]),
         "ServerInfo": object([
             "version": string("Version of the server"),

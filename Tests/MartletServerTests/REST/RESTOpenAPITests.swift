@@ -1,3 +1,5 @@
+import Logging
+import MediaIO
 import Signalling
 import Testing
 
@@ -8,6 +10,24 @@ struct RESTOpenAPITests {
     func file() throws {
         let file = try #require(Repository.file("docs/openapi.json"))
         #expect(file == OpenAPIDocument.text(), "run: martlet config --openapi > docs/openapi.json")
+    }
+
+    @Test("every REST method of the server is described, with GET where it takes GET, and nothing else is")
+    func routes() async throws {
+        var configuration = MediaEngineConfiguration()
+        configuration.portFrom = 0
+        configuration.reactors = 1
+        let engine = try ReactorEngine(configuration: configuration)
+        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let streams = StreamRegistry(engine: engine, nodeID: "node", logger: logger)
+        let routes = Server.routes(
+            listeners: ListenerRegistry(), sessions: SessionRegistry(), streams: streams,
+            agents: AgentRegistry(registry: streams, settings: AgentSettings(), logger: logger))
+        let served = Dictionary(uniqueKeysWithValues: routes.map { ("/" + $0.path, $0.allowsGET) })
+        let paths = try #require(OpenAPIDocument.document()["paths"]?.objectValue)
+        #expect(served == paths.mapValues { $0["get"] != nil })
+        #expect(paths.values.allSatisfy { $0["post"] != nil })
+        await engine.shutdown()
     }
 
     @Test("the indented text says the same as the document")
