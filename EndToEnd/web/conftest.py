@@ -1,18 +1,14 @@
 """The pages and the SDK in headless Chromium, served from Web/ by a few lines of Python, with fake_server.js for a server.
 
-No Martlet process is needed here; the tests against real ones lie beside this folder.
+No Martlet process is needed here; the tests against real ones lie beside this folder, and so does the browser they share.
 """
 import functools
 import http.server
 import json
-import os
 import pathlib
-import shutil
 import threading
 
 import pytest
-
-playwright_api = pytest.importorskip("playwright.sync_api")
 
 HERE = pathlib.Path(__file__).resolve().parent
 WEB = HERE.parent.parent / "Web"
@@ -60,21 +56,6 @@ def rest():
     PageServer.rest = {}
     yield PageServer.rest
     PageServer.rest = {}
-
-
-@pytest.fixture(scope="session")
-def browser():
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if not path:
-        pytest.skip("no Chromium on this machine")
-    with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=[
-            "--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
-            # Without this the browser hides its own addresses from itself behind mDNS names.
-            "--disable-features=WebRtcHideLocalIpsWithMdns",
-        ])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

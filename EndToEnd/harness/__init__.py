@@ -1,0 +1,1 @@
+"""What the end-to-end tests stand on: server processes, browsers, and WCS clients that share no code with the server."""
