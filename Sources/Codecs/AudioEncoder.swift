@@ -101,6 +101,13 @@ public final class AudioEncoder {
         return packets
     }
 
+    /// Drops what is not yet a full packet and counts on from `timestamp` (samples at the configured rate): after a gap in the input.
+    public func restart(at timestamp: Int64) {
+        pending.removeAll(keepingCapacity: true)
+        nextTimestamp = timestamp
+        outputTimestamp = timestamp
+    }
+
     private func send(_ samples: ArraySlice<Float>) throws(CodecError) {
         let frame = codec.frame
         defer { av_frame_unref(frame) }

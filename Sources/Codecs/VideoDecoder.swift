@@ -10,13 +10,17 @@ public final class VideoDecoder {
     private let codec: CodecContext
     private var converter: Scaler?
 
-    /// - Parameter extradata: out-of-band headers of a container, empty for streams that carry them in band.
+    /// - Parameters:
+    ///   - extradata: out-of-band headers of a container, empty for streams that carry them in band.
+    ///   - reordersFrames: give pictures in display order, late if need be (files with B-frames); otherwise each at once.
     /// - Throws: `.unavailable`, `.failed`.
-    public init(_ videoCodec: VideoCodec, extradata: [UInt8] = [], threads: Int = 1) throws(CodecError) {
+    public init(
+        _ videoCodec: VideoCodec, extradata: [UInt8] = [], reordersFrames: Bool = false, threads: Int = 1
+    ) throws(CodecError) {
         self.videoCodec = videoCodec
         codec = try CodecContext.decoder(videoCodec.decoderNames)
         let context = codec.context
-        context.pointee.flags |= Int32(AV_CODEC_FLAG_LOW_DELAY)
+        if !reordersFrames { context.pointee.flags |= Int32(AV_CODEC_FLAG_LOW_DELAY) }
         context.pointee.thread_count = Int32(min(16, max(1, threads)))
         // Frame threads add one picture of delay each; slices don't.
         context.pointee.thread_type = Int32(FF_THREAD_SLICE)

@@ -17,6 +17,12 @@ public struct AudioLevel: Sendable, Equatable {
         count += frame.samples.count
     }
 
+    /// Adds what another one has seen.
+    public mutating func add(_ other: AudioLevel) {
+        sum += other.sum
+        count += other.count
+    }
+
     /// Samples seen, all channels.
     public var sampleCount: Int { count }
 

@@ -1,0 +1,44 @@
+// A sum over the last seconds. Owned by a play engine.
+import Primitives
+
+/// Adds up amounts over a sliding window of buckets; bounded, no clock of its own.
+struct RateMeter {
+    private static let bucketNanoseconds: Int64 = 100_000_000
+    private static let bucketCount = 20
+    private var buckets = [Double](repeating: 0, count: bucketCount)
+    private var newest: Int64?
+    private var first: Int64 = 0
+
+    /// Adds `amount` at `now`; times before the newest bucket count into the newest.
+    mutating func add(_ amount: Double, at now: Instant) {
+        move(to: now)
+        guard let newest else { return }
+        buckets[Int(newest % Int64(Self.bucketCount))] += amount
+    }
+
+    /// Amount per second over the window that ends `now` (or over the time there has been, if shorter).
+    mutating func rate(at now: Instant) -> Double {
+        guard newest != nil else { return 0 }
+        move(to: now)
+        guard let newest else { return 0 }
+        let spanned = min(Int64(Self.bucketCount), newest - first + 1)
+        return buckets.reduce(0, +) / (Double(spanned * Self.bucketNanoseconds) / 1_000_000_000)
+    }
+
+    private mutating func move(to now: Instant) {
+        let bucket = max(0, now.nanoseconds / Self.bucketNanoseconds)
+        guard let newest else {
+            self.newest = bucket
+            first = bucket
+            return
+        }
+        guard bucket > newest else { return }
+        for passed in 1...min(Int64(Self.bucketCount), bucket - newest) {
+            buckets[Int((newest + passed) % Int64(Self.bucketCount))] = 0
+        }
+        if bucket - newest >= Int64(Self.bucketCount) {
+            for index in buckets.indices { buckets[index] = 0 }
+        }
+        self.newest = bucket
+    }
+}
