@@ -37,8 +37,10 @@ public struct DownlinkTrack {
     let midID: UInt8, audioLevelID: UInt8, orientationID: UInt8, playoutDelayID: UInt8
     private let midLength: UInt8
     private let mid: (UInt64, UInt64)
-    /// The MID is sent until the player's first report shows that it knows the SSRC (as libwebrtc does).
-    var sendsMID: Bool
+    private var sendsMID: Bool
+    /// A retransmission without RTX reuses the packet's SRTP index, so it must be the same packet to the bit: a second
+    /// plaintext or header under one index would give AES-GCM's authentication key away. Then nothing may vary over time.
+    @inline(__always) var isFixed: Bool { rtxSSRC == 0 }
 
     /// False until the player's transport is up.
     var isOpen = false
@@ -85,6 +87,9 @@ public struct DownlinkTrack {
         // Below 2^15, so that a receiver's first guess of the rollover counter is right (RFC 3711 §3.3.1).
         sequenceBase = -Int64.random(in: 1...0x6fff, using: &random)
     }
+
+    /// The player knows the SSRC: from now on the MID may be left out (as libwebrtc does).
+    mutating func noteReport() { if !isFixed { sendsMID = false } }
 
     /// Longest header this writes: fixed part, extension header, MID, audio level, orientation, playout delay.
     static let maximumHeader = 12 + 4 + 20 + 3 + 3 + 5 + 4
@@ -198,8 +203,7 @@ public struct DownlinkTrack {
     ) {
         retransmitted &+= 1
         guard rtxSSRC != 0 else {
-            send(slot, payload: payload, padding: payload.count == 0 ? 1 : 0, scratch: scratch, arena: arena)
-            return
+            return send(slot, payload: payload, padding: payload.count == 0 ? 1 : 0, scratch: scratch, arena: arena)
         }
         let original = UInt16(truncatingIfNeeded: slot.pointee.sequence &- sequenceBase)
         rtxSequence += 1

@@ -117,7 +117,7 @@ public final class PlayerEndpoint: Endpoint {
 
     private func receive(_ block: ReportBlock, at now: Int64) {
         guard let i = index(of: block.ssrc), let sink = lines[i].sink else { return }
-        sink.pointee.sendsMID = false
+        sink.pointee.noteReport()
         lines[i].lost = UInt64(max(0, block.cumulativeLost))
         guard block.lastSR != 0, let sent = sentReports.last(where: { $0.middle == block.lastSR }) else { return }
         let held = Int64(block.delaySinceLastSR) * 1_000_000_000 >> 16

@@ -175,7 +175,8 @@ public final class UplinkTrack {
                     guard slot.pointee.sequence >= sink.pointee.firstSequence else { continue }
                     let payload = ring.payload(of: slot)
                     let short = longest - payload.count
-                    let padding = payload.count == 0 ? 1 : (count > 1 && short <= 16 && i + 1 < count ? UInt8(short) : 0)
+                    let evens = short <= 16 && i + 1 < count && !sink.pointee.isFixed
+                    let padding = payload.count == 0 ? 1 : (evens ? UInt8(short) : 0)
                     sink.pointee.send(slot, payload: payload, padding: padding, scratch: arena.scratch, arena: arena)
                 }
             }

@@ -6,7 +6,8 @@ public enum Interrupt {
     /// One element per SIGINT or SIGTERM; from the first call on these no longer end the process by themselves.
     public static func signals() -> AsyncStream<Int32> {
         AsyncStream { continuation in
-            let sources = [SIGINT, SIGTERM].map { number -> any DispatchSourceSignal in
+            // Dispatch's own objects are safe from any thread; Swift isn't told so on Linux.
+            nonisolated(unsafe) let sources = [SIGINT, SIGTERM].map { number -> any DispatchSourceSignal in
                 signal(number, SIG_IGN)
                 let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
                 source.setEventHandler { continuation.yield(number) }
