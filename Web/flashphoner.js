@@ -827,8 +827,9 @@ class LocalSource {
     if (!media) return;
     this.#media = null;
     const alive = media.getTracks().some((track) => track.readyState === "live");
-    if (this.#options.cacheLocalResources && display && alive && !this.#constraints.customStream) {
-      if (element && element !== display) element.id = createUUID() + "-LOCAL_CACHED_VIDEO";
+    // Without an element the stream was stopped before its preview was up: an open camera must not go unseen.
+    if (this.#options.cacheLocalResources && element && alive && !this.#constraints.customStream) {
+      if (element !== display) element.id = createUUID() + "-LOCAL_CACHED_VIDEO";
       releaseLocal(display);
       return keepLocal(display, media, wantsScreen(this.#constraints), element);
     }
@@ -1080,9 +1081,11 @@ class Stream {
     if (this.#isOver || this.#stopState !== "none") return;
     if (this.#status === STREAM_STATUS.NEW) return this.#end(STREAM_STATUS.STOPPED);
     if (RUNNING.includes(this.#status)) return this.#sendStop();
-    // Not answered yet: the server knows the stream only after its first status, so the stop waits for that.
     this.#stopState = "wanted";
+    // Not answered yet: the server knows the stream only after its first status, so the stop waits for that.
     if (this.#isRequested) this.#after(STOP_WITHOUT_STATUS, () => this.#sendStop());
+    // Not even asked: nobody has to confirm, and a question of the browser to its user may stand open for long.
+    else Promise.resolve().then(() => this.#abandoned());
   }
 
   // Sound, picture, devices.
@@ -1308,6 +1311,7 @@ class Stream {
   }
 
   #end(status) {
+    if (this.#isOver) return;
     clearTimeout(this.#timer);
     this.#status = status;
     this.#closePeer();

@@ -129,6 +129,25 @@ def test_publish_and_stop_in_one_tick_end_in_unpublished(sdk):
     """) == ["UNPUBLISHED", 0, 0]
 
 
+def test_a_stop_does_not_wait_for_the_browsers_question_to_be_answered(sdk):
+    assert run(sdk, """
+        const capture = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+        let allow;
+        navigator.mediaDevices.getUserMedia = (wanted) => new Promise((resolve) => { allow = () => resolve(capture(wanted)); });
+        const stream = session.createStream({name: "a1", display: display(), cacheLocalResources: true});
+        const end = reached(stream, "UNPUBLISHED", "FAILED");
+        stream.publish();
+        stream.stop();
+        const status = await end;
+        const stopped = new Promise((resolve) => {
+            const stop = MediaStreamTrack.prototype.stop;
+            MediaStreamTrack.prototype.stop = function () { stop.call(this); resolve(this.readyState); };
+        });
+        allow();
+        return [status, await stopped, document.querySelectorAll("video").length, fakeServer.sent("publishStream").length];
+    """) == ["UNPUBLISHED", "ended", 0, 0]
+
+
 def test_a_stop_while_the_offer_is_with_the_server_goes_out_with_the_first_status(sdk):
     assert run(sdk, """
         const stream = session.createStream({name: "a1", display: display()});

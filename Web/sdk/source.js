@@ -131,8 +131,9 @@ export class LocalSource {
     if (!media) return;
     this.#media = null;
     const alive = media.getTracks().some((track) => track.readyState === "live");
-    if (this.#options.cacheLocalResources && display && alive && !this.#constraints.customStream) {
-      if (element && element !== display) element.id = createUUID() + "-LOCAL_CACHED_VIDEO";
+    // Without an element the stream was stopped before its preview was up: an open camera must not go unseen.
+    if (this.#options.cacheLocalResources && element && alive && !this.#constraints.customStream) {
+      if (element !== display) element.id = createUUID() + "-LOCAL_CACHED_VIDEO";
       releaseLocal(display);
       return keepLocal(display, media, wantsScreen(this.#constraints), element);
     }

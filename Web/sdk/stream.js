@@ -144,9 +144,11 @@ export class Stream {
     if (this.#isOver || this.#stopState !== "none") return;
     if (this.#status === STREAM_STATUS.NEW) return this.#end(STREAM_STATUS.STOPPED);
     if (RUNNING.includes(this.#status)) return this.#sendStop();
-    // Not answered yet: the server knows the stream only after its first status, so the stop waits for that.
     this.#stopState = "wanted";
+    // Not answered yet: the server knows the stream only after its first status, so the stop waits for that.
     if (this.#isRequested) this.#after(STOP_WITHOUT_STATUS, () => this.#sendStop());
+    // Not even asked: nobody has to confirm, and a question of the browser to its user may stand open for long.
+    else Promise.resolve().then(() => this.#abandoned());
   }
 
   // Sound, picture, devices.
@@ -372,6 +374,7 @@ export class Stream {
   }
 
   #end(status) {
+    if (this.#isOver) return;
     clearTimeout(this.#timer);
     this.#status = status;
     this.#closePeer();
