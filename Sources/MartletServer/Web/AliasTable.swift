@@ -1,7 +1,8 @@
 // Other paths under which pages are reachable, such as those of WCS: `aliases.txt` in the pages' folder.
 import Foundation
 
-/// Lines `vendor-path real-path`. A vendor path that ends with `/` stands for everything below it.
+/// Lines `vendor-path real-path`; the real file is served under the vendor path, without a redirect.
+/// Where both paths end with `/` they stand for everything below them.
 struct AliasTable: Sendable, Equatable {
     static let fileName = "aliases.txt"
     private var exact: [String: String] = [:]
@@ -25,9 +26,7 @@ struct AliasTable: Sendable, Equatable {
             guard fields.count >= 2, !fields[0].hasPrefix("#") else { continue }
             let from = fields[0].hasPrefix("/") ? fields[0] : "/" + fields[0]
             let to = fields[1].hasPrefix("/") ? fields[1] : "/" + fields[1]
-            // An alias of itself would redirect for ever.
-            if from == to || (from.hasSuffix("/") && to.hasPrefix(from)) { continue }
-            if from.hasSuffix("/") { folders.append((from, to)) } else { exact[from] = to }
+            if from.hasSuffix("/"), to.hasSuffix("/") { folders.append((from, to)) } else { exact[from] = to }
         }
         folders.sort { $0.from.utf8.count > $1.from.utf8.count }
     }
@@ -38,7 +37,6 @@ struct AliasTable: Sendable, Equatable {
     func target(of path: String) -> String? {
         if let target = exact[path] { return target }
         guard let folder = folders.first(where: { path.hasPrefix($0.from) }) else { return nil }
-        let rest = path.dropFirst(folder.from.count)
-        return folder.to.hasSuffix("/") ? folder.to + rest : folder.to
+        return folder.to + path.dropFirst(folder.from.count)
     }
 }

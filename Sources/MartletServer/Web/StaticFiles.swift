@@ -25,11 +25,8 @@ struct StaticFiles: Sendable {
 
     /// Answers GET and HEAD.
     func respond(to request: Request, context: some RequestContext) async -> Response {
-        guard let path = request.uri.path.removingPercentEncoding, let relative = Self.safePath(path) else {
+        guard let path = request.uri.path.removingPercentEncoding, let relative = Self.safePath(aliases.target(of: path) ?? path) else {
             return WebResponder.text("The path is malformed\n", status: .badRequest)
-        }
-        if let target = aliases.target(of: request.uri.path) {
-            return Self.redirect(to: target, query: request.uri.query)
         }
         let found: File?
         do {
