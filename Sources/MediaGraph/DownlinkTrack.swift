@@ -64,7 +64,7 @@ public struct DownlinkTrack {
     public internal(set) var retransmitted: UInt64 = 0
     /// Retransmission requests for packets no longer in the ring.
     public internal(set) var missedRetransmissions: UInt64 = 0
-    var lastTimestamp: UInt32 = 0
+    private var lastTimestamp: UInt32 = 0
 
     init(_ parameters: Parameters, sender: SRTPSender, destination: Destination, random: inout RandomSource) {
         self.sender = sender
@@ -185,9 +185,10 @@ public struct DownlinkTrack {
         arena.commit(written, to: destination)
         packets &+= 1
         bytes &+= UInt64(payload.count)
-        lastTimestamp = slot.pointee.timestamp
         if slot.pointee.marker { frames &+= 1 }
-        if slot.pointee.startsKeyFrame { keyFrames &+= 1 }
+        // Parameter sets and the picture behind them both look like a start.
+        if slot.pointee.startsKeyFrame, slot.pointee.timestamp != lastTimestamp { keyFrames &+= 1 }
+        lastTimestamp = slot.pointee.timestamp
     }
 
     /// Source sequence number of what the player calls `sequence`: the nearest to the newest packet sent.

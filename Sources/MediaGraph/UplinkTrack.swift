@@ -66,6 +66,7 @@ public final class UplinkTrack {
     /// Somebody needs a key frame and none has arrived since.
     public private(set) var wantsKeyFrame = false
     private var lastKeyFrameRequest: Int64 = .min / 2
+    private var keyFrameTimestamp: UInt32 = 0
     private var lastKeyFrameArrival: Int64 = 0
 
     /// A joiner starts from the ring when the key frame there is at most this old and the way to the live edge this long;
@@ -143,7 +144,7 @@ public final class UplinkTrack {
         if slot.marker { frames &+= 1 }
         if firstArrival == 0 { firstArrival = now }
         lastArrival = now
-        if slot.startsKeyFrame { noteKeyFrame(payload, at: now) }
+        if slot.startsKeyFrame { noteKeyFrame(view, payload, at: now) }
 
         if pendingCount == Self.pendingCapacity { flush(into: arena) }
         pending[pendingCount] = slot.sequence
@@ -203,8 +204,14 @@ public final class UplinkTrack {
     }
 
     @inline(never)
-    private func noteKeyFrame(_ payload: UnsafeRawBufferPointer, at now: Int64) {
-        keyFrames &+= 1
+    private func noteKeyFrame(_ view: RTPView, _ payload: UnsafeRawBufferPointer, at now: Int64) {
+        // Parameter sets and the picture behind them both look like a start.
+        if keyFrames == 0 || view.timestamp != keyFrameTimestamp {
+            keyFrames &+= 1
+            keyFrameTimestamp = view.timestamp
+            // Whatever is missing from before it is no longer worth asking for.
+            nack.forget(before: view.sequenceNumber)
+        }
         lastKeyFrameArrival = now
         wantsKeyFrame = false
         if let size = PayloadInspector.videoSize(codec: codec, payload: payload) {

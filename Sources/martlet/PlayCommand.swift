@@ -36,8 +36,10 @@ struct PlayCommand: AsyncParsableCommand {
                     nextLine += .seconds(1)
                     print(Self.line(figures))
                 }
-                if let wanted, figures.framesDecoded >= wanted { return end.yield("") }
-                if limit > 0, ContinuousClock.now - start >= .seconds(limit) { return end.yield("") }
+                if wanted.map({ figures.framesDecoded >= $0 }) ?? false || (limit > 0 && ContinuousClock.now - start >= .seconds(limit)) {
+                    end.yield("")
+                    return
+                }
             }
         }
         for await reason in ends {

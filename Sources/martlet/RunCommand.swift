@@ -1,4 +1,5 @@
 import ArgumentParser
+import Dispatch
 import Glibc
 import MartletServer
 
@@ -12,12 +13,32 @@ struct RunCommand: AsyncParsableCommand {
         LogSetup.bootstrap(level: loaded.settings.logLevel, format: loaded.settings.logFormat)
         // A peer or a log reader that goes away is an error of that write, not the end of the server.
         signal(SIGPIPE, SIG_IGN)
+        let watchdog = Watchdog.endingProcess(after: .milliseconds(4_500), of: [SIGTERM, SIGINT])
+        defer { for source in watchdog { source.cancel() } }
         do {
             try await Server(loaded).run()
         } catch let error as StartError {
             StandardError.print("martlet: the server can't start:")
             for problem in error.problems { StandardError.print("  " + problem) }
             throw ExitCode(1)
+        }
+    }
+}
+
+/// Whoever stops the server by a signal may rely on its end, even if some part of it hangs on the way down.
+private enum Watchdog {
+    static func endingProcess(after time: DispatchTimeInterval, of signals: [Int32]) -> [any DispatchSourceSignal] {
+        signals.map { number in
+            let queue = DispatchQueue(label: "martlet.watchdog")
+            let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
+            source.setEventHandler {
+                queue.asyncAfter(deadline: .now() + time) {
+                    StandardError.print("martlet: something did not stop in time; the process ends without it")
+                    exit(0)
+                }
+            }
+            source.resume()
+            return source
         }
     }
 }
