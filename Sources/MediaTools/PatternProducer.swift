@@ -78,7 +78,7 @@ final class PatternProducer: MediaProducer {
     private func produceVideo(at elapsed: Int64, _ unixMilliseconds: Int64, into units: inout [ProducedUnit]) throws {
         guard var video, elapsed >= video.index * 1_000_000_000 / frameRate else { return }
         // One picture a call, the newest that is due: a machine that is too slow loses pictures, not time.
-        video.index = elapsed * frameRate / 1_000_000_000
+        video.index = max(video.index, elapsed * frameRate / 1_000_000_000)
         let ticks = video.index * 90_000 / frameRate
         video.index += 1
         self.video = video

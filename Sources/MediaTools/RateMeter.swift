@@ -21,8 +21,11 @@ struct RateMeter {
         guard newest != nil else { return 0 }
         move(to: now)
         guard let newest else { return 0 }
-        let spanned = min(Int64(Self.bucketCount), newest - first + 1)
-        return buckets.reduce(0, +) / (Double(spanned * Self.bucketNanoseconds) / 1_000_000_000)
+        // The newest bucket is only partly over; a tenth of a second at least, so that a first packet gives no giant rate.
+        let whole = min(Int64(Self.bucketCount), newest - first + 1) - 1
+        let part = min(Self.bucketNanoseconds, max(0, now.nanoseconds - newest * Self.bucketNanoseconds))
+        let spanned = max(Self.bucketNanoseconds, whole * Self.bucketNanoseconds + part)
+        return buckets.reduce(0, +) / (Double(spanned) / 1_000_000_000)
     }
 
     private mutating func move(to now: Instant) {
