@@ -80,7 +80,8 @@ actor Session {
             if case .closed = input { break }
         }
         sink.finish()
-        state = .closing
+        // Also when the task was cancelled, in which case nobody has closed the socket yet.
+        close(.goingAway, "the session is over")
         await registry.endAll(ofOwner: id)
         if info.connection != nil { await application.sessionEnded(info) }
     }

@@ -45,6 +45,8 @@ actor StreamRegistry {
     var entries: [String: Entry] = [:]
     /// Published name → media session id.
     private var publishers: [String: String] = [:]
+    /// Owner → media session ids, so that a session can leave without a look at everybody's.
+    private var owned: [String: Set<String>] = [:]
     private var lastLink: UInt64 = 0
     private var isShutDown = false
 
@@ -81,7 +83,7 @@ actor StreamRegistry {
     func publisher(named name: String) -> Entry? { publishers[name].flatMap { entries[$0] } }
 
     /// Media sessions owned by `ownerID`.
-    func count(ofOwner ownerID: String) -> Int { entries.values.count { $0.owner.id == ownerID } }
+    func count(ofOwner ownerID: String) -> Int { owned[ownerID]?.count ?? 0 }
 
     // MARK: Beginning (the rest is in StreamRegistry+Publishing and +Playing)
 
@@ -118,6 +120,7 @@ actor StreamRegistry {
         record.createDate = wallClock()
         let link = nextLink()
         entries[request.mediaSessionID] = Entry(record: record, kind: kind, owner: owner, link: link)
+        owned[owner.id, default: []].insert(request.mediaSessionID)
         return link
     }
 
@@ -149,8 +152,8 @@ actor StreamRegistry {
 
     /// The owner is gone, and everything of it with it.
     func endAll(ofOwner ownerID: String) async {
-        let ids = entries.values.filter { $0.owner.id == ownerID }.map(\.record.mediaSessionID)
-        await perform(ids.flatMap { end($0, .sessionLost) })
+        let ids = owned[ownerID] ?? []
+        await perform(ids.sorted().flatMap { end($0, .sessionLost) })
     }
 
     /// Ends what matches the filter (REST); how many that were.
@@ -188,6 +191,8 @@ actor StreamRegistry {
 
     private func forget(_ id: String, _ entry: Entry) {
         entries[id] = nil
+        owned[entry.owner.id]?.remove(id)
+        if owned[entry.owner.id]?.isEmpty == true { owned[entry.owner.id] = nil }
         if entry.record.isPublished, publishers[entry.record.name] == id { publishers[entry.record.name] = nil }
         if let publisherID = entry.publisherID { entries[publisherID]?.players.remove(id) }
     }

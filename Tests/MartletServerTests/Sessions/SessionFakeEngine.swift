@@ -1,0 +1,170 @@
+// A media engine without media: answers offers by rule and says what tests tell it to say.
+import MediaIO
+import Primitives
+import SDP
+import Synchronization
+
+final class FakeMediaEngine: MediaEngineProtocol {
+    enum Kind { case publisher, player, push, pull }
+    struct Endpoint {
+        let kind: Kind
+        let stream: StreamHandle
+        let label: String
+        let handler: EndpointEventHandler
+    }
+    struct State {
+        var last: UInt64 = 0
+        var streams: Set<StreamHandle> = []
+        var endpoints: [EndpointID: Endpoint] = [:]
+        var statistics: [EndpointID: EndpointStatistics] = [:]
+        var answersSet: [String] = []
+        var isHeld = false
+        var held: [CheckedContinuation<Void, Never>] = []
+    }
+    let state = Mutex(State())
+    /// true: transports connect and media arrives by themselves.
+    let isAutomatic: Bool
+    static let media = MediaInfo(audioCodec: "opus", videoCodec: "H264", width: 640, height: 360)
+
+    init(isAutomatic: Bool = false) { self.isAutomatic = isAutomatic }
+
+    var candidateAddresses: [Primitives.SocketAddress] { [] }
+    var openStreams: Int { state.withLock { $0.streams.count } }
+    var openEndpoints: Int { state.withLock { $0.endpoints.count } }
+
+    /// Makes offers wait until `release`.
+    func hold() { state.withLock { $0.isHeld = true } }
+    func release() {
+        let held = state.withLock { state in
+            state.isHeld = false
+            defer { state.held = [] }
+            return state.held
+        }
+        for continuation in held { continuation.resume() }
+    }
+
+    /// Says something to the owner of the endpoint made for `mediaSessionID`. As the engine does, forgets a failed endpoint first.
+    @discardableResult
+    func emit(_ event: EndpointEvent, _ mediaSessionID: String) -> Bool {
+        let handler = state.withLock { state -> EndpointEventHandler? in
+            guard let (id, endpoint) = state.endpoints.first(where: { $0.value.label.contains("media_session=\(mediaSessionID) ") }) else { return nil }
+            if case .failed = event { state.endpoints[id] = nil }
+            return endpoint.handler
+        }
+        handler?(event)
+        return handler != nil
+    }
+
+    /// Breaks every endpoint of a kind.
+    func breakAll(_ kind: Kind, _ failure: EndpointFailure) {
+        let handlers = state.withLock { state in
+            let found = state.endpoints.filter { $0.value.kind == kind }
+            for id in found.keys { state.endpoints[id] = nil }
+            return found.values.map(\.handler)
+        }
+        for handler in handlers { handler(.failed(failure)) }
+    }
+
+    func setVideoRate(_ rate: Int, _ mediaSessionID: String) {
+        state.withLock { state in
+            guard let id = state.endpoints.first(where: { $0.value.label.contains("media_session=\(mediaSessionID) ") })?.key else { return }
+            var statistics = EndpointStatistics(endpoint: id)
+            statistics.video = TrackStatistics()
+            statistics.video?.bitrate = rate
+            statistics.video?.framesPerSecond = 30
+            statistics.video?.width = 640
+            statistics.video?.height = 360
+            state.statistics[id] = statistics
+        }
+    }
+
+    // MARK: MediaEngineProtocol
+
+    func createStream() throws(EngineError) -> StreamHandle {
+        state.withLock { state in
+            state.last += 1
+            let handle = StreamHandle(rawValue: state.last)
+            state.streams.insert(handle)
+            return handle
+        }
+    }
+
+    func destroyStream(_ stream: StreamHandle) async {
+        state.withLock { state in
+            state.streams.remove(stream)
+            state.endpoints = state.endpoints.filter { $0.value.stream != stream }
+        }
+    }
+
+    private func add(
+        _ kind: Kind, _ stream: StreamHandle, _ offer: String, _ options: EndpointOptions, _ handler: @escaping EndpointEventHandler
+    ) async throws(EngineError) -> EndpointID {
+        await withCheckedContinuation { continuation in
+            let goesOn = state.withLock { state in
+                if state.isHeld { state.held.append(continuation) }
+                return !state.isHeld
+            }
+            if goesOn { continuation.resume() }
+        }
+        if offer == "garbage" { throw .negotiation(.malformed("no SDP")) }
+        if offer == "no codecs" { throw .negotiation(.noCommonCodecs) }
+        let id: EndpointID? = state.withLock { state in
+            guard state.streams.contains(stream) else { return nil }
+            state.last += 1
+            let id = EndpointID(rawValue: state.last)
+            state.endpoints[id] = Endpoint(kind: kind, stream: stream, label: options.label + " ", handler: handler)
+            return id
+        }
+        guard let id else { throw .noSuchStream }
+        return id
+    }
+
+    private func begin(_ id: EndpointID) {
+        guard isAutomatic, let endpoint = state.withLock({ $0.endpoints[id] }) else { return }
+        endpoint.handler(.connected(remote: SocketAddress(ipv4: 0x7f00_0001, port: 9)))
+        if endpoint.kind == .publisher || endpoint.kind == .pull { endpoint.handler(.mediaStarted(Self.media)) }
+    }
+
+    func addPublisher(
+        to stream: StreamHandle, offer: String, options: EndpointOptions, onEvent: @escaping EndpointEventHandler
+    ) async throws(EngineError) -> (id: EndpointID, answer: String) {
+        let id = try await add(.publisher, stream, offer, options, onEvent)
+        begin(id)
+        return (id, "answer to \(offer)")
+    }
+
+    func addPlayer(
+        to stream: StreamHandle, offer: String, options: EndpointOptions, onEvent: @escaping EndpointEventHandler
+    ) async throws(EngineError) -> (id: EndpointID, answer: String) {
+        let id = try await add(.player, stream, offer, options, onEvent)
+        begin(id)
+        return (id, "answer to \(offer)")
+    }
+
+    func offerPush(
+        of stream: StreamHandle, options: EndpointOptions, onEvent: @escaping EndpointEventHandler
+    ) async throws(EngineError) -> (id: EndpointID, offer: String) {
+        (try await add(.push, stream, "", options, onEvent), "m=audio m=video push")
+    }
+
+    func offerPull(
+        into stream: StreamHandle, audio: Bool, video: Bool, options: EndpointOptions, onEvent: @escaping EndpointEventHandler
+    ) async throws(EngineError) -> (id: EndpointID, offer: String) {
+        (try await add(.pull, stream, "", options, onEvent), "m=audio m=video pull")
+    }
+
+    func setAnswer(_ endpoint: EndpointID, answer: String) async throws(EngineError) {
+        state.withLock { $0.answersSet.append(answer) }
+        begin(endpoint)
+    }
+
+    func addSource(to stream: StreamHandle, tracks: [TrackFormat]) async throws(EngineError) -> any LocalSource { throw .noSuchStream }
+    func addSink(
+        to stream: StreamHandle, onPacket: @escaping @Sendable (SinkPacket) -> Void
+    ) async throws(EngineError) -> EndpointID { throw .noSuchStream }
+    func removeEndpoint(_ endpoint: EndpointID) async { state.withLock { $0.endpoints[endpoint] = nil } }
+    func requestKeyFrame(of stream: StreamHandle) {}
+    func tracks(of stream: StreamHandle) async -> [TrackFormat] { [] }
+    func statistics() async -> [EndpointID: EndpointStatistics] { state.withLock { $0.statistics } }
+    func shutdown() async {}
+}
