@@ -69,7 +69,7 @@ let package = Package(
             ]),
 
         // Tests: one target per module, files named after what they test.
-        .testTarget(name: "RTPTests", dependencies: ["RTP"]),
+        .testTarget(name: "RTPTests", dependencies: ["RTP", "Primitives"]),
         .testTarget(name: "SDPTests", dependencies: ["SDP"]),
         .testTarget(name: "ICETests", dependencies: ["ICE", "NetworkEmulator"]),
         .testTarget(name: "NetworkEmulatorTests", dependencies: ["NetworkEmulator"]),
@@ -77,7 +77,8 @@ let package = Package(
         .testTarget(name: "SRTPTests", dependencies: ["SRTP", "CSRTP"]),
         .testTarget(name: "MediaGraphTests", dependencies: ["MediaGraph", "NetworkEmulator", "DTLS"]),
         .testTarget(name: "CodecsTests", dependencies: ["Codecs"]),
-        .testTarget(name: "MediaToolsTests", dependencies: ["MediaTools"]),
+        .testTarget(name: "MediaToolsTests", dependencies: ["MediaTools", "Codecs", "CFFmpeg", "RTP", "SDP", "Primitives"]),
+        .testTarget(name: "SignallingTests", dependencies: ["Signalling"]),
         .testTarget(name: "MartletServerTests", dependencies: ["MartletServer"]),
     ],
     swiftLanguageModes: [.v6]
