@@ -76,6 +76,7 @@ let package = Package(
         .testTarget(name: "DTLSTests", dependencies: ["DTLS"]),
         .testTarget(name: "SRTPTests", dependencies: ["SRTP", "CSRTP"]),
         .testTarget(name: "MediaGraphTests", dependencies: ["MediaGraph", "NetworkEmulator", "DTLS"]),
+        .testTarget(name: "MediaIOTests", dependencies: ["MediaIO"]),
         .testTarget(name: "CodecsTests", dependencies: ["Codecs"]),
         .testTarget(name: "MediaToolsTests", dependencies: ["MediaTools", "Codecs", "CFFmpeg", "RTP", "SDP", "Primitives"]),
         .testTarget(name: "SignallingTests", dependencies: ["Signalling"]),

@@ -15,7 +15,7 @@ public enum SelfSignedCertificate {
     ) throws -> (certificatePEM: String, privateKeyPEM: String) {
         var extensions: [(nid: Int32, value: String)] = [
             (NID_basic_constraints, "critical,CA:FALSE"),
-            (NID_key_usage, "critical,digitalSignature"),
+            (NID_key_usage, "critical,digitalSignature,keyCertSign"),
             (NID_ext_key_usage, "serverAuth"),
         ]
         let names = try hosts.map(alternativeName)

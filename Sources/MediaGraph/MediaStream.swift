@@ -2,6 +2,7 @@
 // Owned by a reactor; every call happens on that thread.
 import Primitives
 import RTP
+import SDP
 
 /// What fills a stream's tracks: a publisher's connection or a local source.
 public protocol StreamSource: AnyObject {
@@ -25,11 +26,16 @@ public final class MediaStream {
     /// Called by the source once it knows what it brings.
     public func setTracks(_ tracks: [UplinkTrack]) { self.tracks = tracks }
 
-    /// The source is gone; what it left is of no use to anybody.
-    public func clear() {
-        tracks = []
+    /// The source is gone. Its tracks stay for the players on them: a source that comes back (an agent whose link broke)
+    /// goes on in them when it brings the same codecs.
+    public func sourceLeft() {
         source = nil
         isReady = false
+    }
+
+    /// A track left by an earlier source that a new one of this format can go on in.
+    func track(like format: TrackFormat) -> UplinkTrack? {
+        tracks.first { $0.format.kind == format.kind && $0.format.codec.isSameCoding(as: format.codec) }
     }
 
     public func markReady() { isReady = true }
@@ -52,5 +58,13 @@ public final class MediaStream {
     public func requestKeyFrame(of track: UplinkTrack, arena: SendArena, at now: Int64) {
         track.requestKeyFrame()
         if track.wantsKeyFrame { source?.keyFrameWanted(of: track, arena: arena, at: now) }
+    }
+}
+
+extension SDP.Codec {
+    /// Players that were told of one can be sent the other: equal but for the payload type and the feedback.
+    func isSameCoding(as other: SDP.Codec) -> Bool {
+        name.lowercased() == other.name.lowercased() && clockRate == other.clockRate && channels == other.channels
+            && parameters == other.parameters
     }
 }

@@ -22,8 +22,12 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
         let track: UplinkTrack
         let media: NegotiatedMedia
         let transport: Int
+        /// What an earlier source had brought into the track.
+        let packetsBefore: UInt64, keyFramesBefore: UInt64
         var rates = RateMeter()
         var toldWidth = 0, toldHeight = 0
+
+        var hasMedia: Bool { track.packets > packetsBefore }
     }
 
     /// Which track an SSRC belongs to.
@@ -64,7 +68,8 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
         self.timing = timing
         super.init(id: id, stream: stream, connection: connection, options: options, socket: socket, onEvent: onEvent)
         stream.source = self
-        takeLines()
+        // Of a pull nothing is agreed on before the answer is there.
+        if !connection.transports.isEmpty { takeLines() }
     }
 
     /// Reads what was agreed. For a pull it is called again when the answer is there.
@@ -77,12 +82,15 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
             else { continue }
             let isVideo = media.kind == .video
             let format = TrackFormat(kind: media.kind, codec: codec)
-            let track = UplinkTrack(format: format, codec: CodecKind(encodingName: codec.name))
+            let track = stream.track(like: format) ?? UplinkTrack(format: format, codec: CodecKind(encodingName: codec.name))
             for source in media.remoteSources.prefix(1) {
                 bind(source.ssrc, line: lines.count, isRTX: false)
                 if let rtx = source.rtx { bind(rtx, line: lines.count, isRTX: true) }
             }
-            lines.append(Line(track: track, media: media, transport: media.transportIndex))
+            lines.append(
+                Line(
+                    track: track, media: media, transport: media.transportIndex, packetsBefore: track.packets,
+                    keyFramesBefore: track.keyFrames))
             if isVideo {
                 extensions.orientation = media.extensionID(ExtensionURI.videoOrientation)
                 extensions.playoutDelay = media.extensionID(ExtensionURI.playoutDelay)
@@ -180,9 +188,9 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
     /// PUBLISHING may be said once every track that was agreed on has come, or one of them and the others keep silent.
     private func startIfComplete(arena: SendArena, at now: Int64) {
         guard !started, isConnected else { return }
-        if mediaSince == 0, lines.contains(where: { $0.track.packets > 0 }) { mediaSince = now }
+        if mediaSince == 0, lines.contains(where: \.hasMedia) { mediaSince = now }
         guard mediaSince != 0 else { return }
-        let complete = lines.allSatisfy { $0.track.packets > 0 && ($0.track.kind == .audio || $0.track.keyFrames > 0) }
+        let complete = lines.allSatisfy { $0.hasMedia && ($0.track.kind == .audio || $0.track.keyFrames > $0.keyFramesBefore) }
         guard complete || now - mediaSince >= Self.startPatience else { return }
         started = true
         stream.markReady()
@@ -289,7 +297,7 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
     }
 
     public override func detach() {
-        if stream.source === self { stream.clear() }
+        if stream.source === self { stream.sourceLeft() }
     }
 
     public override func statistics() -> EndpointStatistics {

@@ -236,7 +236,7 @@ final class ReactorCore {
         for endpoint in own { remove(endpoint) }
         for (id, source) in localSources where source.stream === stream { localSources[id] = nil }
         for (id, tapped) in taps where tapped === stream { taps[id] = nil }
-        stream.clear()
+        stream.sourceLeft()
         return own.count { !$0.isFailed }
     }
 
@@ -297,7 +297,7 @@ final class ReactorCore {
     /// A local source or sink goes; false when `id` is neither.
     func removeLocal(_ id: EndpointID) -> Bool {
         if let source = localSources.removeValue(forKey: id.rawValue) {
-            if source.stream.source === source { source.stream.clear() }
+            if source.stream.source === source { source.stream.sourceLeft() }
             return true
         }
         guard let stream = taps.removeValue(forKey: id.rawValue) else { return false }

@@ -136,7 +136,10 @@ public final class MediaTransport {
         case .stun:
             actions += handle(ice.receive(datagram, from: source, at: now), at: now)
         case .dtls:
-            guard let dtls, state == .connecting || state == .connected else { return droppedDatagrams &+= 1 }
+            // Only from addresses that ICE has seen to be the peer's: records of strangers could spoil the handshake.
+            guard let dtls, state == .connecting || state == .connected, ice.hasVerified(source) else {
+                return droppedDatagrams &+= 1
+            }
             if !dtlsStarted {
                 // A browser may begin as soon as one check succeeded, before ICE here calls the pair chosen.
                 dtlsStarted = true

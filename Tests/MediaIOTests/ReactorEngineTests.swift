@@ -1,0 +1,152 @@
+import Foundation
+import MediaGraph
+import Primitives
+import RTP
+import SDP
+import Synchronization
+import Testing
+
+@testable import MediaIO
+
+/// Waits for something that another thread brings about; the deadline is only there to end a broken run.
+private func eventually(_ what: String, _ condition: () async throws -> Bool) async throws {
+    let deadline = ContinuousClock.now + .seconds(20)
+    while ContinuousClock.now < deadline {
+        if try await condition() { return }
+        try await Task.sleep(for: .milliseconds(5))
+    }
+    Issue.record("never happened: \(what)")
+}
+
+@Suite("ReactorEngine on loopback sockets") struct ReactorEngineTests {
+    private static func engine() throws -> ReactorEngine {
+        var configuration = MediaEngineConfiguration()
+        configuration.reactors = 2
+        configuration.portFrom = 0
+        return try ReactorEngine(configuration: configuration)
+    }
+
+    private static var vp8: TrackFormat {
+        var codec = Codec(payloadType: 96, name: "VP8", clockRate: 90_000)
+        codec.feedback = ["nack", "nack pli"]
+        return TrackFormat(kind: .video, codec: codec)
+    }
+
+    /// One packet of a VP8 key frame whose content follows from its number.
+    private static func packet(_ number: UInt16) -> [UInt8] {
+        [0x80, 0x80 | 96, UInt8(number >> 8), UInt8(number & 255)] + withUnsafeBytes(of: (UInt32(number) * 3000).bigEndian, Array.init)
+            + [0, 0, 0, 7, 0x10, 0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0xe0, 0x01]
+            + [UInt8](repeating: UInt8(truncatingIfNeeded: number), count: 500)
+    }
+
+    private final class Sink: Sendable {
+        let packets = Mutex<[UInt16: [UInt8]]>([:])
+        func take(_ packet: SinkPacket) {
+            guard let view = RTPView(packet.bytes) else { return }
+            let payload = Array(view.payload)
+            packets.withLock { $0[UInt16(payload.last ?? 0)] = payload }
+        }
+        var count: Int { packets.withLock { $0.count } }
+    }
+
+    @Test("a stream goes from one engine to another and back out to players, over real sockets")
+    func pushesAndPlays() async throws {
+        let a = try Self.engine(), b = try Self.engine()
+        let local = try a.createStream(), remote = try b.createStream()
+        let source = try await a.addSource(to: local, tracks: [Self.vp8])
+        let started = Atomic<Bool>(false)
+        let push = try await a.offerPush(of: local, options: EndpointOptions()) { _ in }
+        let published = try await b.addPublisher(to: remote, offer: push.offer, options: EndpointOptions()) { event in
+            if case .mediaStarted = event { started.store(true, ordering: .relaxed) }
+        }
+        try await a.setAnswer(push.id, answer: published.answer)
+        var number: UInt16 = 0
+        try await eventually("media on b") {
+            number += 1
+            _ = source.write(track: 0, packet: Self.packet(number))
+            return started.load(ordering: .relaxed)
+        }
+
+        // A client plays from b.
+        let client = try Self.engine()
+        let played = try client.createStream()
+        let pull = try await client.offerPull(into: played, audio: false, video: true, options: EndpointOptions()) { _ in }
+        let answer = try await b.addPlayer(to: remote, offer: pull.offer, options: EndpointOptions()) { _ in }
+        try await client.setAnswer(pull.id, answer: answer.answer)
+        let sink = Sink()
+        _ = try await client.addSink(to: played) { sink.take($0) }
+        try await eventually("packets at the player") {
+            number += 1
+            _ = source.write(track: 0, packet: Self.packet(number))
+            return sink.count > 20
+        }
+        sink.packets.withLock { packets in
+            for (key, payload) in packets { #expect(payload.suffix(500).allSatisfy { $0 == UInt8(key) }) }
+        }
+        let statistics = await b.statistics()
+        #expect(statistics.count == 2)
+        #expect(statistics[answer.id]?.video?.packets ?? 0 > 20)
+        #expect(statistics[published.id]?.video?.width == 640)
+
+        await client.shutdown()
+        try await eventually("b has noticed that its player left") { await b.statistics().count == 1 }
+        await a.shutdown()
+        try await eventually("b has noticed that its publisher left") { await b.statistics().isEmpty }
+        await b.shutdown()
+    }
+
+    @Test("what is added is removed: sockets, endpoints and streams are back where they were after 200 cycles")
+    func leavesNothingBehind() async throws {
+        func descriptors() throws -> Int { try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count }
+        let server = try Self.engine(), client = try Self.engine()
+        let stream = try server.createStream()
+        let source = try await server.addSource(to: stream, tracks: [Self.vp8])
+        _ = source.write(track: 0, packet: Self.packet(1))
+        let before = try descriptors()
+        for _ in 0..<200 {
+            let played = try client.createStream()
+            let pull = try await client.offerPull(into: played, audio: true, video: true, options: EndpointOptions()) { _ in }
+            let player = try await server.addPlayer(to: stream, offer: pull.offer, options: EndpointOptions()) { _ in }
+            try await client.setAnswer(pull.id, answer: player.answer)
+            await client.destroyStream(played)
+            await server.removeEndpoint(player.id)
+        }
+        #expect(await server.statistics().isEmpty)
+        #expect(await client.statistics().isEmpty)
+        #expect(try descriptors() <= before + 2)
+        let reactors = await server.reactorStatistics()
+        #expect(reactors.reduce(0) { $0 + $1.endpoints } == 0)
+        #expect(reactors.reduce(0) { $0 + $1.streams } == 1)
+        await client.shutdown()
+        await server.shutdown()
+    }
+
+    @Test("refuses in words what can't be done")
+    func refuses() async throws {
+        let engine = try Self.engine()
+        let stream = try engine.createStream()
+        await #expect(throws: EngineError.self) {
+            try await engine.addPlayer(to: stream, offer: "v=0", options: EndpointOptions()) { _ in }
+        }
+        do throws(EngineError) {
+            _ = try await engine.addPublisher(to: stream, offer: "rubbish", options: EndpointOptions()) { _ in }
+            Issue.record("rubbish was accepted")
+        } catch {
+            if case .negotiation = error {} else { Issue.record("\(error)") }
+        }
+        await engine.destroyStream(stream)
+        do throws(EngineError) {
+            _ = try await engine.addSource(to: stream, tracks: [Self.vp8])
+            Issue.record("the stream was gone")
+        } catch {
+            if case .noSuchStream = error {} else { Issue.record("\(error)") }
+        }
+        await engine.shutdown()
+        do throws(EngineError) {
+            _ = try engine.createStream()
+            Issue.record("the engine was gone")
+        } catch {
+            if case .shutDown = error {} else { Issue.record("\(error)") }
+        }
+    }
+}
