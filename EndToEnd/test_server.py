@@ -81,7 +81,7 @@ def test_own_certificates_are_used(make_node, tmp_path):
 
 
 def test_settings_come_from_file_environment_and_command_line(tmp_path):
-    (tmp_path / "martlet.properties").write_text("ws.port=1001\nwss.port=1002\nhttp.port = 1003 # pages\n")
+    (tmp_path / "martlet.properties").write_text("ws.port=1001\nwss.port=1002\n# pages\nhttp.port = 1003\n")
     result = martlet("config", "--config", str(tmp_path / "martlet.properties"), "--set", "http.port=3003",
                      MARTLET_WSS_PORT="2002", MARTLET_HTTP_PORT="2003")
     assert result.returncode == 0, result.stderr

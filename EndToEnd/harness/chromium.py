@@ -52,10 +52,11 @@ class Tab:
         self.page = context.new_page()
         self.errors = []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        address = (node.https if secure else node.http) + "/blank-page-of-the-tests"
-        self.page.route(address, lambda route: route.fulfill(
-            content_type="text/html", body="<!doctype html><script src='/flashphoner.js'></script><body></body>"))
+        # A real answer of the node, so that the browser knows the page to be as local as the server: a page without scripts of its own.
+        address = (node.https if secure else node.http) + "/flashphoner.js"
         self.page.goto(address)
+        self.page.evaluate("document.body.replaceChildren()")
+        self.page.add_script_tag(url=address)
         self.page.add_script_tag(path=str(PAGE_SCRIPT))
 
     def run(self, call, *arguments):

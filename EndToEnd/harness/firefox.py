@@ -1,4 +1,5 @@
 """Headless Firefox driven over WebDriver BiDi (a WebSocket and JSON): enough to open a page and run scripts in it."""
+import contextlib
 import json
 import os
 import pathlib
@@ -49,12 +50,14 @@ class Firefox:
             [path, "--headless", "--no-remote", "--new-instance", "--profile", self.profile.name, f"--remote-debugging-port={port}", "about:blank"],
             stdout=self.log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env={**os.environ, "MOZ_HEADLESS": "1", "HOME": self.profile.name})
         self.socket = None
+        self._opened = contextlib.ExitStack()
         self._number = 0
 
         def opened():
             assert self.process.poll() is None, f"Firefox ended with {self.process.returncode}"
             try:
-                return connect(f"ws://127.0.0.1:{port}/session", max_size=None, ping_interval=None, compression=None, open_timeout=20)
+                return self._opened.enter_context(connect(
+                    f"ws://127.0.0.1:{port}/session", max_size=None, ping_interval=None, compression=None, open_timeout=20))
             except (OSError, EOFError, TimeoutError):
                 return None
         self.socket = wait_until(opened, 60, "Firefox opens its remote port", pause=0.2)
@@ -79,7 +82,7 @@ class Firefox:
         try:
             if self.socket:
                 self.command("browser.close", timeout=10)
-                self.socket.close()
+                self._opened.close()
         except Exception:
             pass
         try:
@@ -97,8 +100,7 @@ class FirefoxTab:
     def __init__(self, firefox, node):
         self.firefox = firefox
         self.context = firefox.command("browsingContext.create", type="tab")["context"]
-        # Any page of the node gives the origin; its own scripts are not wanted here.
-        firefox.command("browsingContext.navigate", context=self.context, url=node.http + "/favicon.svg", wait="complete")
+        # A page of the node without scripts of its own.
         firefox.command("browsingContext.navigate", context=self.context, url=node.http + "/flashphoner.js", wait="complete")
         self.evaluate("""async () => {
             const script = document.createElement("script");

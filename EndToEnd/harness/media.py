@@ -69,6 +69,7 @@ class AiortcStream:
         self.id = str(uuid.uuid4())
         self.peer = None
         self.tasks = []
+        self.cut = []
 
     def _negotiate(self, send, timeout=15):
         self.offer = self.background.run(self._make_offer(), timeout)
@@ -91,8 +92,24 @@ class AiortcStream:
         capabilities = RTCRtpSender.getCapabilities("video").codecs
         transceiver.setCodecPreferences([one for one in capabilities if one.mimeType.lower() in (f"video/{codec.lower()}", "video/rtx")])
 
+    def fall_silent(self):
+        """The network behind the peer connection goes away: nothing is sent any more, not even a goodbye."""
+        class Nowhere:
+            def __getattr__(self, name):
+                return lambda *arguments, **named: None
+
+        async def cut():
+            for sender in self.peer.getSenders():
+                for protocol in sender.transport.transport._connection._protocols:
+                    if not isinstance(protocol.transport, Nowhere):
+                        self.cut.append((protocol, protocol.transport))
+                        protocol.transport = Nowhere()
+        self.background.run(cut())
+
     def close_media(self):
         async def close():
+            for protocol, transport in self.cut:
+                protocol.transport = transport
             for task in self.tasks:
                 task.cancel()
             await self.peer.close()

@@ -2,6 +2,7 @@
 
 `Client` is the socket with its frames. `aiortc_publisher` and `aiortc_player` put media to it.
 """
+import contextlib
 import json
 import secrets
 import threading
@@ -25,7 +26,9 @@ class Client:
         self.close_reason = None
         self.closed_at = None
         self._pong = pong
-        self.socket = connect(url, max_size=None, ping_interval=None, compression=None, ssl=ssl, open_timeout=10)
+        self._opened = contextlib.ExitStack()
+        self.socket = self._opened.enter_context(connect(
+            url, max_size=None, ping_interval=None, compression=None, ssl=ssl, open_timeout=10))
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         if handshake:
@@ -50,7 +53,7 @@ class Client:
         return self.closed_at is not None
 
     def close(self):
-        self.socket.close()
+        self._opened.close()
         self._reader.join(5)
 
     def vanish(self):
