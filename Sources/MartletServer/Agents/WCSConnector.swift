@@ -130,11 +130,24 @@ enum WCSConnector {
             return error.connectionErrors.first.map { self.reason($0.error) } ?? "no address of it answers"
         case let error as IOError: return error.errnoCode == ECONNREFUSED ? "connection refused" : "\(error)"
         case ChannelError.connectTimeout: return "no connection in time"
-        case let error as NIOSSLError: return "TLS failed: \(error)"
-        case let error as NIOSSLExtraError: return "TLS failed: \(error)"
+        case let error as NIOSSLError: return tlsReason("\(error)")
+        case let error as NIOSSLExtraError: return tlsReason("\(error)")
         case let error as ChannelError where error == .ioOnClosedChannel || error == .eof || error == .alreadyClosed:
             return "it closed the connection"
         default: return "\(error)"
         }
+    }
+
+    /// A sentence for what the TLS library says in its own terms; its text names source files, which help nobody.
+    private static func tlsReason(_ text: String) -> String {
+        if text.contains("CERTIFICATE_VERIFY_FAILED") {
+            return "its certificate is not trusted (self-signed, expired or of an unknown authority); wcs_agent_ca_file names an "
+                + "authority to trust, wcs_agent_verify_certificate=false switches verification off"
+        }
+        if text.contains("failedToValidateHostname") { return "its certificate is for another host" }
+        if text.contains("WRONG_VERSION_NUMBER") || text.contains("HTTP_REQUEST") { return "it does not speak TLS on this port" }
+        if text.contains("eofDuringHandshake") || text.contains("uncleanShutdown") { return "it closed the connection during the TLS handshake" }
+        let code = text.split(whereSeparator: { !$0.isUppercase && $0 != "_" }).first { $0.contains("_") && $0.count > 6 }
+        return "TLS failed" + (code.map { " (\($0))" } ?? "")
     }
 }

@@ -29,6 +29,9 @@ struct StreamFilter: Sendable, Equatable {
                 mediaSessionIDs = ids.compactMap(\.lenientString)
             case _ where StreamRecord.filterableKeys.contains(key):
                 guard value.lenientString != nil else { throw .badRequest("\"\(key)\" must be a string, number or boolean") }
+                if StreamRecord.booleanKeys.contains(key), value.lenientBool == nil {
+                    throw .badRequest("\"\(key)\" must be true or false")
+                }
                 fields[key] = value
             default:
                 throw .badRequest("there is no field \"\(key)\" to look for")

@@ -71,6 +71,9 @@ struct StreamRecord: Sendable, Equatable {
         "transport", "createDate", "nodeId", "cvoExtension", "history", "gop", "fps", "audioBitrate", "codecImpl",
     ]
 
+    /// Those that are true or false.
+    static let booleanKeys: Set<String> = ["published", "hasAudio", "hasVideo", "record", "cvoExtension", "history"]
+
     private static func metrics(_ statistics: EndpointStatistics?) -> JSONValue {
         func count(_ value: UInt64) -> JSONValue { .integer(Int64(clamping: value)) }
         var members: [String: JSONValue] = [:]
