@@ -7,6 +7,12 @@ from harness.wcs import offer
 CYCLES = int(os.environ.get("MARTLET_TEST_CYCLES", "50"))
 
 
+def assert_as_before(before, after):
+    """A few descriptors and threads of pools may come and go; what leaks once per cycle is more than that."""
+    assert after["files"] <= before["files"] + 2 and after["threads"] <= before["threads"] + 2, (before, after)
+    assert after["memory"] < before["memory"] + 8_000, (before, after)
+
+
 def settled(node):
     """Resources once nothing is going on."""
     wait_until(lambda: not node.streams() and not node.sessions(), 10, "no streams, no sessions")
@@ -39,9 +45,7 @@ def test_cycles_in_a_browser_leave_nothing_behind(make_node, tab, name):
     while done < CYCLES:
         page.page.evaluate(cycle, [node.ws, name, 10])
         done += 10
-    after = settled(node)
-    assert after["files"] <= before["files"] and after["threads"] <= before["threads"], (before, after)
-    assert after["memory"] < before["memory"] + 8_000 + 20 * CYCLES / 10, (before, after)
+    assert_as_before(before, settled(node))
     assert node.statistics()["media_stats"]["media_endpoints"] in (0, "0")
 
 
@@ -59,11 +63,9 @@ def test_cycles_of_a_push_leave_nothing_behind(make_node, aiortc, name):
     for _ in range(CYCLES // 2):
         cycle()
     after_b = settled(b)
-    wait_until(lambda: a.resources()["files"] <= before[0]["files"], 5, lambda: (before, a.resources()))
-    after = a.resources(), after_b
-    for one, other in zip(before, after):
-        assert other["files"] <= one["files"] and other["threads"] <= one["threads"], (before, after)
-        assert other["memory"] < one["memory"] + 8_000, (before, after)
+    wait_until(lambda: a.resources()["files"] <= before[0]["files"] + 2, 5, lambda: (before, a.resources()))
+    assert_as_before(before[0], a.resources())
+    assert_as_before(before[1], after_b)
 
 
 def test_sessions_that_come_and_vanish_leave_nothing_behind(make_node, client, name):
@@ -78,6 +80,4 @@ def test_sessions_that_come_and_vanish_leave_nothing_behind(make_node, client, n
     before = settled(node)
     for index in range(4 * CYCLES):
         cycle(index)
-    after = settled(node)
-    assert after["files"] <= before["files"] and after["threads"] <= before["threads"], (before, after)
-    assert after["memory"] < before["memory"] + 8_000, (before, after)
+    assert_as_before(before, settled(node))

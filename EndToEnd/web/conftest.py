@@ -1,4 +1,4 @@
-"""The pages and the SDK in headless Chromium, served from Web/ by a few lines of Python, with fake_server.js for a server.
+"""The pages and the SDK in headless Chromium, served from Web/ by a few lines of Python, with fake_server.js (and fake_rooms.js) for a server.
 
 No Martlet process is needed here; the tests against real ones lie beside this folder, and so does the browser they share.
 """
@@ -63,6 +63,7 @@ def context(browser):
     with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
         context.set_default_timeout(10_000)
         context.add_init_script(path=str(HERE / "fake_server.js"))
+        context.add_init_script(path=str(HERE / "fake_rooms.js"))
         yield context
 
 

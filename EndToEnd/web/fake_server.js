@@ -143,7 +143,7 @@ window.WebSocket = class FakeWebSocket {
       if (other.name !== stream.name) continue;
       other.pc.close();
       fakeServer.streams.delete(other.mediaSessionId);
-      this.status(other, "FAILED", "Stopped by publisher stop");
+      other.socket.status(other, "FAILED", "Stopped by publisher stop");
     }
   }
 };
