@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Joins the modules of Web/sdk into the classic script Web/flashphoner.js, which sets the global `Flashphoner`.
+"""Joins the modules of Web/sdk into the classic script Web/flashphoner.js, which sets the globals `Flashphoner` and `RoomApi`.
 
     Web/build-classic.py           writes the file
     Web/build-classic.py --check   exits 1 if the committed file is out of date
@@ -59,7 +59,7 @@ def build():
                 exported = ", ".join(EXPORTED.findall(path.read_text()))
                 parts.append(f"const {name} = Object.freeze({{ {exported} }});\n")
     head = "// Made by Web/build-classic.py from Web/sdk; change the modules there and run it again.\n"
-    return head + '(function () {\n"use strict";\n\n' + "\n".join(parts) + "\nglobalThis.Flashphoner = Flashphoner;\n})();\n"
+    return head + '(function () {\n"use strict";\n\n' + "\n".join(parts) + "\nglobalThis.Flashphoner = Flashphoner;\nglobalThis.RoomApi = RoomApi;\n})();\n"
 
 
 def main():

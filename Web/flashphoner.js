@@ -114,7 +114,7 @@ const ERROR_INFO = Object.freeze({
 /** The one event name under which `notifyStreamEvent` frames arrive; look at `.type`. */
 const STREAM_EVENT = "STREAM_EVENT";
 
-/** `type` of a stream event. The last two are this SDK's own: the browser refused sound, or refused to play at all. */
+/** `type` of a stream event. `audioLevel` is Martlet's: who speaks in a room. The last two are this SDK's own: the browser refused sound, or refused to play at all. */
 const STREAM_EVENT_TYPE = Object.freeze({
   AUDIO_MUTED: "audioMuted",
   AUDIO_UNMUTED: "audioUnmuted",
@@ -125,6 +125,7 @@ const STREAM_EVENT_TYPE = Object.freeze({
   NOT_ENOUGH_BANDWIDTH: "notEnoughBandwidth",
   SNAPSHOT_COMPLETED: "snapshotCompleted",
   SNAPSHOT_FAILED: "snapshotFailed",
+  AUDIO_LEVEL: "audioLevel",
   PLAYBACK_MUTED: "playbackMuted",
   PLAYBACK_BLOCKED: "playbackBlocked",
 });
@@ -444,6 +445,365 @@ function releaseLocal(display) {
   entry.media.getTracks().forEach((track) => track.stop());
   closeElement(display, entry.element);
   return true;
+}
+
+// sdk/room-participant.js
+// One other person in a room and that person's streams, as the server's events describe them. Made and kept by Room.
+
+/** A stream that somebody else publishes in the room; it may be played more than once, into different displays. */
+class RoomStream {
+  #room;
+  #name;
+  #played = [];
+
+  /** @param room what the room lends: playInRoom(name, display, options). */
+  constructor(room, name) {
+    this.#room = room;
+    this.#name = name;
+  }
+
+  streamName() { return this.#name; }
+  /** Whether it was published with `name: "screenShare"`. */
+  isScreenShare() { return this.#name.endsWith("-screenShare"); }
+  /** Id of what was played last; undefined before that. */
+  id() { return this.#played.at(-1)?.id(); }
+
+  /** Plays into `display`, with options of `createStream` if need be, and returns the SDK's stream. */
+  play(display, options = {}) {
+    const stream = this.#room.playInRoom(this.#name, display, options);
+    this.#played = this.#played.filter((other) => !isOver(other));
+    this.#played.push(stream);
+    return stream;
+  }
+
+  /** Stops every playing of this stream by this page. */
+  stop() {
+    for (const stream of this.#played) if (!isOver(stream)) stream.stop();
+  }
+}
+
+const isOver = (stream) => TERMINAL_STATUSES.includes(stream.status());
+
+class Participant {
+  #room;
+  #name;
+  #streams = new Map();
+
+  /** @param room what the room lends: sendTo(login, text), playInRoom(…). */
+  constructor(room, name) {
+    this.#room = room;
+    this.#name = name;
+  }
+
+  name() { return this.#name; }
+  getStreams() { return [...this.#streams.values()]; }
+
+  /**
+   * Sends text to this person alone. Resolves with whether the server took it, and never rejects.
+   * @param onError called with the server's reason when it did not.
+   */
+  sendMessage(text, onError) {
+    return this.#room.sendTo(this.#name, text).then(() => true, (outcome) => {
+      if (typeof onError === "function") onError(outcome?.info);
+      return false;
+    });
+  }
+
+  // For the room.
+
+  /** The stream of that name; a new one unless it is known. */
+  addStream(name) {
+    if (!this.#streams.has(name)) this.#streams.set(name, new RoomStream(this.#room, name));
+    return this.#streams.get(name);
+  }
+
+  hasStream(name) { return this.#streams.has(name); }
+
+  /** Returns what was taken out, or undefined. */
+  removeStream(name) {
+    const stream = this.#streams.get(name);
+    this.#streams.delete(name);
+    return stream;
+  }
+}
+
+// sdk/room.js
+// One stay of this page's user in one room: who else is there, their streams and messages, and publishing among them. Made by
+// RoomSession.join; gets the server's events from there. A stay that ended does not begin again; a page joins anew.
+
+/** What `room.on` can listen to. */
+const ROOM_EVENT = Object.freeze({
+  STATE: "STATE", JOINED: "JOINED", LEFT: "LEFT", PUBLISHED: "PUBLISHED", UNPUBLISHED: "UNPUBLISHED", FAILED: "FAILED",
+  MESSAGE: "MESSAGE",
+});
+
+class Room {
+  #session;
+  #name;
+  #state = "joining"; // joining → joined → left, or joining → failed
+  #isDescribed = false;
+  #callbacks = new Callbacks();
+  #participants = new Map();
+  #streams = new Set();
+  #leaving = null;
+
+  /** @param session what the connection lends: username(), sendCommand(command, options), createStream(options), forget(room). */
+  constructor(session, { name, record }) {
+    if (typeof name !== "string" || name === "") throw new TypeError("join() needs the name of a room");
+    this.#session = session;
+    this.#name = name;
+    session.sendCommand("join", record === undefined ? { name } : { name, record })
+      .catch((outcome) => this.#refused(outcome?.info));
+  }
+
+  name() { return this.#name; }
+  getParticipants() { return [...this.#participants.values()]; }
+
+  on(event, callback) {
+    this.#callbacks.set(event, callback);
+    return this;
+  }
+
+  /**
+   * Publishes here: the options of `createStream`, `name` being a suffix such as "screenShare". Camera and microphone stay open
+   * in the display afterwards unless `cacheLocalResources` is false. Returns the SDK's stream.
+   */
+  publish(options = {}) {
+    const base = [this.#name, this.#session.username(), createUUID().slice(0, 4)].join("-");
+    return this.#start("publish", {
+      ...options,
+      name: options.name ? base + "-" + options.name : base,
+      cacheLocalResources: options.cacheLocalResources ?? true,
+    });
+  }
+
+  /** Sends text to everybody else. Resolves with the names of those whom it could not be sent to; never rejects. */
+  async sendMessage(text) {
+    const addressees = this.getParticipants();
+    const taken = await Promise.all(addressees.map((participant) => participant.sendMessage(text)));
+    return addressees.filter((_, index) => !taken[index]).map((participant) => participant.name());
+  }
+
+  /** Ends the stay and every stream of it. Resolves, or rejects when the server objects, with the room; it is left either way. */
+  leave() {
+    this.#leaving ??= this.#leave();
+    return this.#leaving;
+  }
+
+  async #leave() {
+    if (this.#state === "failed") return this;
+    const answer = this.#session.sendCommand("leave", { name: this.#name });
+    this.#end("left");
+    try {
+      await answer;
+      return this;
+    } catch {
+      throw this;
+    } finally {
+      this.#session.forget(this);
+    }
+  }
+
+  // For the connection.
+
+  /** Whether the server still has to describe this stay with a STATE event, even if it was left meanwhile. */
+  get awaitsState() { return !this.#isDescribed && this.#state !== "failed"; }
+  get isJoined() { return this.#state === "joined"; }
+  get isOver() { return this.#state === "left" || this.#state === "failed"; }
+
+  /** One event of this room. What makes no sense is ignored; what tells of an unknown person introduces that person. */
+  receive(event, info) {
+    if (event === ROOM_EVENT.STATE) return this.#describe(info);
+    if (this.#state !== "joined") return undefined;
+    switch (event) {
+      case ROOM_EVENT.JOINED: return void this.#known(info);
+      case ROOM_EVENT.LEFT: return this.#depart(info);
+      case ROOM_EVENT.PUBLISHED: return this.#published(info);
+      case ROOM_EVENT.UNPUBLISHED:
+      case ROOM_EVENT.FAILED: return this.#unpublished(info);
+      case ROOM_EVENT.MESSAGE: return this.#message(info);
+      default: return undefined;
+    }
+  }
+
+  /** The connection is gone, and with it the stay. */
+  receiveConnectionLoss() { this.#end("left"); }
+
+  // For participants and their streams.
+
+  sendTo(login, text) {
+    return this.#session.sendCommand("sendMessage", { roomConfig: { name: this.#name }, to: login, text: String(text) });
+  }
+
+  playInRoom(name, display, options) { return this.#start("play", { ...options, name, display }); }
+
+  // Inside.
+
+  #start(action, options) {
+    if (this.isOver) throw new Error("The room was left; nothing can be published or played in it any more.");
+    const stream = this.#session.createStream({ ...options, custom: { ...options.custom, name: this.#name } });
+    for (const other of this.#streams) if (TERMINAL_STATUSES.includes(other.status())) this.#streams.delete(other);
+    this.#streams.add(stream);
+    stream[action]();
+    return stream;
+  }
+
+  #describe(info) {
+    this.#isDescribed = true;
+    if (this.#state !== "joining") return;
+    this.#state = "joined";
+    for (const entry of Array.isArray(info) ? info : []) {
+      const login = typeof entry === "string" ? entry : entry?.login;
+      if (!isName(login)) continue;
+      const participant = this.#participants.get(login) ?? this.#introduce(login);
+      if (isName(entry.name)) participant.addStream(entry.name);
+    }
+    this.#callbacks.call(ROOM_EVENT.STATE, this);
+  }
+
+  #introduce(login) {
+    const participant = new Participant(this, login);
+    this.#participants.set(login, participant);
+    return participant;
+  }
+
+  /** The participant of that login, introduced to the page if new; undefined for what can't be a login. */
+  #known(login) {
+    if (!isName(login)) return undefined;
+    const known = this.#participants.get(login);
+    if (known) return known;
+    const participant = this.#introduce(login);
+    this.#callbacks.call(ROOM_EVENT.JOINED, participant);
+    return participant;
+  }
+
+  #depart(login) {
+    const participant = this.#participants.get(login);
+    if (!participant) return;
+    this.#participants.delete(login);
+    this.#callbacks.call(ROOM_EVENT.LEFT, participant);
+  }
+
+  #published(info) {
+    if (!isName(info?.name)) return;
+    const participant = this.#known(info.login);
+    if (!participant || participant.hasStream(info.name)) return;
+    const stream = participant.addStream(info.name);
+    this.#callbacks.call(ROOM_EVENT.PUBLISHED, participant, stream);
+  }
+
+  #unpublished(info) {
+    const participant = this.#participants.get(info?.login);
+    const stream = participant?.removeStream(info.name);
+    if (stream) this.#callbacks.call(ROOM_EVENT.UNPUBLISHED, participant, stream);
+  }
+
+  #message(info) {
+    if (!isName(info?.from) || typeof info.text !== "string") return;
+    // A sender who is gone already, or whom the server speaks for, still has a name.
+    const from = this.#participants.get(info.from) ?? new Participant(this, info.from);
+    this.#callbacks.call(ROOM_EVENT.MESSAGE, { from, text: info.text });
+  }
+
+  #refused(reason) {
+    if (this.#state !== "joining") return;
+    this.#end("failed");
+    this.#session.forget(this);
+    this.#callbacks.call(ROOM_EVENT.FAILED, this, reason ?? "The room could not be joined.");
+  }
+
+  #end(state) {
+    if (this.isOver) return;
+    this.#state = state;
+    for (const stream of this.#streams) stream.stop();
+    this.#streams.clear();
+    this.#participants.clear();
+  }
+}
+
+const isName = (value) => typeof value === "string" && value !== "";
+
+// sdk/room-session.js
+// The Room API: a connection under a login, from which rooms are joined. Made by RoomApi.connect on top of an ordinary session;
+// hands each event of the server to the stay in the room that it belongs to.
+
+const ROOM_APPLICATION = "roomApp";
+
+class RoomSession {
+  #session;
+  #username;
+  #callbacks = new Callbacks();
+  // Stays that are going on, and left ones of which the server has yet to speak; in the order of joining.
+  #rooms = [];
+
+  constructor(session, username) {
+    this.#session = session;
+    this.#username = username;
+    session.on(SESSION_STATUS.APP_DATA, (data) => this.#receive(data?.payload));
+    for (const status of [SESSION_STATUS.CONNECTED, SESSION_STATUS.ESTABLISHED, SESSION_STATUS.WARN]) {
+      session.on(status, () => this.#callbacks.call(status, this));
+    }
+    for (const status of [SESSION_STATUS.DISCONNECTED, SESSION_STATUS.FAILED]) {
+      session.on(status, () => {
+        for (const room of this.#rooms.splice(0)) room.receiveConnectionLoss();
+        this.#callbacks.call(status, this);
+      });
+    }
+  }
+
+  id() { return this.#session.id(); }
+  status() { return this.#session.status(); }
+  getServerUrl() { return this.#session.getServerUrl(); }
+  getErrorInfo() { return this.#session.getErrorInfo(); }
+  getLogger() { return this.#session.getLogger(); }
+  username() { return this.#username; }
+  /** Rooms that this connection is in or joining. */
+  getRooms() { return this.#rooms.filter((room) => !room.isOver); }
+  disconnect() { this.#session.disconnect(); }
+
+  on(event, callback) {
+    this.#callbacks.set(event, callback);
+    return this;
+  }
+
+  /** Joins a room, which is made if nobody is there. ROOM_EVENT.STATE or FAILED follows. */
+  join(options = {}) {
+    const room = new Room(this, options);
+    this.#rooms.push(room);
+    return room;
+  }
+
+  // For rooms.
+
+  sendCommand(command, options) { return this.#session.sendData({ command, options }); }
+  createStream(options) { return this.#session.createStream(options); }
+  forget(room) { this.#rooms = this.#rooms.filter((other) => other !== room); }
+
+  #receive(payload) {
+    if (!payload || typeof payload !== "object") return;
+    const { roomName, name, info } = payload;
+    const stays = this.#rooms.filter((room) => room.name() === roomName);
+    // Commands are taken in order, so descriptions come in the order of the joins, also of those left before theirs came.
+    const room = name === ROOM_EVENT.STATE ? stays.find((stay) => stay.awaitsState) : stays.find((stay) => stay.isJoined);
+    if (room) room.receive(name, info);
+    else this.#session.getLogger().debug("RoomSession", "ignored", name, "of", roomName);
+  }
+}
+
+/**
+ * The object that pages know as `RoomApi`.
+ * @param createSession as of the SDK's door. @param sdk gives the SDK's default export, which pages take from here.
+ */
+function makeRoomApi(createSession, sdk) {
+  return Object.freeze({
+    /** Connects under `username`; `on` tells of the outcome. Options of `createSession` may be added. */
+    connect({ username, token, appKey = ROOM_APPLICATION, custom, ...options } = {}) {
+      if (typeof username !== "string" || username === "") throw new TypeError("connect() needs the option username");
+      return new RoomSession(createSession({ ...options, appKey, custom: { ...custom, login: username, token } }), username);
+    },
+    events: ROOM_EVENT,
+    get sdk() { return sdk(); },
+  });
 }
 
 // sdk/availability.js
@@ -1687,12 +2047,17 @@ const isUsingTemasys = () => false;
 const firefoxScreenSharingExtensionInstalled = true;
 const getLogger = () => logger;
 
+/** Rooms; the global `RoomApi` of /flashphoner.js. */
+const roomApi = makeRoomApi(createSession, () => Flashphoner);
+const RoomApi = roomApi;
+
 
 const Flashphoner = Object.freeze({
   init, createSession, getSessions, getSession, getMediaProviders, getMediaDevices, getMediaAccess, releaseLocalMedia,
   playFirstSound, playFirstVideo, isUsingTemasys, firefoxScreenSharingExtensionInstalled, getLogger, createUUID,
-  Browser, constants,
+  Browser, constants, roomApi,
 });
 
 globalThis.Flashphoner = Flashphoner;
+globalThis.RoomApi = RoomApi;
 })();

@@ -13,6 +13,8 @@ export type ConnectionQuality = "PERFECT" | "GOOD" | "BAD" | "UNKNOWN";
 export type StreamEventType =
   | "audioMuted" | "audioUnmuted" | "videoMuted" | "videoUnmuted" | "data" | "resize" | "notEnoughBandwidth"
   | "snapshotCompleted" | "snapshotFailed"
+  /** Who speaks in a room; the payload is an `AudioLevel`. */
+  | "audioLevel"
   /** The browser refused sound without a click: playing muted. `unmuteRemoteAudio()` from a click ends it. */
   | "playbackMuted"
   /** The browser refused to play at all without a click. */
@@ -22,6 +24,14 @@ export interface StreamEvent {
   mediaSessionId: string;
   type: StreamEventType;
   payload?: any;
+}
+
+/** Payload of a stream event of type `audioLevel`, which comes to those who play or publish the stream in a room. */
+export interface AudioLevel {
+  /** RFC 6464: dB below the loudest possible, 0–127; 127 is silence. */
+  level: number;
+  /** Whether this stream is the loudest of its room now, and loud enough to be speech. */
+  loudest?: boolean;
 }
 
 export interface AudioConstraints extends MediaTrackConstraints {
@@ -268,6 +278,84 @@ export interface Constants {
   readonly CALL_STATUS: { readonly [name: string]: string };
 }
 
+// Rooms.
+
+export type RoomEvent = "STATE" | "JOINED" | "LEFT" | "PUBLISHED" | "UNPUBLISHED" | "FAILED" | "MESSAGE";
+
+export interface RoomConnectOptions extends Omit<SessionOptions, "custom"> {
+  /** The login under which others see this user; one connection has one. */
+  username: string;
+  token?: string;
+  /** `"roomApp"` unless given */
+  appKey?: string;
+  custom?: object;
+}
+
+/** A stream that somebody else publishes in the room. */
+export interface RoomStream {
+  streamName(): string;
+  isScreenShare(): boolean;
+  /** Id of what was played last; undefined before that. */
+  id(): string | undefined;
+  play(display: HTMLElement | null, options?: Partial<StreamOptions>): Stream;
+  /** Stops every playing of this stream by this page. */
+  stop(): void;
+}
+
+export interface Participant {
+  name(): string;
+  getStreams(): RoomStream[];
+  /** Resolves with whether the server took the text; never rejects. */
+  sendMessage(text: string, onError?: (reason?: string) => void): Promise<boolean>;
+}
+
+export interface RoomMessage {
+  from: Participant;
+  text: string;
+}
+
+/** One stay in a room; once left or refused it is over, and a page joins anew. */
+export interface Room {
+  name(): string;
+  /** Everybody else in the room. */
+  getParticipants(): Participant[];
+  /** `name` is a suffix, such as `"screenShare"`; `cacheLocalResources` is true unless given. */
+  publish(options?: Partial<StreamOptions>): Stream;
+  /** Sends to everybody else; resolves with the names of those whom the text could not be sent to. */
+  sendMessage(text: string): Promise<string[]>;
+  /** Ends the stay and its streams. The room is left even when this rejects. */
+  leave(): Promise<Room>;
+  on(event: "STATE", callback: (room: Room) => void): Room;
+  on(event: "JOINED" | "LEFT", callback: (participant: Participant) => void): Room;
+  on(event: "PUBLISHED" | "UNPUBLISHED", callback: (participant: Participant, stream: RoomStream) => void): Room;
+  /** The room could not be joined. */
+  on(event: "FAILED", callback: (room: Room, reason: string) => void): Room;
+  on(event: "MESSAGE", callback: (message: RoomMessage) => void): Room;
+}
+
+export interface RoomSession {
+  id(): string;
+  status(): SessionStatus;
+  getServerUrl(): string;
+  /** A sentence about why the connection failed or ended. */
+  getErrorInfo(): string | undefined;
+  username(): string;
+  /** Rooms that this connection is in or joining. */
+  getRooms(): Room[];
+  /** `record` asks for a recording of the whole room. */
+  join(options: { name: string; record?: boolean }): Room;
+  disconnect(): void;
+  on(event: "CONNECTED" | "ESTABLISHED" | "DISCONNECTED" | "FAILED" | "WARN", callback: (session: RoomSession) => void): RoomSession;
+  getLogger(): Logger;
+}
+
+export interface RoomApiEntry {
+  /** Throws without `init()`, `urlServer` or `username`. */
+  connect(options: RoomConnectOptions): RoomSession;
+  readonly events: Named<RoomEvent>;
+  readonly sdk: FlashphonerApi;
+}
+
 export interface BrowserTests {
   isIE(): boolean;
   isFirefox(): boolean;
@@ -306,6 +394,9 @@ export function createUUID(): string;
 export function getLogger(): Logger;
 export const constants: Constants;
 export const Browser: BrowserTests;
+export const RoomApi: RoomApiEntry;
+/** The same as `RoomApi`. */
+export const roomApi: RoomApiEntry;
 
 export interface FlashphonerApi {
   init: typeof init;
@@ -324,6 +415,7 @@ export interface FlashphonerApi {
   getLogger: typeof getLogger;
   constants: Constants;
   Browser: BrowserTests;
+  roomApi: RoomApiEntry;
 }
 
 export const Flashphoner: FlashphonerApi;
@@ -333,5 +425,7 @@ declare global {
   interface Window {
     /** Set by the classic script /flashphoner.js. */
     Flashphoner: FlashphonerApi;
+    /** Set by the classic script as well, also under its path /flashphoner-room-api.js. */
+    RoomApi: RoomApiEntry;
   }
 }

@@ -5,6 +5,7 @@ import { createUUID } from "./events.js";
 import { Logger } from "./logger.js";
 import { listDevices } from "./media.js";
 import { releaseLocal } from "./display.js";
+import { makeRoomApi } from "./room-session.js";
 import { Session } from "./session.js";
 import { captureForDisplay } from "./source.js";
 
@@ -69,12 +70,16 @@ export const isUsingTemasys = () => false;
 export const firefoxScreenSharingExtensionInstalled = true;
 export const getLogger = () => logger;
 
+/** Rooms; the global `RoomApi` of /flashphoner.js. */
+export const roomApi = makeRoomApi(createSession, () => Flashphoner);
+export const RoomApi = roomApi;
+
 export { Browser, constants, createUUID };
 
 export const Flashphoner = Object.freeze({
   init, createSession, getSessions, getSession, getMediaProviders, getMediaDevices, getMediaAccess, releaseLocalMedia,
   playFirstSound, playFirstVideo, isUsingTemasys, firefoxScreenSharingExtensionInstalled, getLogger, createUUID,
-  Browser, constants,
+  Browser, constants, roomApi,
 });
 
 export default Flashphoner;
