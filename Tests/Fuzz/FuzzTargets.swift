@@ -1,0 +1,97 @@
+// What libFuzzer calls: one function per parser that takes bytes of strangers. MARTLET_FUZZ chooses; see Tests/Fuzz/run.
+import Foundation
+import ICE
+import Primitives
+import RTP
+import SDP
+import Signalling
+
+private let target = ProcessInfo.processInfo.environment["MARTLET_FUZZ"] ?? ""
+
+@_cdecl("LLVMFuzzerTestOneInput")
+public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> Int32 {
+    let bytes = UnsafeRawBufferPointer(start: data, count: count)
+    switch target {
+    case "stun": fuzzSTUN(bytes)
+    case "rtp": fuzzRTP(bytes)
+    case "rtcp": fuzzRTCP(bytes)
+    case "payload": fuzzPayload(bytes)
+    case "sdp": fuzzSDP(bytes)
+    case "json": fuzzJSON(bytes)
+    default: fatalError("MARTLET_FUZZ names no target: '\(target)'")
+    }
+    return 0
+}
+
+private func fuzzSTUN(_ bytes: UnsafeRawBufferPointer) {
+    _ = STUNMessage.usernameUfrag(of: bytes)
+    _ = try? STUNMessage(parsing: bytes)
+    var agent = ICEAgent(
+        configuration: .init(role: .lite, local: ICECredentials(ufrag: "abcd", password: "0123456789012345678901")),
+        random: .seeded(1), now: .zero)
+    _ = agent.receive(bytes, from: SocketAddress(ipv4: 0x7f00_0001, port: 5000), at: .zero)
+}
+
+private func fuzzRTP(_ bytes: UnsafeRawBufferPointer) {
+    _ = PacketClass(bytes)
+    guard let view = RTPView(bytes) else { return }
+    var sum = view.payload.reduce(0) { $0 &+ Int($1) } + view.headerLength
+    view.forEachExtension { id, data in sum &+= Int(id) + data.reduce(0) { $0 &+ Int($1) } }
+    _ = view.extensionElement(id: 3)
+}
+
+/// Whatever is understood must survive being written and read again.
+private func fuzzRTCP(_ bytes: UnsafeRawBufferPointer) {
+    guard let packets = try? RTCP.parse(bytes) else { return }
+    let written = RTCP.serialize(packets)
+    _ = written.withUnsafeBytes { try? RTCP.parse($0) }
+}
+
+private func fuzzPayload(_ bytes: UnsafeRawBufferPointer) {
+    guard let first = bytes.first else { return }
+    let codec = CodecKind.allCases[Int(first) % CodecKind.allCases.count]
+    let payload = UnsafeRawBufferPointer(rebasing: bytes.dropFirst())
+    _ = PayloadInspector.isKeyFrameStart(codec: codec, payload: payload)
+    _ = PayloadInspector.isFrameStart(codec: codec, payload: payload)
+    _ = PayloadInspector.videoSize(codec: codec, payload: payload)
+    // The bytes as a run of RTP packets, each prefixed with its length, through reordering and depacketising.
+    guard var assembler = FrameAssembler(codec: codec) else { return }
+    var rest = payload[...]
+    var now = Instant.zero
+    while let length = rest.first, rest.count > Int(length) {
+        let packet = Array(rest.dropFirst().prefix(Int(length)))
+        packet.withUnsafeBytes { raw in
+            if let view = RTPView(raw) { _ = assembler.push(view, at: now) }
+        }
+        rest = rest.dropFirst(Int(length) + 1)
+        now = now.advanced(byMilliseconds: 7)
+    }
+    _ = assembler.finish()
+}
+
+/// What was parsed must be writable, and readable again.
+private func fuzzSDP(_ bytes: UnsafeRawBufferPointer) {
+    guard let description = try? SessionDescription(parsing: String(decoding: bytes, as: UTF8.self)) else { return }
+    _ = try? SessionDescription(parsing: description.serialized())
+    var random = RandomSource.seeded(1)
+    let parameters = { (_: Int) in
+        TransportParameters(
+            iceUfrag: "abcd", icePwd: "0123456789012345678901", isLite: true,
+            fingerprint: Fingerprint(algorithm: "sha-256", bytes: .init(repeating: 7, count: 32)), setup: .passive, candidates: [])
+    }
+    _ = try? Negotiation.answerPublisher(offer: description, transports: parameters, ssrcs: &random)
+    _ = try? Negotiation.answerPlayer(
+        offer: description,
+        tracks: [TrackFormat(kind: .video, codec: Codec(payloadType: 96, name: "VP8", clockRate: 90_000))], streamID: "s",
+        transports: parameters, ssrcs: &random)
+    if let offer = try? Negotiation.offerReceiving(transports: parameters, ssrcs: &random) {
+        _ = try? Negotiation.accept(answer: description, for: offer)
+    }
+}
+
+private func fuzzJSON(_ bytes: UnsafeRawBufferPointer) {
+    guard let envelope = try? Envelope(parsing: String(decoding: bytes, as: UTF8.self)) else { return }
+    _ = envelope.serialized()
+    _ = try? ClientMessage(envelope)
+    _ = try? ServerMessage(envelope)
+}
