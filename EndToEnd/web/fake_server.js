@@ -66,7 +66,7 @@ window.WebSocket = class FakeWebSocket {
         const from = fakeServer.streams.get(value.mediaSessionId);
         for (const stream of fakeServer.streams.values()) {
           if (stream.published || stream.name !== from.name) continue;
-          this.deliver("notifyStreamEvent", [{ ...value, mediaSessionId: stream.mediaSessionId }]);
+          stream.socket.deliver("notifyStreamEvent", [{ ...value, mediaSessionId: stream.mediaSessionId }]);
         }
       },
       snapshot: () => this.deliver("notifyStreamEvent", [{
