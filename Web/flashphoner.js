@@ -540,7 +540,7 @@ const ROOM_EVENT = Object.freeze({
 class Room {
   #session;
   #name;
-  #state = "joining"; // joining → joined → left, or joining → failed
+  #state = "joining"; // joining → joined → left; failed instead when refused or put out
   #isDescribed = false;
   #callbacks = new Callbacks();
   #participants = new Map();
@@ -626,6 +626,9 @@ class Room {
     }
   }
 
+  /** The server has put this user out of the room, or closed it. */
+  receiveExpulsion(reason) { this.#fail(reason ?? "The server has ended this stay in the room."); }
+
   /** The connection is gone, and with it the stay. */
   receiveConnectionLoss() { this.#end("left"); }
 
@@ -706,10 +709,13 @@ class Room {
   }
 
   #refused(reason) {
-    if (this.#state !== "joining") return;
+    if (this.#state === "joining") this.#fail(reason ?? "The room could not be joined.");
+  }
+
+  #fail(reason) {
     this.#end("failed");
     this.#session.forget(this);
-    this.#callbacks.call(ROOM_EVENT.FAILED, this, reason ?? "The room could not be joined.");
+    this.#callbacks.call(ROOM_EVENT.FAILED, this, reason);
   }
 
   #end(state) {
@@ -740,7 +746,12 @@ class RoomSession {
     this.#session = session;
     this.#username = username;
     session.on(SESSION_STATUS.APP_DATA, (data) => this.#receive(data?.payload));
-    for (const status of [SESSION_STATUS.CONNECTED, SESSION_STATUS.ESTABLISHED, SESSION_STATUS.WARN]) {
+    session.on(SESSION_STATUS.WARN, (warning) => {
+      // Martlet's word to those who are put out of a room, or whose room is closed.
+      if (warning?.roomEvent) this.#stay(warning.roomName, (stay) => stay.isJoined)?.receiveExpulsion(warning.info);
+      this.#callbacks.call(SESSION_STATUS.WARN, this, warning);
+    });
+    for (const status of [SESSION_STATUS.CONNECTED, SESSION_STATUS.ESTABLISHED]) {
       session.on(status, () => this.#callbacks.call(status, this));
     }
     for (const status of [SESSION_STATUS.DISCONNECTED, SESSION_STATUS.FAILED]) {
@@ -779,12 +790,13 @@ class RoomSession {
   createStream(options) { return this.#session.createStream(options); }
   forget(room) { this.#rooms = this.#rooms.filter((other) => other !== room); }
 
+  #stay(roomName, fits) { return this.#rooms.find((room) => room.name() === roomName && fits(room)); }
+
   #receive(payload) {
     if (!payload || typeof payload !== "object") return;
     const { roomName, name, info } = payload;
-    const stays = this.#rooms.filter((room) => room.name() === roomName);
     // Commands are taken in order, so descriptions come in the order of the joins, also of those left before theirs came.
-    const room = name === ROOM_EVENT.STATE ? stays.find((stay) => stay.awaitsState) : stays.find((stay) => stay.isJoined);
+    const room = this.#stay(roomName, (stay) => (name === ROOM_EVENT.STATE ? stay.awaitsState : stay.isJoined));
     if (room) room.receive(name, info);
     else this.#session.getLogger().debug("RoomSession", "ignored", name, "of", roomName);
   }

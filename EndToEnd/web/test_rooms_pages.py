@@ -178,6 +178,16 @@ def test_a_login_that_is_taken_is_said(visit):
     expect(page.locator("#login")).to_have_attribute("aria-invalid", "true")
 
 
+def test_whoever_is_put_out_is_told_why(visit):
+    page = visit(CONFERENCE)
+    join(page)
+    expect(page.locator("#localStatus")).to_have_text("PUBLISHING")
+    page.evaluate('fakeServer.tell("fail", {info: "You have been removed from room \\"r1\\"", roomName: "r1", roomEvent: "KICKED"})')
+    expect(page.locator("#info")).to_have_text('You have been removed from room "r1".')
+    expect(page.locator(".tile")).to_have_count(0)
+    expect(page.get_by_role("button", name="Join")).to_be_enabled()
+
+
 def test_muting_stopping_and_publishing_again(visit):
     page = visit(CONFERENCE)
     bring(page, "test2", "teal")

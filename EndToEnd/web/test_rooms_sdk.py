@@ -254,6 +254,20 @@ def test_a_lost_connection_ends_every_stay(run):
     """) == [True, "DISCONNECTED", 0, True]
 
 
+def test_whoever_is_put_out_of_a_room_is_told_so(run):
+    assert run("""
+        const alice = await person("alice");
+        const one = enter(alice, "r1"), two = enter(alice, "r2");
+        await one.until("STATE "); await two.until("STATE ");
+        const stream = one.publish({display: display()});
+        await reached(stream, "PUBLISHING");
+        fakeServer.tell("fail", {info: "You have been removed", roomName: "r1", roomEvent: "KICKED"});
+        fakeServer.tell("fail", {info: "What room?", roomName: "r3", roomEvent: "KICKED"});
+        await reached(stream, "UNPUBLISHED");
+        return [one.heard, two.heard, alice.getRooms().map((room) => room.name()), await one.leave() === one];
+    """) == [["STATE ", "FAILED true You have been removed"], ["STATE "], ["r2"], True]
+
+
 def test_joining_before_the_connection_stands_fails_the_room(run):
     assert run("""
         const alice = RoomApi.connect({urlServer: "ws://example.org:8080", username: "alice"});

@@ -308,7 +308,7 @@ function share() {
   for (const [field, key] of [["shareWidth", "width"], ["shareHeight", "height"], ["shareFps", "frameRate"]]) {
     if (Number($(field)?.value) > 0) video[key] = Number($(field).value);
   }
-  const entry = { tile: new Tile(connection.username() + " – screen", "screen"), stream: null };
+  const entry = { tile: new Tile(connection.username() + " – screen", "own-screen"), stream: null };
   entry.tile.words = "Choose what to share…";
   const stream = room.publish({
     name: "screenShare",

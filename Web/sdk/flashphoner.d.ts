@@ -328,7 +328,7 @@ export interface Room {
   on(event: "STATE", callback: (room: Room) => void): Room;
   on(event: "JOINED" | "LEFT", callback: (participant: Participant) => void): Room;
   on(event: "PUBLISHED" | "UNPUBLISHED", callback: (participant: Participant, stream: RoomStream) => void): Room;
-  /** The room could not be joined. */
+  /** The room could not be joined, or the server put this user out of it. */
   on(event: "FAILED", callback: (room: Room, reason: string) => void): Room;
   on(event: "MESSAGE", callback: (message: RoomMessage) => void): Room;
 }
@@ -345,7 +345,8 @@ export interface RoomSession {
   /** `record` asks for a recording of the whole room. */
   join(options: { name: string; record?: boolean }): Room;
   disconnect(): void;
-  on(event: "CONNECTED" | "ESTABLISHED" | "DISCONNECTED" | "FAILED" | "WARN", callback: (session: RoomSession) => void): RoomSession;
+  on(event: "CONNECTED" | "ESTABLISHED" | "DISCONNECTED" | "FAILED", callback: (session: RoomSession) => void): RoomSession;
+  on(event: "WARN", callback: (session: RoomSession, warning: any) => void): RoomSession;
   getLogger(): Logger;
 }
 

@@ -13,7 +13,7 @@ export const ROOM_EVENT = Object.freeze({
 export class Room {
   #session;
   #name;
-  #state = "joining"; // joining → joined → left, or joining → failed
+  #state = "joining"; // joining → joined → left; failed instead when refused or put out
   #isDescribed = false;
   #callbacks = new Callbacks();
   #participants = new Map();
@@ -99,6 +99,9 @@ export class Room {
     }
   }
 
+  /** The server has put this user out of the room, or closed it. */
+  receiveExpulsion(reason) { this.#fail(reason ?? "The server has ended this stay in the room."); }
+
   /** The connection is gone, and with it the stay. */
   receiveConnectionLoss() { this.#end("left"); }
 
@@ -179,10 +182,13 @@ export class Room {
   }
 
   #refused(reason) {
-    if (this.#state !== "joining") return;
+    if (this.#state === "joining") this.#fail(reason ?? "The room could not be joined.");
+  }
+
+  #fail(reason) {
     this.#end("failed");
     this.#session.forget(this);
-    this.#callbacks.call(ROOM_EVENT.FAILED, this, reason ?? "The room could not be joined.");
+    this.#callbacks.call(ROOM_EVENT.FAILED, this, reason);
   }
 
   #end(state) {
