@@ -2,6 +2,9 @@
 // One package, small modules. Arrows point down only; see docs/architecture.md.
 import PackageDescription
 
+// The packet path: exclusivity is checked statically and, in debug builds, at run time; a release build doesn't pay for it per packet.
+let hotPath: [SwiftSetting] = [.unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))]
+
 let package = Package(
     name: "martlet",
     products: [
@@ -27,18 +30,18 @@ let package = Package(
 
         // Protocols: pure, sans-IO.
         .target(name: "Primitives"),
-        .target(name: "RTP", dependencies: ["Primitives"]),
+        .target(name: "RTP", dependencies: ["Primitives"], swiftSettings: hotPath),
         .target(name: "SDP", dependencies: ["Primitives"]),
         .target(name: "ICE", dependencies: ["Primitives", "COpenSSL"]),
         .target(name: "DTLS", dependencies: ["Primitives", "COpenSSL"]),
-        .target(name: "SRTP", dependencies: ["Primitives", "COpenSSL"]),
-        .target(name: "WebRTC", dependencies: ["Primitives", "RTP", "SDP", "ICE", "DTLS", "SRTP"]),
+        .target(name: "SRTP", dependencies: ["Primitives", "COpenSSL"], swiftSettings: hotPath),
+        .target(name: "WebRTC", dependencies: ["Primitives", "RTP", "SDP", "ICE", "DTLS", "SRTP"], swiftSettings: hotPath),
         .target(name: "Signalling", dependencies: []),
         .target(name: "NetworkEmulator", dependencies: ["Primitives"]),
 
         // Media: the forwarding path and the threads that drive it.
-        .target(name: "MediaGraph", dependencies: ["Primitives", "RTP", "SDP", "SRTP", "WebRTC"]),
-        .target(name: "MediaIO", dependencies: ["Primitives", "WebRTC", "MediaGraph", "CMartlet"]),
+        .target(name: "MediaGraph", dependencies: ["Primitives", "RTP", "SDP", "SRTP", "WebRTC"], swiftSettings: hotPath),
+        .target(name: "MediaIO", dependencies: ["Primitives", "WebRTC", "MediaGraph", "CMartlet"], swiftSettings: hotPath),
         .target(name: "Codecs", dependencies: ["CFFmpeg"]),
 
         .target(name: "MediaTools", dependencies: ["Codecs", "RTP", "SDP", "Primitives"]),

@@ -51,9 +51,10 @@ public final class PacketRing {
     private var keyFrameTimestamp: UInt32 = 0
 
     /// - Parameters:
-    ///   - initialBytes: slab size to start with.
+    ///   - initialBytes: slab size to start with, a power of two.
     ///   - maximumBytes: bound of the slab; the ring grows only to keep the newest group of pictures.
     public init(initialBytes: Int, maximumBytes: Int) {
+        precondition(initialBytes > 0 && initialBytes & (initialBytes - 1) == 0, "the slab's size must be a power of two")
         slabCapacity = UInt64(initialBytes)
         self.maximumBytes = UInt64(maximumBytes)
         slab = .allocate(byteCount: initialBytes, alignment: 64)
@@ -82,13 +83,13 @@ public final class PacketRing {
     /// The whole packet as received: header, payload, padding. Valid until the next `append`.
     @inline(__always)
     public func bytes(of slot: UnsafePointer<PacketSlot>) -> UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(start: slab + Int(slot.pointee.position % slabCapacity), count: slot.pointee.length)
+        UnsafeRawBufferPointer(start: slab + Int(slot.pointee.position & (slabCapacity - 1)), count: slot.pointee.length)
     }
 
     @inline(__always)
     public func payload(of slot: UnsafePointer<PacketSlot>) -> UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(
-            start: slab + Int(slot.pointee.position % slabCapacity) + Int(slot.pointee.headerLength),
+            start: slab + Int(slot.pointee.position & (slabCapacity - 1)) + Int(slot.pointee.headerLength),
             count: Int(slot.pointee.payloadLength))
     }
 
@@ -106,9 +107,9 @@ public final class PacketRing {
         if needsRoom(for: length, at: sequence) { grow(for: length, at: sequence) }
 
         var position = head
-        let offset = position % slabCapacity
+        let offset = position & (slabCapacity - 1)
         if offset + length > slabCapacity { position += slabCapacity - offset }
-        (slab + Int(position % slabCapacity)).copyMemory(from: packet.baseAddress!, byteCount: packet.count)
+        (slab + Int(position & (slabCapacity - 1))).copyMemory(from: packet.baseAddress!, byteCount: packet.count)
         head = position + length
 
         let slot = slots + Int(sequence & slotMask)
@@ -164,10 +165,10 @@ public final class PacketRing {
             var slot = oldSlots[Int(sequence & oldMask)]
             guard slot.sequence == sequence, oldHead &- slot.position <= oldCapacity else { continue }
             if !slotsFull {
-                let offset = head % slabCapacity
+                let offset = head & (slabCapacity - 1)
                 if offset + UInt64(slot.length) > slabCapacity { head += slabCapacity - offset }
-                (slab + Int(head % slabCapacity)).copyMemory(
-                    from: oldSlab + Int(slot.position % oldCapacity), byteCount: slot.length)
+                (slab + Int(head & (slabCapacity - 1))).copyMemory(
+                    from: oldSlab + Int(slot.position & (oldCapacity - 1)), byteCount: slot.length)
                 slot.position = head
                 head += UInt64(slot.length)
             }

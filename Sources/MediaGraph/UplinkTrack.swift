@@ -29,6 +29,7 @@ public final class UplinkTrack {
     /// Packets that arrived in this wake-up of the reactor and are still to be fanned out.
     private let pending: UnsafeMutablePointer<Int64>
     private var pendingCount = 0
+    private let outgoing: UnsafeMutablePointer<Outgoing>
     private static let pendingCapacity = 128
 
     private var unwrapper = SequenceUnwrapper()
@@ -86,11 +87,13 @@ public final class UplinkTrack {
             : PacketRing(initialBytes: 32 * 1024, maximumBytes: 32 * 1024)
         reception = ReceiverStatistics(clockRate: UInt32(format.codec.clockRate))
         pending = .allocate(capacity: Self.pendingCapacity)
+        outgoing = .allocate(capacity: Self.pendingCapacity)
     }
 
     deinit {
         for sink in sinks { sink.deallocate() }
         pending.deallocate()
+        outgoing.deallocate()
     }
 
     // MARK: the packet path
@@ -152,42 +155,61 @@ public final class UplinkTrack {
         return true
     }
 
+    /// One packet as every player's copy begins: looked up in the ring once per turn.
+    private struct Outgoing {
+        let slot: UnsafePointer<PacketSlot>
+        let payload: UnsafeRawBufferPointer
+        /// Bytes that even its length out with the longest of the turn, where that is worth it.
+        var padding: UInt8
+    }
+
     /// Fans out what has arrived since the last call: for each player all new packets in a row, so that they leave in one send.
     @inline(__always)
     public func flush(into arena: SendArena) {
         guard pendingCount > 0 else { return }
-        let count = pendingCount
-        pendingCount = 0
-
-        // Packets of one frame differ by a few bytes at most: padded to one length they form one UDP_SEGMENT run.
-        var longest = 0
-        for i in 0..<count {
-            if let slot = ring.slot(pending[i]) { longest = max(longest, Int(slot.pointee.payloadLength)) }
-        }
+        let count = gather()
         sinks.withUnsafeBufferPointer { sinks in
             for sink in sinks {
                 guard sink.pointee.isOpen else { continue }
                 for i in 0..<count {
-                    guard let slot = ring.slot(pending[i]) else { continue }
+                    let slot = outgoing[i].slot
                     if !sink.pointee.isStarted {
                         guard kind == .audio || slot.pointee.startsKeyFrame else { continue }
                         sink.pointee.start(at: slot)
                     }
                     guard slot.pointee.sequence >= sink.pointee.firstSequence else { continue }
-                    let payload = ring.payload(of: slot)
-                    let short = longest - payload.count
-                    let evens = short <= 16 && i + 1 < count && !sink.pointee.isFixed
-                    let padding = payload.count == 0 ? 1 : (evens ? UInt8(short) : 0)
-                    sink.pointee.send(slot, payload: payload, padding: padding, scratch: arena.scratch, arena: arena)
+                    // A player without RTX gets nothing but what the packet itself needs: see `isFixed`.
+                    let padding = sink.pointee.isFixed && outgoing[i].payload.count > 0 ? 0 : outgoing[i].padding
+                    sink.pointee.send(slot, payload: outgoing[i].payload, padding: padding, scratch: arena.scratch, arena: arena)
                 }
             }
         }
         if !taps.isEmpty {
             for i in 0..<count {
-                guard let slot = ring.slot(pending[i]) else { continue }
-                for (_, tap) in taps { tap(ring.bytes(of: slot), slot) }
+                for (_, tap) in taps { tap(ring.bytes(of: outgoing[i].slot), outgoing[i].slot) }
             }
         }
+    }
+
+    /// Turns `pending` into `outgoing`; returns how many there are.
+    @inline(__always)
+    private func gather() -> Int {
+        var count = 0, longest = 0
+        for i in 0..<pendingCount {
+            guard let slot = ring.slot(pending[i]) else { continue }
+            let payload = ring.payload(of: slot)
+            longest = max(longest, payload.count)
+            (outgoing + count).initialize(to: Outgoing(slot: slot, payload: payload, padding: payload.count == 0 ? 1 : 0))
+            count += 1
+        }
+        pendingCount = 0
+        // Packets of one frame differ by a few bytes at most: padded to one length they form one UDP_SEGMENT run. The last of
+        // a run may be shorter.
+        for i in 0..<max(0, count - 1) {
+            let short = longest - outgoing[i].payload.count
+            if short <= 16, outgoing[i].payload.count > 0 { outgoing[i].padding = UInt8(short) }
+        }
+        return count
     }
 
     @inline(__always)
