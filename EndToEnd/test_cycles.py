@@ -1,10 +1,13 @@
 """Publish, play, stop, over and over: the server is as before. MARTLET_TEST_CYCLES sets how often (50 here, 500 for the long form)."""
 import os
 
+import pytest
+
 from harness.waiting import wait_until
 from harness.wcs import offer
 
 CYCLES = int(os.environ.get("MARTLET_TEST_CYCLES", "50"))
+pytestmark = pytest.mark.timeout(120 + 2 * CYCLES)
 
 
 def assert_as_before(before, after):
