@@ -244,11 +244,11 @@ def test_a_snapshot_of_an_unknown_stream_fails_with_the_reason(sdk):
 
 def test_session_data_is_accepted_or_refused(sdk):
     assert run(sdk, """
-        const first = await session.sendData({command: "hello"});
+        const first = await session.sendData({greeting: "hello"});
         fakeServer.options.data = "FAILED";
         const second = await session.sendData(1).catch((reason) => reason);
         return [first.status, second.status, fakeServer.sent("sendData")[0].payload];
-    """) == ["ACCEPTED", "FAILED", {"command": "hello"}]
+    """) == ["ACCEPTED", "FAILED", {"greeting": "hello"}]
 
 
 def test_losing_the_connection_fails_streams_before_the_session(sdk):
