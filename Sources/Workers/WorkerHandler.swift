@@ -1,0 +1,35 @@
+// What a kind of work is inside the worker process. Implemented by Snapshots and others; called by WorkerHost.
+
+/// One job inside the worker. Lives on a thread of its own from its making to its end.
+public protocol WorkerHandler {
+    /// The next input, in order. What is thrown ends the job; its description is the reason the server is told.
+    func receive(_ input: [UInt8], output: WorkerOutput) throws
+    /// No more input follows; called once.
+    func finish(output: WorkerOutput) throws
+}
+
+extension WorkerHandler {
+    public func receive(_ input: [UInt8], output: WorkerOutput) throws {}
+    public func finish(output: WorkerOutput) throws {}
+}
+
+/// How a job gives results back to the server. Blocks while the server does not read.
+public struct WorkerOutput: Sendable {
+    let write: @Sendable ([UInt8]) -> Void
+
+    public func send(_ output: [UInt8]) { write(output) }
+}
+
+/// A kind of work: its name on the wire and how a job of it begins.
+public struct WorkerJobKind: Sendable {
+    public let name: String
+    /// `nil` = the job was done in the making: its outputs have been sent.
+    public let begin: @Sendable (_ parameters: [UInt8], _ output: WorkerOutput) throws -> (any WorkerHandler)?
+
+    public init(
+        name: String, begin: @escaping @Sendable (_ parameters: [UInt8], _ output: WorkerOutput) throws -> (any WorkerHandler)?
+    ) {
+        self.name = name
+        self.begin = begin
+    }
+}
