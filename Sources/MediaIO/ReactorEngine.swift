@@ -336,7 +336,7 @@ public final class ReactorEngine: MediaEngineProtocol {
         UInt64(reactor.index) << 56 | nextID.add(1, ordering: .relaxed).oldValue
     }
 
-    private func reactor(of id: UInt64) -> Reactor { reactors[min(Int(id >> 56), reactors.count - 1)] }
+    func reactor(of id: UInt64) -> Reactor { reactors[min(Int(id >> 56), reactors.count - 1)] }
 }
 
 /// What a reactor has done so far.
