@@ -56,13 +56,16 @@ public struct Server: Sendable {
         // Links to other servers.
         let agents = AgentRegistry(registry: streams, settings: AgentSettings(settings), logger: Logger(label: "martlet.agents"))
 
-        // Signalling.
+        // Rooms, and signalling with them behind it.
+        let rooms = RoomService(limits: RoomLimits(settings), streams: streams, logger: Logger(label: "martlet.rooms"))
         let signalling = WebSocketService(
-            configuration: try Self.signallingConfiguration(settings, tls: tls), registry: streams, logger: Logger(label: "martlet.signalling"))
+            configuration: try Self.signallingConfiguration(settings, tls: tls), registry: streams, application: rooms,
+            logger: Logger(label: "martlet.signalling"))
 
         // REST, statistics, pages.
         let listeners = ListenerRegistry()
-        let routes = Self.routes(listeners: listeners, sessions: signalling.sessions, streams: streams, agents: agents)
+        let routes = Self.routes(
+            listeners: listeners, sessions: signalling.sessions, streams: streams, agents: agents, rooms: rooms)
         let responder = WebResponder(
             router: RESTRouter(routes: routes, logger: Logger(label: "martlet.rest")),
             statistics: StatPage(sources: [
@@ -92,11 +95,12 @@ public struct Server: Sendable {
 
     /// Every REST method of the server.
     static func routes(
-        listeners: ListenerRegistry, sessions: SessionRegistry, streams: StreamRegistry, agents: AgentRegistry
+        listeners: ListenerRegistry, sessions: SessionRegistry, streams: StreamRegistry, agents: AgentRegistry,
+        rooms: RoomService
     ) -> [RESTRoute] {
         let providers: [any RESTRouteProvider] = [
             ServerRoutes(listeners: listeners), StreamRoutes(streams: streams), ConnectionRoutes(sessions: sessions),
-            PullRoutes(agents: agents),
+            PullRoutes(agents: agents), RoomRoutes(rooms: rooms, streams: streams),
         ]
         return providers.flatMap(\.restRoutes)
     }

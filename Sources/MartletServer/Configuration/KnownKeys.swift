@@ -40,7 +40,7 @@ enum KnownKeys {
         "record_mixer_streams", "record_formats", "record_h264_to_ts", "stream_record_policy",
         "stream_record_policy_template", "on_record_hook_script", "on_multiple_record_hook_script",
         "mp4_container_moov_first", "mp4_container_moov_first_reserve_space", "mp4_container_moov_reserved_space_size",
-        "enable_empty_shift_writer", "room_idle_timeout", "audio_mixer_output_codec", "audio_mixer_output_sample_rate",
+        "enable_empty_shift_writer", "audio_mixer_output_codec", "audio_mixer_output_sample_rate",
         "rtsp.port", "rtsp_client_address", "rtmp.port", "rtmfp.port", "media_dir", "vod_live_loop",
         "vod_mp4_container_new", "aws_s3_credentials", "client_dump_level", "enable_extended_logging", "client_mode",
         "wcs_activity_timer_timeout", "global_bandwidth_check_enabled", "rtp_activity_audio", "rtp_activity_video",

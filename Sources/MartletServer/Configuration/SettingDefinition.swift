@@ -8,6 +8,7 @@ public struct SettingDefinition: Sendable {
         case files = "Files and certificates"
         case media = "Media"
         case signalling = "Signalling"
+        case rooms = "Rooms"
         case agents = "Links to other servers"
         case rest = "REST"
         case limits = "Limits"

@@ -65,6 +65,23 @@ public struct Settings: Sendable, Equatable {
     /// Missed pongs after which a session is dropped (`keep_alive.probes`).
     public var keepAliveProbes = 10
 
+    // Rooms
+
+    /// How long an empty room is kept whose last participant was lost without `leave` (`room.idle_timeout`).
+    public var roomIdleTimeout = 60_000
+    /// Rooms at the same time (`room.max_rooms`).
+    public var maximumRooms = 10_000
+    /// Participants of one room (`room.max_participants`).
+    public var maximumRoomParticipants = 100
+    /// Rooms that one WebSocket session may be in (`room.max_rooms_per_session`).
+    public var maximumRoomsPerSession = 50
+    /// UTF-8 bytes of one text message (`room.max_message_length`).
+    public var maximumRoomMessageLength = 16_384
+    /// Text messages per second from one participant to each of the others (`room.max_message_rate`).
+    public var maximumRoomMessageRate = 20
+    /// Streams of a room are played by its participants only (`room.members_only`).
+    public var roomMembersOnly = true
+
     // Agents: links to other servers (pull/push)
 
     /// true = only wss:// URIs are accepted and wss is used on both sides (`wcs_agent_ssl`).

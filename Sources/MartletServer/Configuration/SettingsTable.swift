@@ -3,7 +3,7 @@
 
 /// All settings, in the order of the documentation.
 public enum SettingsTable {
-    public static let all: [SettingDefinition] = addresses + files + media + signalling + agents + rest + limits + logs
+    public static let all: [SettingDefinition] = addresses + files + media + signalling + rooms + agents + rest + limits + logs
 
     /// Keys and aliases, lower case, to their definition.
     static let byName: [String: SettingDefinition] = {
@@ -86,6 +86,22 @@ public enum SettingsTable {
                       "The server pings each WebSocket session this often."),
         .integer("keep_alive.probes", .signalling, \.keepAliveProbes, 1...1_000,
                  "A session that leaves this many pings in a row unanswered is dropped."),
+    ]
+
+    private static let rooms: [SettingDefinition] = [
+        .milliseconds("room.idle_timeout", aliases: ["room_idle_timeout"], .rooms, \.roomIdleTimeout, 0...86_400_000,
+                      "An empty room whose last participant was lost without leaving it is kept for this long."),
+        .integer("room.max_rooms", .rooms, \.maximumRooms, 1...1_000_000,
+                 "Rooms at the same time. Empty ones that are only kept give way to new ones."),
+        .integer("room.max_participants", .rooms, \.maximumRoomParticipants, 1...10_000, "Participants of one room."),
+        .integer("room.max_rooms_per_session", .rooms, \.maximumRoomsPerSession, 1...10_000,
+                 "Rooms that one session may be in at the same time."),
+        .integer("room.max_message_length", .rooms, \.maximumRoomMessageLength, 1...1_048_576, unit: "bytes",
+                 "Largest text message, in UTF-8."),
+        .integer("room.max_message_rate", .rooms, \.maximumRoomMessageRate, 1...10_000,
+                 "Text messages per second that a participant may send to each of the others, on average over them: a line of chat is one message to everybody."),
+        .flag("room.members_only", .rooms, \.roomMembersOnly,
+              "Streams of a room are played by its participants only. `false`: by anybody who knows the name, such as `/pull/pull` of another server."),
     ]
 
     private static let agents: [SettingDefinition] = [

@@ -57,6 +57,27 @@ extension OpenAPIDocument {
             .required("uri", "WebSocket address of the other server: ws://host:8080, wss://host:8443, with or without a path"),
             .required("localStreamName", local), .required("remoteStreamName", remote),
         ]
+        Operation(
+            path: "room/find", summary: "The rooms that match all fields given",
+            fields: [.optional("name", "Name of the room"), .optional("login", "Login of a participant")],
+            result: "Room", isList: true, failures: [404: "No room matches"]),
+        Operation(
+            path: "room/find_all", summary: "All rooms", allowsGET: true, result: "Room", isList: true,
+            failures: [404: "There are none"]),
+        Operation(
+            path: "room/terminate", summary: "End a room: its streams fail, its participants are told by a warning",
+            fields: [.required("name", "Name of the room")], failures: [404: "There is no such room"]),
+        Operation(
+            path: "room/send_message", summary: "Send a text to the participants of a room",
+            fields: [
+                .required("name", "Name of the room"), .required("text", "The text"),
+                .optional("to", "Login of the only participant who gets it; everybody when missing"),
+                .optional("from", "Who it is from; \"server\" when missing. Pages of the vendor show texts of participants only"),
+            ], failures: [404: "There is no such room or participant, or nobody who could read it"]),
+        Operation(
+            path: "room/kick", summary: "Put a participant out of a room; the connection stays",
+            fields: [.required("name", "Name of the room"), .required("login", "Login of the participant")],
+            failures: [404: "There is no such room or participant"]),
     }
 
     private static let streamFilter: [Field] = [

@@ -31,6 +31,16 @@ enum OpenAPISchemas {
             "createDate": integer("Milliseconds since 1970"), "login": string("User name the client gave"),
         ], required: ["sessionId"]),
         "ServerInfo": object([
+        "Room": object([
+            "name": string("Name of the room"), "createDate": integer("Milliseconds since 1970"),
+            "record": boolean("A participant asked for a recording of the room"),
+            "status": string("ACTIVE, or IDLE: empty, and kept for a while because its last participant was lost"),
+            "participants": list("RoomParticipant", "In the order in which they came"),
+        ], required: ["name", "createDate", "record", "status", "participants"]),
+        "RoomParticipant": object([
+            "login": string("Login"), "sessionId": string("WebSocket session"), "joinDate": integer("Milliseconds since 1970"),
+            "streams": list("Stream", "What it publishes in the room"),
+        ], required: ["login", "sessionId", "joinDate", "streams"]),
             "version": string("Version of the server"),
             "ws": port("WebSocket"), "wss": port("WebSocket over TLS"), "http": port("HTTP"), "https": port("HTTPS"),
         ], required: ["version", "ws", "wss", "http", "https"]),
@@ -45,6 +55,9 @@ enum OpenAPISchemas {
     private static func boolean(_ description: String) -> JSONValue { ["type": "boolean", "description": .string(description)] }
     private static func port(_ name: String) -> JSONValue { nullable(integer("Port of \(name); null = off")) }
     private static func nullable(_ schema: JSONValue) -> JSONValue {
+    private static func list(_ schema: String, _ description: String) -> JSONValue {
+        ["type": "array", "description": .string(description), "items": ["$ref": .string("#/components/schemas/" + schema)]]
+    }
         var schema = schema
         schema["nullable"] = true
         return schema

@@ -48,6 +48,7 @@ extension Session {
             guard await registry.count(ofOwner: id) < limits.maximumStreamsPerSession else {
                 throw .refused(.addToProxy, "the session has \(limits.maximumStreamsPerSession) streams already (max_streams_per_session)")
             }
+            if case .refused(let info, let reason) = await application.admission(of: request, from: link) { throw .refused(info, reason) }
             let answer = request.published
                 ? try await registry.publish(request, owner: owner) : try await registry.play(request, owner: owner)
             send(.setRemoteSDP(mediaSessionID: request.mediaSessionID, sdp: answer))
@@ -87,6 +88,10 @@ extension Session {
         if state != .established {
             available = Availability(id: identity.mediaSessionID, isAvailable: false, info: StreamStatusInfo.sessionNotReady.rawValue)
         } else if await registry.isAvailable(identity.name) {
+            let request = StreamRequest(mediaSessionID: identity.mediaSessionID, name: identity.name, published: false, sdp: "")
+            if case .refused(let info, _) = await application.admission(of: request, from: link) {
+                return send(.available(Availability(id: identity.mediaSessionID, isAvailable: false, info: info.rawValue)))
+            }
             available = Availability(id: identity.mediaSessionID, isAvailable: true)
         } else {
             available = Availability(id: identity.mediaSessionID, isAvailable: false, info: StreamStatusInfo.streamNotFound.rawValue)
@@ -106,7 +111,7 @@ extension Session {
     private func receive(_ data: DataRequest) async {
         let outcome: DataOutcome
         if state == .established {
-            outcome = await application.receive(data, from: info, reply: { [weak self] message in self?.post(.message(message)) })
+            outcome = await application.receive(data, from: link)
         } else {
             outcome = .refused(info: StreamStatusInfo.sessionNotReady.rawValue)
         }

@@ -14,8 +14,12 @@ actor Session {
         case keepAliveDue
         /// The time for `connection` is over.
         case connectionDue
+        /// Somebody wants to know whether the client is still there, once everything before this has been handled.
+        case probe(PresenceProbe)
         /// REST wants it gone.
         case terminate
+        /// Some part of the server wants it gone, for the reason given.
+        case drop(String)
         /// The server stops.
         case shutdown
         case closed(String)
@@ -38,7 +42,9 @@ actor Session {
     private(set) var state = State.connected
     private(set) var info: SessionInfo
     var logger: Logger
-    private var unansweredPings = 0
+    /// Keep-alive pings in a row without an answer.
+    private(set) var unansweredPings = 0
+    private var pings = PingCounter()
     private let onInfoChange: @Sendable (SessionInfo) -> Void
     private nonisolated let mailbox: AsyncStream<Input>
     private nonisolated let sink: AsyncStream<Input>.Continuation
@@ -66,9 +72,14 @@ actor Session {
 
     /// Puts something into the mailbox. Any thread; never blocks. A session that can't keep up is dropped.
     nonisolated func post(_ input: Input) {
-        guard case .dropped = sink.yield(input) else { return }
-        channel.close(code: .policyViolation, reason: "too many messages are waiting")
-        if case .closed = input { sink.finish() }
+        switch sink.yield(input) {
+        case .dropped:
+            channel.close(code: .policyViolation, reason: "too many messages are waiting")
+            if case .closed = input { sink.finish() }
+        case .terminated:
+            if case .probe(let probe) = input { probe.resolve(.gone) }
+        default: break
+        }
     }
 
     /// Handles the mailbox until the socket is gone, then ends everything the session owns.
@@ -83,18 +94,20 @@ actor Session {
         // Also when the task was cancelled, in which case nobody has closed the socket yet.
         close(.goingAway, "the session is over")
         await registry.endAll(ofOwner: id)
-        if info.connection != nil { await application.sessionEnded(info) }
+        if info.connection != nil { await application.sessionEnded(link) }
     }
 
     /// Ends `run` once what is in the mailbox has been handled; for tests and for sockets that never say that they closed.
     nonisolated func finish() { sink.finish() }
+        pings.giveUp()
+        for await case .probe(let probe) in mailbox { probe.resolve(.gone) }
 
     private func handle(_ input: Input) async {
         switch input {
         case .text(let text):
             await receive(text)
             channel.messageProcessed()
-        case .notice(let notice): tell(notice)
+        case .notice(let notice): await tell(notice)
         case .message(let message): send(message)
         case .keepAliveDue: keepAlive()
         case .connectionDue:
@@ -102,6 +115,7 @@ actor Session {
         case .terminate:
             logger.info("session terminated by REST")
             await registry.endAll(ofOwner: id)
+        case .probe(let probe): begin(probe)
             close(.goingAway, "terminated")
         case .shutdown: close(.goingAway, "the server stops")
         case .closed(let reason):
@@ -109,6 +123,9 @@ actor Session {
         }
     }
 
+        case .drop(let reason):
+            logger.info("session dropped", metadata: ["reason": "\(reason)"])
+            close(.policyViolation, reason)
     private func receive(_ text: String) async {
         guard state != .closing else { return }
         let envelope: Envelope
@@ -144,7 +161,10 @@ actor Session {
         send(.version(serverVersion))
     }
 
-    func receivedPong() { unansweredPings = 0 }
+    func receivedPong() {
+        unansweredPings = 0
+        pings.receivedPong()
+    }
 
     private func keepAlive() {
         guard state != .closing else { return }
@@ -159,6 +179,14 @@ actor Session {
     private func close(_ code: WebSocketErrorCode, _ reason: String) {
         guard state != .closing else { return }
         state = .closing
+        pings.sentPing()
+        send(.ping)
+    }
+
+    /// A ping of its own: when its pong comes, whatever the client had sent before has been handled too.
+    private func begin(_ probe: PresenceProbe) {
+        guard state != .closing else { return probe.resolve(.gone) }
+        pings.sentPing(for: probe)
         channel.close(code: code, reason: reason)
     }
 
@@ -169,10 +197,14 @@ actor Session {
         StreamOwner(id: id, appKey: info.appKey, deliver: { [weak self] notice in self?.post(.notice(notice)) })
     }
 
-    private func tell(_ notice: StreamNotice) {
+    private func tell(_ notice: StreamNotice) async {
         switch notice {
-        case .started(let record): send(.streamStatus(record.statusMessage()))
-        case .ended(let record, let reason): send(.streamStatus(record.statusMessage(info: reason.info.rawValue)))
+        case .started(let record):
+            send(.streamStatus(record.statusMessage()))
+            if await !application.mediaStarted(record, of: link) { await registry.end(record.mediaSessionID, ownerID: id, .restricted) }
+        case .ended(let record, let reason):
+            send(.streamStatus(record.statusMessage(info: reason.info.rawValue)))
+            await application.mediaEnded(record, reason, of: link)
         case .event(let event): send(.streamEvent(event))
         case .rate(let rate, let isPublisher): send(isPublisher ? .inboundVideoRate(rate) : .outboundVideoRate(rate))
         case .linkLost: break  // only agents are told

@@ -14,6 +14,8 @@ struct SessionLimits: Sendable, Equatable {
     var keepAliveProbes = 10
     /// From the open WebSocket to `connection`.
     var connectionTimeout = TimeAmount.seconds(10)
+    /// How long a client may take to answer when another connection wants its place in a room.
+    var presenceTimeout = Duration.seconds(1)
     /// Other servers' agents must come over TLS (`wcs_agent_ssl`).
     var requiresSecureAgents = false
     var websocket = WebSocketLimits()

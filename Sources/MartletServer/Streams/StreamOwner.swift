@@ -34,6 +34,8 @@ enum StreamEnd: Sendable, Equatable {
     /// The owner's socket is gone.
     case sessionLost
     case terminated
+    /// Its owner is not (or no longer) allowed to have it.
+    case restricted
     case shutdown
     case failed(EndpointFailure)
 
@@ -48,6 +50,7 @@ enum StreamEnd: Sendable, Equatable {
         case .publisherStopped: .publisherStop
         case .sessionLost: .sessionDisconnect
         case .terminated: .restTerminate
+        case .restricted: .restrictedAccess
         case .shutdown: .shutdownRequested
         case .failed(let failure): failure.info
         }

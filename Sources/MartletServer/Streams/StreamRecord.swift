@@ -29,8 +29,12 @@ struct StreamRecord: Sendable, Equatable {
     var appKey: String
     var nodeID: String
     var custom: JSONValue?
+    /// The room it is published or played in; of a player also when only its publisher named one.
+    var room: String?
     var audioMuted = false
     var videoMuted = false
+
+    func isInRoom(_ name: String) -> Bool { room.map { $0.utf8.elementsEqual(name.utf8) } ?? false }
 
     /// The status frame for this record.
     func statusMessage(info: String = "") -> StreamStatusMessage {

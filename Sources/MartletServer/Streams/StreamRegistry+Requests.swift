@@ -168,6 +168,7 @@ extension StreamRecord {
         videoCodec = publisher.videoCodec
         width = publisher.width
         height = publisher.height
+        room = publisher.room ?? room
         audioMuted = publisher.audioMuted
         videoMuted = publisher.videoMuted
     }

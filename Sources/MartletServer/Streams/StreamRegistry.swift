@@ -82,6 +82,12 @@ actor StreamRegistry {
 
     func publisher(named name: String) -> Entry? { publishers[name].flatMap { entries[$0] } }
 
+    /// The records of media sessions that still exist, in the order asked for.
+    func records(of ids: [String]) -> [StreamRecord] { ids.compactMap { entries[$0]?.record } }
+
+    /// The room a published stream belongs to.
+    func room(ofStream name: String) -> String? { publisher(named: name)?.record.room }
+
     /// Media sessions owned by `ownerID`.
     func count(ofOwner ownerID: String) -> Int { owned[ownerID]?.count ?? 0 }
 
@@ -117,6 +123,7 @@ actor StreamRegistry {
         record.record = request.record
         record.cvoExtension = request.cvoExtension ?? true
         record.custom = request.custom
+        record.room = request.room
         record.createDate = wallClock()
         let link = nextLink()
         entries[request.mediaSessionID] = Entry(record: record, kind: kind, owner: owner, link: link)
@@ -148,6 +155,18 @@ actor StreamRegistry {
         guard let entry = entries[id], entry.owner.id == ownerID else { return false }
         await perform(end(id, .user))
         return true
+    }
+
+    /// Ends a media session of that owner for a reason of the server's.
+    func end(_ id: String, ownerID: String, _ reason: StreamEnd) async {
+        guard let entry = entries[id], entry.owner.id == ownerID else { return }
+        await perform(end(id, reason))
+    }
+
+    /// Ends what an owner publishes and plays in a room.
+    func endAll(ofOwner ownerID: String, inRoom room: String, _ reason: StreamEnd) async {
+        let ids = (owned[ownerID] ?? []).filter { entries[$0]?.record.isInRoom(room) ?? false }
+        await perform(ids.sorted().flatMap { end($0, reason) })
     }
 
     /// The owner is gone, and everything of it with it.

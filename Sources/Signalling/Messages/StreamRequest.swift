@@ -64,6 +64,9 @@ public struct StreamRequest: Sendable, Equatable {
         self.sdp = sdp
     }
 
+    /// The room it is meant for; rooms find it in `custom`.
+    public var room: String? { custom?["name"]?.lenientString }
+
     /// As a client sends it.
     public var json: JSONValue {
         var members: [String: JSONValue] = [

@@ -22,7 +22,8 @@ struct RESTOpenAPITests {
         let streams = StreamRegistry(engine: engine, nodeID: "node", logger: logger)
         let routes = Server.routes(
             listeners: ListenerRegistry(), sessions: SessionRegistry(), streams: streams,
-            agents: AgentRegistry(registry: streams, settings: AgentSettings(), logger: logger))
+            agents: AgentRegistry(registry: streams, settings: AgentSettings(), logger: logger),
+            rooms: RoomService(streams: streams, logger: logger))
         let served = Dictionary(uniqueKeysWithValues: routes.map { ("/" + $0.path, $0.allowsGET) })
         let paths = try #require(OpenAPIDocument.document()["paths"]?.objectValue)
         #expect(served == paths.mapValues { $0["get"] != nil })
