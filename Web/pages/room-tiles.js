@@ -7,7 +7,7 @@ export class Tile {
   #root;
   #muted = { audio: false, video: false };
 
-  /** @param kind "own", "person", "screen" or "own-screen", which style.css tells apart. */
+  /** @param kind "own", "person", "shared" or "own-shared", which style.css tells apart. */
   constructor(name, kind) {
     this.#root = $("tile").content.firstElementChild.cloneNode(true);
     this.#root.classList.add(kind);

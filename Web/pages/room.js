@@ -181,7 +181,7 @@ function showStream(participant, published) {
   if (!room || !person || person.shown.has(published.streamName())) return;
   // The first camera takes the person's own tile; a screen or a second camera gets one more.
   const isMainFree = ![...person.shown.values()].some(({ tile }) => tile === person.main);
-  const tile = published.isScreenShare() ? new Tile(participant.name() + " – screen", "screen")
+  const tile = published.isScreenShare() ? new Tile(participant.name() + " – screen", "shared")
     : isMainFree ? person.main : new Tile(participant.name(), "person");
   const entry = { tile, stream: null };
   person.shown.set(published.streamName(), entry);
@@ -308,7 +308,7 @@ function share() {
   for (const [field, key] of [["shareWidth", "width"], ["shareHeight", "height"], ["shareFps", "frameRate"]]) {
     if (Number($(field)?.value) > 0) video[key] = Number($(field).value);
   }
-  const entry = { tile: new Tile(connection.username() + " – screen", "own-screen"), stream: null };
+  const entry = { tile: new Tile(connection.username() + " – screen", "own-shared"), stream: null };
   entry.tile.words = "Choose what to share…";
   const stream = room.publish({
     name: "screenShare",
