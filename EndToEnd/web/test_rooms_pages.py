@@ -52,6 +52,7 @@ def picture(page, name):
     for width, height in ((1280, 900), (360, 740)):
         page.set_viewport_size({"width": width, "height": height})
         assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{name} is wider than {width}"
+        page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         page.screenshot(path=str(OUT / f"{name}-{width}.png"), full_page=True)
     page.set_viewport_size({"width": 1280, "height": 900})
 
@@ -101,6 +102,7 @@ def test_a_person_joins_publishes_and_leaves(visit, path):
     expect(page.locator("#inviteLink")).to_have_attribute("href", re.compile(re.escape(path) + r"\?roomName=r1$"))
     page.get_by_role("button", name="Leave").click()
     expect(page.locator("#status")).to_have_text("DISCONNECTED")
+    expect(page.locator("#info")).to_have_text("You have left the room.")
     expect(page.locator(".tile")).to_have_count(0)
     expect(page.locator("#inviteLink")).to_be_hidden()
     assert page.evaluate("fakeServer.rooms.size") == 0

@@ -19,6 +19,8 @@ let connection = null;
 let room = null;
 let own = null; // {tile, stream} of the camera
 let screen = null; // {tile, stream} of the shared screen
+// Why the connection is being closed; that matters more to the user than that it was closed.
+let farewell = null;
 
 function peopleLimit() {
   const { limit: usual, limitParameter } = $("content").dataset;
@@ -76,19 +78,18 @@ async function join() {
   }
   connection = opened;
   sayConnection(SESSION_STATUS.PENDING, "Connecting…");
-  let words = null;
+  farewell = null;
   const end = (sentence) => {
     clearRoom();
-    if (connection === opened) connection = null;
-    sayConnection(opened.status(), words ?? sentence);
+    connection = null;
+    sayConnection(opened.status(), farewell ?? sentence);
     update();
   };
   opened.on(SESSION_STATUS.ESTABLISHED, () => {
     opened.wasEstablished = true;
     sayConnection(SESSION_STATUS.ESTABLISHED, "Joining the room…");
     enter(opened, (sentence) => {
-      // The reason for going matters more than that the connection was closed for it.
-      words = sentence;
+      farewell = sentence;
       opened.disconnect();
     });
   })
@@ -99,6 +100,7 @@ async function join() {
 
 async function leave() {
   const [left, opened] = [room, connection];
+  farewell = left ? "You have left the room." : "Cancelled.";
   if (left) await left.leave().catch(() => {});
   opened.disconnect();
 }
