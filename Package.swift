@@ -64,10 +64,15 @@ let package = Package(
             ]),
         // What the commands publish, play and demo are made of.
         .target(name: "StreamClients", dependencies: ["MartletServer", "MediaTools", "MediaIO"]),
+        // The load generator of `martlet bench`, and its few lines of C.
+        .target(name: "CBenchmarks"),
+        .target(
+            name: "Benchmarks",
+            dependencies: ["MartletServer", "WebRTC", "RTP", "SDP", "SRTP", "DTLS", "Primitives", "CMartlet", "CBenchmarks"]),
         .executableTarget(
             name: "martlet",
             dependencies: [
-                "MartletServer", "StreamClients",
+                "MartletServer", "StreamClients", "Benchmarks",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
@@ -83,6 +88,7 @@ let package = Package(
         .testTarget(name: "CodecsTests", dependencies: ["Codecs"]),
         .testTarget(name: "MediaToolsTests", dependencies: ["MediaTools", "Codecs", "CFFmpeg", "RTP", "SDP", "Primitives"]),
         .testTarget(name: "SignallingTests", dependencies: ["Signalling"]),
+        .testTarget(name: "BenchmarksTests", dependencies: ["Benchmarks", "MediaIO", "RTP", "DTLS"]),
         .testTarget(name: "MartletServerTests", dependencies: ["MartletServer"]),
     ],
     swiftLanguageModes: [.v6]

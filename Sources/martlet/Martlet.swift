@@ -9,6 +9,6 @@ struct Martlet: AsyncParsableCommand {
         abstract: "A real-time media server: browsers and encoders publish, it fans out.",
         version: Version.current,
         subcommands: [
-            RunCommand.self, DemoCommand.self, PublishCommand.self, PlayCommand.self, ConfigCommand.self, VersionCommand.self,
+            RunCommand.self, DemoCommand.self, PublishCommand.self, PlayCommand.self, BenchCommand.self, ConfigCommand.self, VersionCommand.self,
         ])
 }

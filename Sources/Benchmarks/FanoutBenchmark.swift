@@ -1,0 +1,84 @@
+// `martlet bench fanout`: publishers and many players; what a delivered packet costs, against what sending must cost.
+import Glibc
+
+public enum FanoutBenchmark {
+    /// - Parameters:
+    ///   - streams: publishers.
+    ///   - players: of each stream.
+    public static func run(streams: Int, players: Int, _ options: BenchmarkOptions) async throws -> Figures {
+        try await Bench.run(options) { bench in
+            let say = options.progress
+            let shape = options.shape
+            say("\(streams) × \(shape.name), \(players) players each")
+            let publishers = try await bench.publish(streams, shape: shape)
+            try await Task.sleep(for: .milliseconds(500))
+            let empty = try ServerMeasurement(bench.server)
+            let total = streams * players
+            let seats = try await bench.play(total, streams: streams)
+            try await bench.waitForPictures(seats)
+            say("\(total) players have a picture; measuring for \(options.seconds) s")
+            try await Task.sleep(for: .seconds(2))
+
+            let before = try await bench.load.counters(of: seats)
+            let start = try ServerMeasurement(bench.server)
+            let ownStart = try ProcessUsage(of: getpid())
+            try await bench.load.beginMeasuring()
+            try await Task.sleep(for: .seconds(options.seconds))
+            let latency = try await bench.load.endMeasuring()
+            let end = try ServerMeasurement(bench.server)
+            let ownEnd = try ProcessUsage(of: getpid())
+            let after = try await bench.load.counters(of: seats)
+            await bench.leave(seats)
+            await bench.leave(publishers)
+
+            say("Measuring the limit")
+            let limit = try SendLimit.measure(shape: shape, receivers: total, gro: options.gro)
+
+            var sum = PlayerCounters()
+            for (a, b) in zip(after, before) { sum += a.since(b) }
+            var figures = Figures()
+            figures.add("benchmark", "Benchmark", .text("fanout"))
+            figures.add("stream", "Stream", .text(shape.name))
+            figures.add("streams", "Streams", streams)
+            figures.add("players", "Players", total)
+            figures.add("gro", "Players take merged datagrams", .text(options.gro ? "yes" : "no"))
+            let seconds = end.seconds(since: start)
+            figures.add("seconds", "Measured", seconds, "s")
+            figures.add("packets_per_second", "Delivered packets", Double(sum.packets) / seconds, "/s")
+            figures.add("bitrate_mbps", "Delivered payload", Double(sum.bytes) * 8 / seconds / 1e6, "Mbit/s")
+            let perPacket = end.describe(
+                since: start, packets: sum.packets, hasCounter: bench.server.allocations != nil, into: &figures)
+            figures.add("limit_us_per_packet", "Limit: AES-128-GCM and batched sends", limit.microseconds, "µs")
+            figures.add("limit_packets_per_run", "  packets a system call there", limit.packetsPerRun)
+            figures.add("ratio_to_limit", "Server / limit", perPacket / limit.microseconds)
+            Self.describe(sum, into: &figures)
+            Self.describe(latency, into: &figures)
+            figures.add(
+                "kib_per_player", "Resident memory per player", Double(start.resident - empty.resident) / 1024 / Double(total), "KiB")
+            figures.add("server_resident_mib", "Server: resident memory", Double(end.resident) / 1_048_576, "MiB")
+            figures.add("generator_cpu_percent", "Load generator: load of one core", Double(ownEnd.nanoseconds(since: ownStart)) / 1e7 / seconds, "%")
+            return figures
+        }
+    }
+
+    /// What players counted, as figures.
+    static func describe(_ sum: PlayerCounters, into figures: inout Figures) {
+        let lost = sum.expected > sum.packets ? sum.expected - sum.packets : 0
+        figures.add("lost_packets", "Lost packets", lost)
+        figures.add("loss", "  as a fraction", Double(lost) / Double(max(1, sum.expected)))
+        figures.add("retransmissions", "Retransmissions", sum.retransmissions)
+        figures.add("duplicates", "Duplicates", sum.duplicates)
+        figures.add("corrupt_packets", "Packets with wrong content", sum.corrupt)
+        figures.add("skipped_packets", "Packets left out in order", sum.skipped)
+    }
+
+    /// Times from publisher to player, as figures.
+    static func describe(_ latency: LatencyHistogram, into figures: inout Figures) {
+        for (key, name, fraction) in [("p50", "median", 0.5), ("p99", "99 %", 0.99), ("p999", "99.9 %", 0.999)] {
+            figures.add(
+                "latency_ms_\(key)", "Forwarding latency, \(name)", latency.percentile(fraction).map { $0 / 1e6 }, "ms",
+                otherwise: "no packet arrived")
+        }
+        figures.add("latency_ms_max", "Forwarding latency, longest", Double(latency.maximum) / 1e6, "ms")
+    }
+}

@@ -1,0 +1,113 @@
+import ArgumentParser
+import Benchmarks
+import StreamClients
+
+/// `martlet bench …`: each benchmark is a subcommand; all start servers of their own.
+struct BenchCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench", abstract: "Measure the server on this machine (see docs/performance.md).",
+        subcommands: [Fanout.self, Rooms.self, Join.self, Push.self, Churn.self])
+
+    struct Options: ParsableArguments {
+        @Flag(help: "Print one JSON line instead of a table.") var json = false
+        @Flag(help: "Streams of 200 kbit/s instead of 2.5 Mbit/s.") var thin = false
+        @Option(help: "Seconds to measure for.") var seconds = 10.0
+        @Option(help: "Threads of the load generator for players.") var threads = 1
+        @Flag(help: "Players take merged datagrams (UDP_GRO); browsers don't.") var gro = false
+        @Option(help: "Media threads of the server; 0: one per core.") var reactors = 0
+        @Option(help: "Folder for the servers' state and logs.") var folder = "./var/bench"
+
+        func run(_ benchmark: @escaping @Sendable (BenchmarkOptions) async throws -> Figures) async throws {
+            guard seconds > 0, (1...64).contains(threads), (0...256).contains(reactors) else {
+                throw ValidationError("--seconds must be positive, --threads 1 to 64, --reactors 0 to 256.")
+            }
+            var options = BenchmarkOptions()
+            options.isThin = thin
+            options.seconds = seconds
+            options.threads = threads
+            options.gro = gro
+            options.reactors = reactors
+            options.folder = folder
+            options.progress = { StandardError.print($0) }
+            let ready = options
+            let work = Task { try await benchmark(ready) }
+            // Ctrl-C ends the servers as well.
+            let watch = Task { for await _ in Interrupt.signals() { work.cancel() } }
+            defer { watch.cancel() }
+            let figures = try await work.value
+            print(json ? figures.json : figures.table)
+        }
+    }
+
+    struct Fanout: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Publishers and many players: what a delivered packet costs.")
+        @Option(help: "Players of each stream.") var players = 100
+        @Option(help: "Published streams.") var streams = 1
+        @OptionGroup var options: Options
+
+        func validate() throws { try checkCount(players * streams) }
+        func run() async throws {
+            let (players, streams) = (players, streams)
+            try await options.run { try await FanoutBenchmark.run(streams: streams, players: players, $0) }
+        }
+    }
+
+    struct Rooms: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Groups in which each publishes and plays all the others.")
+        @Option(help: "Groups.") var rooms = 5
+        @Option(help: "Participants of each.") var participants = 5
+        @OptionGroup var options: Options
+
+        func validate() throws {
+            guard participants > 1 else { throw ValidationError("A room needs two participants at least.") }
+            try checkCount(rooms * participants * (participants - 1))
+        }
+        func run() async throws {
+            let (streams, players) = (rooms * participants, participants - 1)
+            try await options.run { try await FanoutBenchmark.run(streams: streams, players: players, $0) }
+        }
+    }
+
+    struct Join: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Time from the play request to the first picture.")
+        @Option(help: "Joins with a key frame at hand, and as many without.") var joins = 20
+        @OptionGroup var options: Options
+
+        func validate() throws { try checkCount(joins) }
+        func run() async throws {
+            let joins = joins
+            try await options.run { try await JoinBenchmark.run(joins: joins, $0) }
+        }
+    }
+
+    struct Push: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Streams handed on to a second server.")
+        @Option(help: "Streams.") var streams = 20
+        @OptionGroup var options: Options
+
+        func validate() throws { try checkCount(streams) }
+        func run() async throws {
+            let streams = streams
+            try await options.run { try await PushBenchmark.run(streams: streams, $0) }
+        }
+    }
+
+    struct Churn: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Players that come and go: cost of a join, and leaks.")
+        @Option(help: "Joins a second.") var rate = 10.0
+        @Option(help: "Seconds a player stays.") var stay = 2.0
+        @OptionGroup var options: Options
+
+        func validate() throws {
+            guard rate > 0, rate <= 1000, stay > 0 else { throw ValidationError("--rate must be above 0 and at most 1000, --stay positive.") }
+        }
+        func run() async throws {
+            let (rate, stay) = (rate, stay)
+            try await options.run { try await ChurnBenchmark.run(rate: rate, stay: stay, $0) }
+        }
+    }
+}
+
+private func checkCount(_ count: Int) throws {
+    guard (1...5000).contains(count) else { throw ValidationError("The numbers asked for make \(count) connections; 1 to 5000 are possible.") }
+}
