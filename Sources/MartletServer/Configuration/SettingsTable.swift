@@ -99,7 +99,7 @@ public enum SettingsTable {
         .integer("room.max_message_length", .rooms, \.maximumRoomMessageLength, 1...1_048_576, unit: "bytes",
                  "Largest text message, in UTF-8."),
         .integer("room.max_message_rate", .rooms, \.maximumRoomMessageRate, 1...10_000,
-                 "Text messages per second that a participant may send to each of the others, on average over them: a line of chat is one message to everybody."),
+                 "Text messages per second that a participant may send to each of the others, on average over them and over five seconds: a line of chat is one message to everybody."),
         .flag("room.members_only", .rooms, \.roomMembersOnly,
               "Streams of a room are played by its participants only. `false`: by anybody who knows the name, such as `/pull/pull` of another server."),
     ]

@@ -2,6 +2,9 @@
 // allowed grows with the room.
 
 struct MessageAllowance: Sendable, Equatable {
+    /// Seconds that may be saved up: people write in bursts.
+    private static let reserve = 5.0
+
     private var available: Double
     private var updated: ContinuousClock.Instant
 
@@ -11,12 +14,12 @@ struct MessageAllowance: Sendable, Equatable {
         updated = now
     }
 
-    /// Takes one message. The store refills at `rate` per second and addressee and holds one second's worth.
+    /// Takes one message. The store refills at `rate` per second and addressee and holds what five seconds bring.
     mutating func take(rate: Int, addressees: Int, at now: ContinuousClock.Instant) -> Bool {
         let perSecond = Double(rate * max(1, addressees))
         let elapsed = updated.duration(to: now) / .seconds(1)
         updated = max(updated, now)
-        available = min(perSecond, available + max(0, elapsed) * perSecond)
+        available = min(perSecond * Self.reserve, available + max(0, elapsed) * perSecond)
         guard available >= 1 else { return false }
         available -= 1
         return true

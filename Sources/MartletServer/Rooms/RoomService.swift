@@ -140,7 +140,7 @@ actor RoomService: SessionApplication {
 
     // MARK: Management (REST)
 
-    /// The rooms, oldest first, with the times that have passed since they were opened.
+    /// The rooms, oldest first, and the time by which theirs are measured.
     func rooms() -> (rooms: [Room], now: Instant) { (model.all, now()) }
 
     /// Ends a room: its streams fail, everybody is told why. false: there is none of that name.

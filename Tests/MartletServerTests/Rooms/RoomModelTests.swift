@@ -143,7 +143,7 @@ struct RoomModelTests {
     func messageRate() throws {
         var model = model { $0.maximumMessageRate = 2 }
         for index in 0..<50 { _ = try model.join("r", login: "\(index)", as: "s\(index)", at: start) }
-        for _ in 0..<2 {
+        for _ in 0..<10 {
             for index in 1..<50 { _ = try model.sendMessage("hi", to: "\(index)", in: "r", from: "s0", at: start) }
         }
         #expect(refusal { () throws(RoomRefusal) in try model.sendMessage("hi", to: "1", in: "r", from: "s0", at: start) } == .tooManyMessages(perSecond: 2))
