@@ -91,7 +91,8 @@ def main():
     parser.add_argument("--codec", default="vp8", help="video codec of the pattern (vp8: both players can be compared)")
     options = parser.parse_args()
     figures = {}
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="martlet-measure-"))
+    state = tempfile.TemporaryDirectory(prefix="martlet-measure-")
+    folder = pathlib.Path(state.name)
     a = Node("A", folder / "a", log_level="info").start()
     b = Node("B", folder / "b", log_level="info").start()
     background = Background()
@@ -122,6 +123,7 @@ def main():
         background.close()
         a.stop()
         b.stop()
+        state.cleanup()
     if options.json:
         print(json.dumps({key: round(value, 1) for key, value in figures.items()}))
 
