@@ -44,13 +44,22 @@ let package = Package(
         .target(name: "MediaIO", dependencies: ["Primitives", "WebRTC", "MediaGraph", "CMartlet"], swiftSettings: hotPath),
         .target(name: "Codecs", dependencies: ["CFFmpeg"]),
 
+        // Work on what strangers sent, in processes of its own.
+        .target(name: "CWorkers"),
+        .target(name: "Workers", dependencies: ["CWorkers", .product(name: "Logging", package: "swift-log")]),
+        .target(
+            name: "Snapshots",
+            dependencies: [
+                "Codecs", "RTP", "MediaGraph", "MediaIO", "Primitives", "Workers", .product(name: "Logging", package: "swift-log"),
+            ]),
+
         .target(name: "MediaTools", dependencies: ["Codecs", "RTP", "SDP", "Primitives"]),
 
         // The composition and the executable.
         .target(
             name: "MartletServer",
             dependencies: [
-                "Signalling", "MediaIO", "SDP", "DTLS",
+                "Signalling", "MediaIO", "SDP", "DTLS", "Codecs", "Snapshots", "Workers",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -72,7 +81,7 @@ let package = Package(
         .executableTarget(
             name: "martlet",
             dependencies: [
-                "MartletServer", "StreamClients", "Benchmarks",
+                "MartletServer", "StreamClients", "Benchmarks", "Snapshots", "Workers",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
@@ -86,6 +95,10 @@ let package = Package(
         .testTarget(name: "MediaGraphTests", dependencies: ["MediaGraph", "NetworkEmulator", "DTLS"]),
         .testTarget(name: "MediaIOTests", dependencies: ["MediaIO"]),
         .testTarget(name: "CodecsTests", dependencies: ["Codecs"]),
+        .testTarget(name: "WorkersTests", dependencies: ["Workers", "CWorkers"]),
+        .testTarget(
+            name: "SnapshotsTests",
+            dependencies: ["Snapshots", "Workers", "Codecs", "CFFmpeg", "MediaTools", "MediaIO", "RTP", "SDP", "Primitives"]),
         .testTarget(name: "MediaToolsTests", dependencies: ["MediaTools", "Codecs", "CFFmpeg", "RTP", "SDP", "Primitives"]),
         .testTarget(name: "SignallingTests", dependencies: ["Signalling"]),
         .testTarget(name: "BenchmarksTests", dependencies: ["Benchmarks", "MediaIO", "RTP", "DTLS"]),

@@ -56,21 +56,26 @@ public struct Server: Sendable {
         // Links to other servers.
         let agents = AgentRegistry(registry: streams, settings: AgentSettings(settings), logger: Logger(label: "martlet.agents"))
 
+        // Pictures of what is on air.
+        let snapshots = StreamSnapshots.make(settings, streams: streams, engine: engine)
+
         // Rooms, and signalling with them behind it.
         let rooms = RoomService(limits: RoomLimits(settings), streams: streams, logger: Logger(label: "martlet.rooms"))
         let signalling = WebSocketService(
             configuration: try Self.signallingConfiguration(settings, tls: tls), registry: streams, application: rooms,
-            logger: Logger(label: "martlet.signalling"))
+            snapshots: snapshots, logger: Logger(label: "martlet.signalling"))
 
         // REST, statistics, pages.
         let listeners = ListenerRegistry()
         let routes = Self.routes(
-            listeners: listeners, sessions: signalling.sessions, streams: streams, agents: agents, rooms: rooms)
+            listeners: listeners, sessions: signalling.sessions, streams: streams, agents: agents, rooms: rooms,
+            snapshots: snapshots)
         let responder = WebResponder(
-            router: RESTRouter(routes: routes, logger: Logger(label: "martlet.rest")),
+            router: RESTRouter(
+                routes: routes, downloads: [SnapshotRoutes(snapshots: snapshots).download], logger: Logger(label: "martlet.rest")),
             statistics: StatPage(sources: [
                 ServerStatistics(sessions: signalling.sessions, streams: streams, agents: agents, engine: engine),
-                ProcessStatistics(version: Version.current),
+                SnapshotStatistics(snapshots: snapshots), ProcessStatistics(version: Version.current),
             ]),
             pages: pages, crossOriginHeaders: CrossOriginHeaders.make(from: settings), authentication: authentication,
             logger: Logger(label: "martlet.web"))
@@ -88,19 +93,29 @@ public struct Server: Sendable {
 
         // Shut down from the last to the first: sessions say goodbye while REST and media still work, media stops last.
         let end = EndOfService()
-        let services: [any Service] = [MediaService(engine: engine, end: end)] + web + [agents, signalling, announcer]
-        try await Self.run(services, until: end)
+        let gallery = SnapshotGallery(settings, snapshots: snapshots, logger: Logger(label: "martlet.gallery"))
+        let services: [any Service] = [MediaService(engine: engine, end: end)] + web + [agents, signalling] + (gallery.map { [$0] } ?? [])
+            + [announcer]
+        // However it ends, no worker stays behind.
+        do {
+            try await Self.run(services, until: end)
+        } catch {
+            await snapshots.service.shutdown()
+            throw error
+        }
+        await snapshots.service.shutdown()
         logger.info("Stopped")
     }
 
     /// Every REST method of the server.
     static func routes(
         listeners: ListenerRegistry, sessions: SessionRegistry, streams: StreamRegistry, agents: AgentRegistry,
-        rooms: RoomService
+        rooms: RoomService, snapshots: StreamSnapshots
     ) -> [RESTRoute] {
         let providers: [any RESTRouteProvider] = [
             ServerRoutes(listeners: listeners), StreamRoutes(streams: streams), ConnectionRoutes(sessions: sessions),
             PullRoutes(agents: agents), RoomRoutes(rooms: rooms, streams: streams),
+            SnapshotRoutes(snapshots: snapshots),
         ]
         return providers.flatMap(\.restRoutes)
     }

@@ -121,7 +121,7 @@ final class WorkerProcess: Sendable {
             if state.verdict == nil { state.verdict = verdict }
         }
         // Not buried yet, or the process id could be somebody else's: only `readAll` buries, after the socket's end.
-        Glibc.kill(pid, SIGKILL)
+        Glibc.kill(-pid, SIGKILL)
         wakeWriter.signal()
         socket.shutdown()
     }
@@ -190,7 +190,7 @@ final class WorkerProcess: Sendable {
                 usleep(1_000)
             }
         }
-        Glibc.kill(pid, SIGKILL)
+        Glibc.kill(-pid, SIGKILL)
         while waitpid(pid, &status, 0) < 0, errno == EINTR {}
         return Self.words(status)
     }

@@ -9,6 +9,7 @@ public struct SettingDefinition: Sendable {
         case media = "Media"
         case signalling = "Signalling"
         case rooms = "Rooms"
+        case snapshots = "Snapshots"
         case agents = "Links to other servers"
         case rest = "REST"
         case limits = "Limits"

@@ -82,6 +82,27 @@ public struct Settings: Sendable, Equatable {
     /// Streams of a room are played by its participants only (`room.members_only`).
     public var roomMembersOnly = true
 
+    // Snapshots
+
+    /// From the request for a picture to the answer, whatever it is (`snapshot_taking_interval_ms`).
+    public var snapshotInterval = 3_000
+    /// zlib's level of PNGs, 0…9 (`snapshot_png_compression`).
+    public var snapshotCompression = 1
+    /// Also tell clients by the older status SNAPSHOT_COMPLETE (`snapshot_complete_status`).
+    public var snapshotCompleteStatus = true
+    /// Worker processes that decode for snapshots (`snapshot_workers`).
+    public var snapshotWorkers = 2
+    /// Write a picture of every stream this often; 0 = never (`snapshot_auto_interval_ms`).
+    public var snapshotAutoInterval = 0
+    /// Where to; empty = `snapshots` under `stateDirectory` (`snapshot_auto_folder`).
+    public var snapshotAutoFolder = ""
+    /// How the files are called, without the ending (`snapshot_auto_template`).
+    public var snapshotAutoTemplate = "{streamName}/{time}"
+    /// (`snapshot_auto_format`)
+    public var snapshotAutoFormat = SnapshotFormat.png
+    /// Pictures of each stream that stay (`snapshot_auto_keep`).
+    public var snapshotAutoKeep = 10
+
     // Agents: links to other servers (pull/push)
 
     /// true = only wss:// URIs are accepted and wss is used on both sides (`wcs_agent_ssl`).
@@ -152,4 +173,9 @@ public enum LogLevel: String, Sendable, CaseIterable {
 /// The form of a log line on stderr.
 public enum LogFormat: String, Sendable, CaseIterable {
     case text, json
+}
+
+/// The file format of pictures that are written by themselves.
+public enum SnapshotFormat: String, Sendable, CaseIterable {
+    case png, jpg
 }

@@ -3,7 +3,7 @@
 
 /// All settings, in the order of the documentation.
 public enum SettingsTable {
-    public static let all: [SettingDefinition] = addresses + files + media + signalling + rooms + agents + rest + limits + logs
+    public static let all: [SettingDefinition] = addresses + files + media + signalling + rooms + snapshots + agents + rest + limits + logs
 
     /// Keys and aliases, lower case, to their definition.
     static let byName: [String: SettingDefinition] = {
@@ -102,6 +102,27 @@ public enum SettingsTable {
                  "Text messages per second that a participant may send to each of the others, on average over them and over five seconds: a line of chat is one message to everybody."),
         .flag("room.members_only", .rooms, \.roomMembersOnly,
               "Streams of a room are played by its participants only. `false`: by anybody who knows the name, such as `/pull/pull` of another server."),
+    ]
+
+    private static let snapshots: [SettingDefinition] = [
+        .milliseconds("snapshot_taking_interval_ms", .snapshots, \.snapshotInterval, 100...60_000,
+                      "A request for a picture is answered within this time, by 500 and the reason if there is none."),
+        .integer("snapshot_png_compression", .snapshots, \.snapshotCompression, 0...9,
+                 "Compression of PNGs: `0` none, `1` quick, `9` smallest and slow."),
+        .flag("snapshot_complete_status", .snapshots, \.snapshotCompleteStatus,
+              "Tell a WebSocket client of its picture by the older status `SNAPSHOT_COMPLETE` too, besides the event `snapshotCompleted`."),
+        .integer("snapshot_workers", .snapshots, \.snapshotWorkers, 1...64,
+                 "Processes that decode for snapshots at most. They are started on demand and end when idle."),
+        .integer("snapshot_auto_interval_ms", .snapshots, \.snapshotAutoInterval, 0...86_400_000, unit: "ms",
+                 "Write a picture of every stream this often. `0`: never."),
+        .string("snapshot_auto_folder", .snapshots, \.snapshotAutoFolder, type: "folder", allowed: "the path of a folder",
+                "Where these pictures go. Empty: `snapshots` under `state_dir`."),
+        .string("snapshot_auto_template", .snapshots, \.snapshotAutoTemplate,
+                allowed: "a relative path with {streamName} or {mediaSessionId}, and {time} or {timeMillis} if wanted",
+                accepts: { GalleryTemplate($0) != nil },
+                "How they are called, without the ending. Without a time each picture replaces the one before."),
+        .choice("snapshot_auto_format", .snapshots, \.snapshotAutoFormat, "What they are."),
+        .integer("snapshot_auto_keep", .snapshots, \.snapshotAutoKeep, 1...100_000, "How many of each stream are kept; the oldest go."),
     ]
 
     private static let agents: [SettingDefinition] = [

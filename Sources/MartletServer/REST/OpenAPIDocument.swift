@@ -37,6 +37,7 @@ public enum OpenAPIDocument {
     static func document() -> JSONValue {
         var paths: [String: JSONValue] = [:]
         for operation in operations { paths["/" + operation.path] = pathItem(operation) }
+        for download in downloads { paths["/" + download.pattern] = pathItem(download) }
         return [
             "openapi": "3.0.3",
             "info": [

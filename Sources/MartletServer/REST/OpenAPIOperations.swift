@@ -38,6 +38,17 @@ extension OpenAPIDocument {
             path: "stream/terminate", summary: "End the streams that match all fields given; an empty object ends all",
             fields: streamFilter, failures: [404: "No stream matches"]),
         Operation(
+            path: "stream/snapshot", summary: "A picture of what a stream shows now", fields: [
+                .required("streamName", "Name of the stream"), .optional("format", "png (default) or jpg"),
+                .optional("width", "The picture is made to fit this width", type: "integer"),
+                .optional("height", "The picture is made to fit this height", type: "integer"),
+                .optional("quality", "Of a JPEG, 1 to 100", type: "integer"),
+            ], result: "Snapshot",
+            failures: [
+                404: "There is no such stream", 500: "No picture could be taken in time; the reason says why",
+                503: "Too many are being taken at the moment",
+            ]),
+        Operation(
             path: "connection/find", summary: "The WebSocket sessions that match all fields given", fields: connectionFilter,
             result: "Connection", isList: true, failures: [404: "No session matches"]),
         Operation(
@@ -46,17 +57,6 @@ extension OpenAPIDocument {
         Operation(
             path: "connection/terminate", summary: "Close the WebSocket sessions that match all fields given",
             fields: connectionFilter, failures: [404: "No session matches"]),
-        Operation(
-            path: "server/info", summary: "Version and ports of this server", allowsGET: true, result: "ServerInfo"),
-        Operation(
-            path: "openapi.json", summary: "This document", allowsGET: true, result: "Document"),
-    ]
-
-    private static func linkFields(local: String, remote: String) -> [Field] {
-        [
-            .required("uri", "WebSocket address of the other server: ws://host:8080, wss://host:8443, with or without a path"),
-            .required("localStreamName", local), .required("remoteStreamName", remote),
-        ]
         Operation(
             path: "room/find", summary: "The rooms that match all fields given",
             fields: [.optional("name", "Name of the room"), .optional("login", "Login of a participant")],
@@ -78,6 +78,17 @@ extension OpenAPIDocument {
             path: "room/kick", summary: "Put a participant out of a room; the connection stays",
             fields: [.required("name", "Name of the room"), .required("login", "Login of the participant")],
             failures: [404: "There is no such room or participant"]),
+        Operation(
+            path: "server/info", summary: "Version and ports of this server", allowsGET: true, result: "ServerInfo"),
+        Operation(
+            path: "openapi.json", summary: "This document", allowsGET: true, result: "Document"),
+    ]
+
+    private static func linkFields(local: String, remote: String) -> [Field] {
+        [
+            .required("uri", "WebSocket address of the other server: ws://host:8080, wss://host:8443, with or without a path"),
+            .required("localStreamName", local), .required("remoteStreamName", remote),
+        ]
     }
 
     private static let streamFilter: [Field] = [

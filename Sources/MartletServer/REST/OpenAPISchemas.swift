@@ -24,13 +24,13 @@ enum OpenAPISchemas {
             "mediaProvider": string("WebRTC"), "transport": string("UDP or TCP"),
             "metrics": ["type": "object", "description": "Figures, with display: [\"metrics\"]", "additionalProperties": true],
         ], required: ["mediaSessionId", "name", "published", "status"]),
+        "Snapshot": object(["data": string("The picture, in base64")], required: ["data"]),
         "Connection": object([
             "sessionId": string("Session"), "appKey": string("Application key the client gave"),
             "clientVersion": string("Version the client gave"), "remoteAddress": string("The client's address and port"),
             "transport": string("ws or wss"), "status": string("ESTABLISHED, or CONNECTED before the handshake"),
             "createDate": integer("Milliseconds since 1970"), "login": string("User name the client gave"),
         ], required: ["sessionId"]),
-        "ServerInfo": object([
         "Room": object([
             "name": string("Name of the room"), "createDate": integer("Milliseconds since 1970"),
             "record": boolean("A participant asked for a recording of the room"),
@@ -41,6 +41,7 @@ enum OpenAPISchemas {
             "login": string("Login"), "sessionId": string("WebSocket session"), "joinDate": integer("Milliseconds since 1970"),
             "streams": list("Stream", "What it publishes in the room"),
         ], required: ["login", "sessionId", "joinDate", "streams"]),
+        "ServerInfo": object([
             "version": string("Version of the server"),
             "ws": port("WebSocket"), "wss": port("WebSocket over TLS"), "http": port("HTTP"), "https": port("HTTPS"),
         ], required: ["version", "ws", "wss", "http", "https"]),
@@ -54,10 +55,10 @@ enum OpenAPISchemas {
     private static func integer(_ description: String) -> JSONValue { ["type": "integer", "description": .string(description)] }
     private static func boolean(_ description: String) -> JSONValue { ["type": "boolean", "description": .string(description)] }
     private static func port(_ name: String) -> JSONValue { nullable(integer("Port of \(name); null = off")) }
-    private static func nullable(_ schema: JSONValue) -> JSONValue {
     private static func list(_ schema: String, _ description: String) -> JSONValue {
         ["type": "array", "description": .string(description), "items": ["$ref": .string("#/components/schemas/" + schema)]]
     }
+    private static func nullable(_ schema: JSONValue) -> JSONValue {
         var schema = schema
         schema["nullable"] = true
         return schema

@@ -13,10 +13,11 @@ struct RESTRouter: Sendable {
     static let prefix = "/rest-api/"
 
     private let routes: [String: RESTRoute]
+    private let downloads: [RESTDownload]
     private let logger: Logger
 
     /// Of two routes with one path the first is kept and the second reported.
-    init(routes: [RESTRoute], logger: Logger) {
+    init(routes: [RESTRoute], downloads: [RESTDownload] = [], logger: Logger) {
         var table: [String: RESTRoute] = [:]
         for route in routes {
             if table[route.path] == nil {
@@ -26,6 +27,7 @@ struct RESTRouter: Sendable {
             }
         }
         self.routes = table
+        self.downloads = downloads
         self.logger = logger
     }
 
@@ -35,6 +37,7 @@ struct RESTRouter: Sendable {
     /// Answers any request whose path starts with `/rest-api/`.
     func respond(to request: Request) async -> Response {
         let path = Self.methodPath(request.uri.path)
+        if routes[path] == nil, let download = download(at: request.uri.path) { return await respond(to: request, with: download) }
         guard let route = routes[path] else {
             return Self.errorResponse(.notFound(unknownMethod(path)), path: request.uri.path)
         }
@@ -59,9 +62,27 @@ struct RESTRouter: Sendable {
         }
     }
 
+    private func download(at path: String) -> RESTDownload? {
+        downloads.first { path.hasPrefix(Self.prefix + $0.prefix) }
+    }
+
+    private func respond(to request: Request, with download: RESTDownload) async -> Response {
+        do {
+            return try await download.respond(to: request)
+        } catch let failure as RESTFailure {
+            var response = Self.errorResponse(failure, path: request.uri.path)
+            if failure.status == 405 { response.headers[.allow] = "GET, OPTIONS" }
+            return response
+        } catch {
+            logger.error("A REST method failed unexpectedly", metadata: ["method": "\(download.pattern)", "error": "\(error)"])
+            return Self.errorResponse(.internalError("The server failed: \(error)"), path: request.uri.path)
+        }
+    }
+
     /// What OPTIONS answers in `Allow` for a path; `nil` when nothing is there.
     func allowedMethods(for path: String) -> String? {
-        routes[Self.methodPath(path)].map { $0.allowsGET ? "GET, POST, OPTIONS" : "POST, OPTIONS" }
+        if routes[Self.methodPath(path)] == nil, download(at: path) != nil { return "GET, OPTIONS" }
+        return routes[Self.methodPath(path)].map { $0.allowsGET ? "GET, POST, OPTIONS" : "POST, OPTIONS" }
     }
 
     /// `/rest-api/pull/push/` → `pull/push`.

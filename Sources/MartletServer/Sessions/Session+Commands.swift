@@ -18,7 +18,7 @@ extension Session {
                 logger.debug("stream event ignored", metadata: ["type": "\(event.type)", "media_session": "\(event.mediaSessionID)"])
             }
         case .sendData(let data): await receive(data)
-        case .snapshot(let identity): await refuseSnapshot(identity)
+        case .snapshot(let identity): await takeSnapshot(identity)
         case .submitBugReport(let report):
             logger.notice("bug report of a client", metadata: ["report": "\(report.serialized().prefix(4096))"])
         case .sessionDebug(let starts):
@@ -97,13 +97,6 @@ extension Session {
             available = Availability(id: identity.mediaSessionID, isAvailable: false, info: StreamStatusInfo.streamNotFound.rawValue)
         }
         send(.available(available))
-    }
-
-    private func refuseSnapshot(_ identity: StreamIdentity) async {
-        let info = await registry.isAvailable(identity.name)
-            ? "This server takes no snapshots" : StreamStatusInfo.streamNotFound.rawValue
-        send(.streamEvent(StreamEventMessage(
-            mediaSessionID: identity.mediaSessionID, type: .snapshotFailed, payload: ["info": .string(info)])))
     }
 
     // MARK: Application data

@@ -39,6 +39,10 @@ actor Session {
     let application: any SessionApplication
     let limits: SessionLimits
     let serverVersion: String
+    /// `nil`: this server takes none.
+    let snapshots: StreamSnapshots?
+    /// Snapshots asked for and not answered yet.
+    var snapshotsInHand = 0
     private(set) var state = State.connected
     private(set) var info: SessionInfo
     var logger: Logger
@@ -52,6 +56,7 @@ actor Session {
     init(
         channel: any MessageChannel, isSecure: Bool = false, registry: StreamRegistry,
         application: any SessionApplication = AcceptingApplication(), limits: SessionLimits, serverVersion: String,
+        snapshots: StreamSnapshots? = nil,
         uuid: String, createDate: Int64 = WallClock.milliseconds(), logger: Logger,
         onInfoChange: @escaping @Sendable (SessionInfo) -> Void = { _ in }
     ) {
@@ -62,6 +67,7 @@ actor Session {
         self.application = application
         self.limits = limits
         self.serverVersion = serverVersion
+        self.snapshots = snapshots
         self.onInfoChange = onInfoChange
         info = SessionInfo(id: id, remoteAddress: channel.remoteAddress, isSecure: isSecure, createDate: createDate)
         var logger = logger
@@ -93,14 +99,14 @@ actor Session {
         sink.finish()
         // Also when the task was cancelled, in which case nobody has closed the socket yet.
         close(.goingAway, "the session is over")
+        pings.giveUp()
+        for await case .probe(let probe) in mailbox { probe.resolve(.gone) }
         await registry.endAll(ofOwner: id)
         if info.connection != nil { await application.sessionEnded(link) }
     }
 
     /// Ends `run` once what is in the mailbox has been handled; for tests and for sockets that never say that they closed.
     nonisolated func finish() { sink.finish() }
-        pings.giveUp()
-        for await case .probe(let probe) in mailbox { probe.resolve(.gone) }
 
     private func handle(_ input: Input) async {
         switch input {
@@ -109,23 +115,23 @@ actor Session {
             channel.messageProcessed()
         case .notice(let notice): await tell(notice)
         case .message(let message): send(message)
+        case .probe(let probe): begin(probe)
         case .keepAliveDue: keepAlive()
         case .connectionDue:
             if state == .connected { close(.policyViolation, "no \"connection\" message came in time") }
         case .terminate:
             logger.info("session terminated by REST")
             await registry.endAll(ofOwner: id)
-        case .probe(let probe): begin(probe)
             close(.goingAway, "terminated")
+        case .drop(let reason):
+            logger.info("session dropped", metadata: ["reason": "\(reason)"])
+            close(.policyViolation, reason)
         case .shutdown: close(.goingAway, "the server stops")
         case .closed(let reason):
             logger.info("session closed", metadata: ["reason": "\(reason)"])
         }
     }
 
-        case .drop(let reason):
-            logger.info("session dropped", metadata: ["reason": "\(reason)"])
-            close(.policyViolation, reason)
     private func receive(_ text: String) async {
         guard state != .closing else { return }
         let envelope: Envelope
@@ -173,12 +179,6 @@ actor Session {
             return
         }
         unansweredPings += 1
-        send(.ping)
-    }
-
-    private func close(_ code: WebSocketErrorCode, _ reason: String) {
-        guard state != .closing else { return }
-        state = .closing
         pings.sentPing()
         send(.ping)
     }
@@ -187,6 +187,12 @@ actor Session {
     private func begin(_ probe: PresenceProbe) {
         guard state != .closing else { return probe.resolve(.gone) }
         pings.sentPing(for: probe)
+        send(.ping)
+    }
+
+    private func close(_ code: WebSocketErrorCode, _ reason: String) {
+        guard state != .closing else { return }
+        state = .closing
         channel.close(code: code, reason: reason)
     }
 

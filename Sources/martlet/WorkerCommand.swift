@@ -1,0 +1,13 @@
+import ArgumentParser
+import Snapshots
+import Workers
+
+/// The server starts it for work on what strangers sent: decoding, encoding. Nobody types it.
+struct WorkerCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "worker", abstract: "A worker process of the server; started by it on demand.", shouldDisplay: false)
+
+    func run() {
+        WorkerHost.run(kinds: [SnapshotWorker.kind()])
+    }
+}
