@@ -20,6 +20,14 @@ public struct RecentVideoSummary: Sendable, Equatable {
     public var newestTimestamp: UInt32 = 0
     /// Reactor's clock at the time of the look.
     public var now: Int64
+
+    public init(codec: CodecKind, codecName: String, parameterSets: String?, clockRate: UInt32, now: Int64) {
+        self.codec = codec
+        self.codecName = codecName
+        self.parameterSets = parameterSets
+        self.clockRate = clockRate
+        self.now = now
+    }
 }
 
 /// The packets from the newest key frame to the newest packet.
@@ -36,6 +44,12 @@ public struct RecentVideo: Sendable {
 
     public static let recordHeaderLength = 7
     public static let ssrc: UInt32 = 1
+
+    public init(summary: RecentVideoSummary, packets: [UInt8], packetCount: Int) {
+        self.summary = summary
+        self.packets = packets
+        self.packetCount = packetCount
+    }
 }
 
 extension UplinkTrack {

@@ -56,6 +56,8 @@ public actor WorkerPool {
     private var isShutDown = false
 
     static let supervisionPeriod = Duration.milliseconds(100)
+    /// Processes that may turn out to be dead before one request gives up.
+    static let maximumStillborn = 4
     /// Affinities remembered per process.
     static let maximumAffinities = 16
 
@@ -86,6 +88,7 @@ public actor WorkerPool {
         maximumUnconsumed: Int = 16 << 20, maximumOutputs: Int = 256
     ) async throws(WorkerError) -> WorkerJob {
         guard parameters.count + kind.utf8.count + 4 <= WorkerFrame.maximumLength else { throw .malformed("\(parameters.count) bytes") }
+        var stillborn = 0
         while true {
             guard !isShutDown else { throw .cancelled }
             if let deadline, deadline <= .now { throw .timedOut }
@@ -96,6 +99,8 @@ public actor WorkerPool {
                 else {
                     // It died a moment ago; its `exited` is on the way.
                     slots.remove(at: index)
+                    stillborn += 1
+                    guard stillborn <= Self.maximumStillborn else { throw .crashed("right after its start") }
                     continue
                 }
                 counted.jobs += 1

@@ -21,7 +21,7 @@ struct WorkerPoolTests {
             guard case .crashed(let how)? = error else { Issue.record("\(error as Any)"); continue }
             #expect(how.contains("signal 11"))
         }
-        #expect(await pool.counters.started == 3)
+        #expect(await pool.counters.started >= 3)
         await pool.shutdown()
     }
 
