@@ -177,13 +177,14 @@ struct RoomModel: Sendable {
         _ text: String, to login: String, in name: String, from id: ParticipantID, at now: Instant
     ) throws(RoomRefusal) -> RoomStep {
         let key = ExactText(name)
-        guard let room = rooms[key], let sender = room.participant(id) else { throw .notInRoom(name) }
+        guard let sender = rooms[key]?.participant(id) else { throw .notInRoom(name) }
         guard text.utf8.count <= limits.maximumMessageLength else { throw .messageTooLong(maximum: limits.maximumMessageLength) }
-        guard let addressee = room.participant(login: login) else { throw .noSuchParticipant(login: login) }
+        guard let addressee = rooms[key]?.participant(login: login) else { throw .noSuchParticipant(login: login) }
         guard addressee.id != id else { throw .messageToOneself }
         let rate = limits.maximumMessageRate
+        let others = (rooms[key]?.participants.count ?? 1) - 1
         let isAllowed = rooms[key]?.withParticipant(id) {
-            $0.allowance.take(rate: rate, addressees: room.participants.count - 1, at: now)
+            $0.allowance.take(rate: rate, addressees: others, at: now)
         }
         guard isAllowed == true else { throw .tooManyMessages(perSecond: rate) }
         var step = RoomStep()

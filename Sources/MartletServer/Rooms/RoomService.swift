@@ -174,7 +174,8 @@ actor RoomService: SessionApplication {
 
     /// Tells a session that it is out of a room, by the one message that clients take as a warning.
     private func warn(_ id: ParticipantID, _ info: String, room: String, mark: String) {
-        links[id]?.send(.fail(FailMessage(info: info, also: ["roomName": .string(room), "roomEvent": .string(mark)])))
+        let warning = FailMessage(info: info, also: ["roomName": .string(room), "roomEvent": .string(mark)])
+        links[id]?.send(ServerMessage.fail(warning).envelope.serialized())
         forgetLink(id)
     }
 
@@ -183,8 +184,10 @@ actor RoomService: SessionApplication {
     /// Sends what a step says. Nothing is awaited here, so that everybody is told in the order of the steps.
     private func carryOut(_ step: RoomStep) {
         for delivery in step.deliveries {
-            let message = ServerMessage.data(DataEvent(payload: delivery.event.payload(room: delivery.room)))
-            for recipient in delivery.recipients { links[recipient]?.send(message) }
+            // Written once, however many get it.
+            let event = DataEvent(payload: delivery.event.payload(room: delivery.room))
+            let frame = ServerMessage.data(event).envelope.serialized()
+            for recipient in delivery.recipients { links[recipient]?.send(frame) }
         }
         for event in step.life {
             switch event {

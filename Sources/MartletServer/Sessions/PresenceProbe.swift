@@ -71,7 +71,7 @@ extension Session {
     var link: SessionLink {
         SessionLink(
             info: info,
-            send: { [weak self] message in self?.post(.message(message)) },
+            send: { [weak self] text in self?.post(.frame(text)) },
             presence: { [weak self] in await self?.presence() ?? .gone },
             drop: { [weak self] reason in self?.post(.drop(reason)) })
     }

@@ -9,7 +9,8 @@ actor Session {
     enum Input: Sendable {
         case text(String)
         case notice(StreamNotice)
-        case message(ServerMessage)
+        /// A message for the client, ready to be sent.
+        case frame(String)
         /// One keep-alive interval has passed.
         case keepAliveDue
         /// The time for `connection` is over.
@@ -114,7 +115,7 @@ actor Session {
             await receive(text)
             channel.messageProcessed()
         case .notice(let notice): await tell(notice)
-        case .message(let message): send(message)
+        case .frame(let text): channel.send(text)
         case .probe(let probe): begin(probe)
         case .keepAliveDue: keepAlive()
         case .connectionDue:

@@ -4,8 +4,8 @@ import Signalling
 
 struct SessionLink: Sendable {
     let info: SessionInfo
-    /// Queues a message for the client, behind whatever its session has still to handle. Never blocks.
-    let send: @Sendable (ServerMessage) -> Void
+    /// Queues a serialized envelope for the client, behind whatever its session has still to handle. Never blocks.
+    let send: @Sendable (String) -> Void
     /// Whether the client is still there; see `SessionPresence`.
     let presence: @Sendable () async -> SessionPresence
     /// Closes the connection, with a reason for the log.
