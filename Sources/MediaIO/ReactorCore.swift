@@ -148,6 +148,21 @@ final class ReactorCore {
         guard let ufrag = STUNMessage.usernameUfrag(of: UnsafeRawBufferPointer(datagram)), let route = routesByUfrag[ufrag]
         else { return counters.unroutable &+= 1 }
         hand(datagram, to: route, from: source)
+        if !isRouted(source, to: route) { routeVerified(source, to: route) }
+    }
+
+    @inline(__always)
+    private func isRouted(_ source: SocketAddress, to route: Route) -> Bool {
+        guard let known = routesByAddress[source] else { return false }
+        return known.endpoint === route.endpoint && known.transport == route.transport
+    }
+
+    /// A check from a new address: once it is known to be the peer's, media from there is taken, chosen or not.
+    private func routeVerified(_ source: SocketAddress, to route: Route) {
+        guard endpoints[route.endpoint.id.rawValue] === route.endpoint,
+            route.endpoint.connection.transports[route.transport].hasVerified(source)
+        else { return }
+        add(source, to: route)
     }
 
     /// A client connection has a socket of its own; unbundled, its transports differ by the remote address.
@@ -180,14 +195,22 @@ final class ReactorCore {
 
     private func noteAddresses(of endpoint: Endpoint) {
         for (transport, address) in endpoint.addressChanges where endpoint.socket == socket.descriptor {
-            routesByAddress[address] = Route(endpoint: endpoint, transport: transport)
-            guard !endpoint.routedAddresses.contains(address) else { continue }
-            endpoint.routedAddresses.append(address)
-            if endpoint.routedAddresses.count > Self.addressesPerEndpoint {
-                forget(endpoint.routedAddresses.removeFirst(), of: endpoint)
-            }
+            add(address, to: Route(endpoint: endpoint, transport: transport))
         }
         endpoint.addressChanges.removeAll()
+    }
+
+    private func add(_ address: SocketAddress, to route: Route) {
+        routesByAddress[address] = route
+        let endpoint = route.endpoint
+        guard !endpoint.routedAddresses.contains(address) else { return }
+        endpoint.routedAddresses.append(address)
+        guard endpoint.routedAddresses.count > Self.addressesPerEndpoint else { return }
+        // The oldest goes, but never one in use.
+        let inUse = endpoint.connection.transports.compactMap(\.remote)
+        if let index = endpoint.routedAddresses.firstIndex(where: { !inUse.contains($0) && $0 != address }) {
+            forget(endpoint.routedAddresses.remove(at: index), of: endpoint)
+        }
     }
 
     private func forget(_ address: SocketAddress, of endpoint: Endpoint) {

@@ -166,6 +166,10 @@ public final class MediaTransport {
         return dtlsDeadline.map { min($0, first) } ?? first
     }
 
+    /// Whether the peer has proven by an authenticated check to be at `address`. Media may come from there before, and
+    /// after, another address is the chosen one: a browser sends on a new pair before it has nominated it.
+    public func hasVerified(_ address: SocketAddress) -> Bool { ice.hasVerified(address) }
+
     /// Any authenticated media counts as a sign of life (for the lite side, which sends no checks of its own).
     public func noteTraffic(at now: Instant) { ice.noteTraffic(at: now) }
 

@@ -250,7 +250,7 @@ struct AgentTests {
             let (client, _) = try await near.publish("one")
             let reply = await near.push(uri, "one", "copy")
             #expect(reply.status == status, "\(trust): \(reply.reason)")
-            if status == 500 { #expect(reply.reason.contains("TLS"), "\(reply.reason)") }
+            if status == 500 { #expect(reply.reason.contains("certificate is not trusted") && reply.reason.contains("wcs_agent_ca_file"), "\(reply.reason)") }
             let plain = await near.push(far.uri, "one", "other")
             #expect(plain.status == 400)
             #expect(plain.reason.contains("wcs_agent_ssl"))
