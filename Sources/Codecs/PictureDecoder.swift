@@ -39,6 +39,10 @@ public final class PictureDecoder {
             if frame.flags & AV_FRAME_FLAG_CORRUPT != 0 || frame.decode_error_flags != 0 { isDamaged = true }
             guard !isDamaged, frame.width >= 2, frame.height >= 2 else { continue }
             guard let clone = av_frame_clone(codec.frame) else { throw .outOfMemory }
+            // Where VP9 and AV1 leave the matrix open browsers take BT.709, for the older codecs BT.601 (the encoder's default).
+            if clone.pointee.colorspace == AVCOL_SPC_UNSPECIFIED, videoCodec == .vp9 || videoCodec == .av1 {
+                clone.pointee.colorspace = AVCOL_SPC_BT709
+            }
             newest = DecodedPicture(adopting: clone, timestamp: frame.pts == martlet_ff_no_timestamp ? timestamp : frame.pts)
         }
     }

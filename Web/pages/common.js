@@ -35,7 +35,7 @@ export async function fillServerUrl(field) {
 }
 
 const TONES = {
-  ESTABLISHED: "good", PUBLISHING: "good", PLAYING: "good", AVAILABLE: "good", RUNNING: "good",
+  ESTABLISHED: "good", SNAPSHOT_COMPLETE: "good", PUBLISHING: "good", PLAYING: "good", AVAILABLE: "good", RUNNING: "good",
   FAILED: "bad", UNAVAILABLE: "bad", "NO ANSWER": "bad",
   PENDING: "busy", CONNECTED: "busy", LOADING: "busy", PLAYBACK_PROBLEM: "busy",
 };

@@ -57,11 +57,35 @@ function showStreams(all) {
     }
     const players = all.filter((other) => !other.published && other.name === stream.name).length;
     row.querySelector(".facts").textContent = facts(stream, players);
+    const image = row.querySelector(".thumbnail");
+    image.dataset.stream = stream.videoCodec && stream.status === "PUBLISHING" ? stream.name : "";
+    if (!image.dataset.stream) image.hidden = true;
   }
   $("noStreams").hidden = published.length > 0;
   $("noStreams").textContent = "Nobody is publishing at the moment.";
   $("publisherCount").textContent = published.length;
   $("playerCount").textContent = all.length - published.length;
+}
+
+/** Pictures of the rows that can be seen, one after the other, so that a long list asks the server for one at a time. */
+async function showThumbnails() {
+  for (const image of document.querySelectorAll("#streams .thumbnail")) {
+    const { stream } = image.dataset;
+    const box = image.parentElement.getBoundingClientRect();
+    if (document.hidden || !stream || box.bottom < 0 || box.top > innerHeight) continue;
+    try {
+      const response = await fetch("/rest-api/stream/snapshot/" + encodeURIComponent(stream) + ".jpg?width=256&height=144&quality=70",
+        { signal: AbortSignal.timeout(4000) });
+      if (!response.ok) throw new Error(response.statusText);
+      const address = URL.createObjectURL(await response.blob());
+      image.onload = image.onerror = () => URL.revokeObjectURL(address);
+      image.src = address;
+      image.hidden = false;
+    } catch {
+      // None is better than one of long ago.
+      image.hidden = true;
+    }
+  }
 }
 
 let info = null;
@@ -91,7 +115,10 @@ function setState(status, sentence) {
 }
 
 async function loop() {
-  if (!document.hidden) await refresh();
+  if (!document.hidden) {
+    await refresh();
+    await showThumbnails();
+  }
   setTimeout(loop, PERIOD);
 }
 
