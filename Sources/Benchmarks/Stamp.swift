@@ -4,7 +4,8 @@
 /// The stamp of a packet. 32 bytes, little endian.
 struct Stamp: Equatable {
     static let length = 32
-    static let magic: UInt32 = 0x544c_524d
+    /// The first byte has its top bit set: behind a fragment header it is where a slice says first_mb_in_slice = 0.
+    static let magic: UInt32 = 0x544c_52cd
 
     /// Which stream; a packet of another one is a mistake of the server.
     var stream: UInt32
