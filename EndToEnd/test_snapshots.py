@@ -67,13 +67,8 @@ def look(node, name, size, sizes=None):
     wait_until(good, 15, lambda: f"a picture of {size} with right colours and clock; last seen {seen[-3:]}", pause=0.2)
 
 
-def statistics(node):
-    return node.statistics()["snapshot"] if "snapshot" in node.statistics() else node.statistics()
-
-
 def counter(node, key):
-    value = statistics(node)[key]
-    return int(value)
+    return node.statistics()["snapshot_stats"][key]
 
 
 def workers(node):

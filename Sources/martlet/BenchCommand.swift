@@ -6,7 +6,7 @@ import StreamClients
 struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measure the server on this machine (see docs/performance.md).",
-        subcommands: [Fanout.self, Rooms.self, Join.self, Push.self, Churn.self])
+        subcommands: [Fanout.self, Rooms.self, Join.self, Push.self, Churn.self, Snapshot.self])
 
     struct Options: ParsableArguments {
         @Flag(help: "Print one JSON line instead of a table.") var json = false
@@ -104,6 +104,26 @@ struct BenchCommand: AsyncParsableCommand {
         func run() async throws {
             let (rate, stay) = (rate, stay)
             try await options.run { try await ChurnBenchmark.run(rate: rate, stay: stay, $0) }
+        }
+    }
+}
+
+extension BenchCommand {
+    struct Snapshot: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Pictures of a stream by REST while players watch it.")
+        @Option(help: "Pictures, one after the other.") var pictures = 50
+        @Option(help: "Players that watch meanwhile.") var players = 20
+        @Option(help: "Requests in one go, at the end.") var atOnce = 20
+        @OptionGroup var options: Options
+
+        func validate() throws {
+            try checkCount(pictures)
+            try checkCount(players)
+            try checkCount(atOnce)
+        }
+        func run() async throws {
+            let (pictures, players, atOnce) = (pictures, players, atOnce)
+            try await options.run { try await SnapshotBenchmark.run(pictures: pictures, players: players, atOnce: atOnce, $0) }
         }
     }
 }

@@ -40,11 +40,11 @@ struct WebHarness {
     var authentication: BasicAuthentication?
 
     func send(
-        _ method: HTTPRequest.Method, _ path: String, body: String? = nil, headers: HTTPFields = [:]
+        _ method: HTTPRequest.Method, _ path: String, body: String? = nil, headers: HTTPFields = [:], router: RESTRouter? = nil
     ) async throws -> Answer {
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let responder = WebResponder(
-            router: RESTRouter(routes: routes, logger: logger), statistics: StatPage(sources: sources), pages: pages,
+            router: router ?? RESTRouter(routes: routes, logger: logger), statistics: StatPage(sources: sources), pages: pages,
             crossOriginHeaders: CrossOriginHeaders.make(from: settings), authentication: authentication, logger: logger)
         let request = Request(
             head: HTTPRequest(method: method, scheme: "http", authority: "localhost", path: path, headerFields: headers),
