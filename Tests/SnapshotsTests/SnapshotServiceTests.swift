@@ -130,11 +130,12 @@ private final class FakeVideo: RecentVideoSource {
 
     @Test("video that can't be decoded is told with the reason; a key frame that can is taken")
     func garbage() async throws {
-        let (service, pool) = try service(limit: .milliseconds(400))
+        let (hasty, _) = try service(limit: .milliseconds(400)), (service, pool) = try service()
         let whole = try packets()
         let garbage = whole.map { Array($0.prefix(12)) + [0x65] + $0.dropFirst(13).map { _ in 0xaa } }
         video.show(garbage, codec: .h264)
-        await #expect(throws: SnapshotError.self) { try await service.take(stream) }
+        await #expect(throws: SnapshotError.self) { try await hasty.take(stream) }
+        await hasty.shutdown()
         video.state.withLock { $0.onKeyFrameRequest = { $0.show(whole, codec: .h264, start: 9000) } }
         #expect(try PictureReader.clock(try await service.take(stream).picture.bytes) == 5)
         #expect(await pool.counters.crashes == 0)
