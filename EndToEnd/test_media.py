@@ -100,17 +100,20 @@ def test_late_players_see_a_picture_at_once(a, tab, name):
 
 
 def test_sound_and_picture_stay_together(a, tab, name):
-    """The browser's own estimate of when each track was captured, carried by the sender reports, is within a frame or two."""
+    """The browser's own estimate of when each track was captured, carried by the sender reports, comes together."""
     published = tab(a).publish(a.ws, name, pattern={"fps": 20})
     viewer = tab(a)
     played = viewer.play(a.ws, name)
     played.wait_for_frames(20)
-    def estimates():
+    seen = []
+    def together():
         figures = played.figures()
         times = [figures[kind].get("estimatedPlayoutTimestamp") for kind in ("audio", "video")]
-        return times if all(times) else None
-    audio, video = wait_until(estimates, 15, "sender reports of both tracks", pause=0.2)
-    assert abs(audio - video) < 250, (audio, video)
+        if all(times):
+            seen.append(round(times[0] - times[1]))
+        # A browser moves its buffers by some ten milliseconds a second until both tracks meet.
+        return seen and abs(seen[-1]) < 100
+    wait_until(together, 25, lambda: f"sound and picture within 100 ms: {seen[-10:]}", pause=0.2)
     published.stop()
 
 
