@@ -1,9 +1,10 @@
-// What can be chosen for every benchmark, and the steps they share.
-import MartletServer
+// What can be chosen for every benchmark.
 
 public struct BenchmarkOptions: Sendable {
     /// 200 kbit/s streams instead of 2.5 Mbit/s.
     public var isThin = false
+    /// Publishers pace their pictures as browsers do instead of sending each at once.
+    public var isPaced = false
     /// Length of the measurement.
     public var seconds = 10.0
     /// Threads of the load generator for players.
@@ -18,94 +19,8 @@ public struct BenchmarkOptions: Sendable {
     public var progress: @Sendable (String) -> Void = { _ in }
     public init() {}
 
-    var shape: StreamShape { isThin ? .thin : .full }
-}
-
-/// Servers and load of one benchmark, ended together whatever happens.
-final class Bench: Sendable {
-    let options: BenchmarkOptions
-    let load: LoadGenerator
-    let servers: [ServerProcess]
-
-    private init(_ options: BenchmarkOptions, _ load: LoadGenerator, _ servers: [ServerProcess]) {
-        self.options = options
-        self.load = load
-        self.servers = servers
-    }
-
-    static func run(
-        _ options: BenchmarkOptions, servers names: [String] = ["server"], _ body: (Bench) async throws -> Figures
-    ) async throws -> Figures {
-        var servers: [ServerProcess] = []
-        do {
-            for name in names {
-                servers.append(try await ServerProcess(name: name, folder: options.folder, reactors: options.reactors))
-            }
-            let load = try LoadGenerator(threads: options.threads, gro: options.gro)
-            let figures = try await body(Bench(options, load, servers))
-            await load.stop()
-            for server in servers { await server.stop() }
-            return figures
-        } catch {
-            for server in servers { server.kill() }
-            throw error
-        }
-    }
-
-    var server: ServerProcess { servers[0] }
-
-    /// Publishes `count` streams called `prefix`0, `prefix`1, …
-    func publish(_ count: Int, prefix: String = "s", shape: StreamShape) async throws -> [LoadGenerator.Seat] {
-        let address = try server.address
-        return try await Self.concurrently(count) { [load] i in
-            try await load.publish("\(prefix)\(i)", number: UInt32(i), shape: shape, on: address)
-        }
-    }
-
-    /// Adds `count` players, player i to stream i mod `streams`.
-    func play(
-        _ count: Int, streams: Int = 1, prefix: String = "s", on server: ServerProcess? = nil
-    ) async throws -> [LoadGenerator.Seat] {
-        let address = try (server ?? self.server).address
-        return try await Self.concurrently(count) { [load] i in
-            try await load.play("\(prefix)\(i % streams)", number: UInt32(i % streams), on: address)
-        }
-    }
-
-    func leave(_ seats: [LoadGenerator.Seat]) async {
-        _ = try? await Self.concurrently(seats.count) { [load] i in await load.leave(seats[i]) }
-    }
-
-    /// Waits until every player has got its first picture.
-    func waitForPictures(_ seats: [LoadGenerator.Seat]) async throws {
-        let deadline = ContinuousClock.now + .seconds(30)
-        while true {
-            let waiting = try await load.counters(of: seats).count { $0.firstFrameAt == 0 }
-            if waiting == 0 { return }
-            guard ContinuousClock.now < deadline else { throw BenchmarkError("\(waiting) of \(seats.count) players got no picture within 30 s") }
-            try await Task.sleep(for: .milliseconds(20))
-        }
-    }
-
-    /// Does something `count` times, 16 at once, and keeps the order of the results.
-    static func concurrently<T: Sendable>(_ count: Int, _ body: @escaping @Sendable (Int) async throws -> T) async throws -> [T] {
-        try await withThrowingTaskGroup(of: (Int, T).self) { group in
-            var results = [T?](repeating: nil, count: count)
-            var next = 0
-            while next < min(16, count) {
-                let i = next
-                group.addTask { (i, try await body(i)) }
-                next += 1
-            }
-            while let (i, value) = try await group.next() {
-                results[i] = value
-                if next < count {
-                    let i = next
-                    group.addTask { (i, try await body(i)) }
-                    next += 1
-                }
-            }
-            return results.compactMap { $0 }
-        }
+    var shape: StreamShape {
+        let shape = isThin ? StreamShape.thin : .full
+        return isPaced ? shape.paced : shape
     }
 }

@@ -55,7 +55,7 @@ public enum ChurnBenchmark {
             figures.add("stream", "Stream", .text(shape.name))
             figures.add("joins", "Joins", joined)
             figures.add("failed_joins", "Joins that failed", failed)
-            figures.add("joins_per_second", "Joins a second", Double(joined) / last.seconds(since: first), "/s")
+            figures.add("joins_per_second", "Joins a second", Double(joined) / options.seconds, "/s")
             figures.add("cpu_ms_per_join", "Server: processor time per join, its media included",
                         last.processorSeconds(since: first) * 1000 / Double(max(1, joined)), "ms")
             figures.add("memory_slope_kib_per_minute", "Resident memory, slope", Self.slope(memory) * 60 / 1024, "KiB/min")

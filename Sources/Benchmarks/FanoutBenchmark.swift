@@ -1,5 +1,4 @@
 // `martlet bench fanout`: publishers and many players; what a delivered packet costs, against what sending must cost.
-import Glibc
 
 public enum FanoutBenchmark {
     /// - Parameters:
@@ -11,7 +10,8 @@ public enum FanoutBenchmark {
             let shape = options.shape
             say("\(streams) × \(shape.name), \(players) players each")
             let publishers = try await bench.publish(streams, shape: shape)
-            try await Task.sleep(for: .milliseconds(500))
+            // What the server keeps of each stream (two groups of pictures) is not the players' memory.
+            try await Task.sleep(for: .seconds(5))
             let empty = try ServerMeasurement(bench.server)
             let total = streams * players
             let seats = try await bench.play(total, streams: streams)
@@ -19,44 +19,38 @@ public enum FanoutBenchmark {
             say("\(total) players have a picture; measuring for \(options.seconds) s")
             try await Task.sleep(for: .seconds(2))
 
-            let before = try await bench.load.counters(of: seats)
-            let start = try ServerMeasurement(bench.server)
-            let ownStart = try ProcessUsage(of: getpid())
-            try await bench.load.beginMeasuring()
-            try await Task.sleep(for: .seconds(options.seconds))
-            let latency = try await bench.load.endMeasuring()
-            let end = try ServerMeasurement(bench.server)
-            let ownEnd = try ProcessUsage(of: getpid())
-            let after = try await bench.load.counters(of: seats)
+            let measured = try await bench.measure(seats)
             await bench.leave(seats)
             await bench.leave(publishers)
 
             say("Measuring the limit")
             let limit = try SendLimit.measure(shape: shape, receivers: total, gro: options.gro)
+            let paced = try SendLimit.measure(shape: shape, receivers: total, gro: options.gro, paced: true)
 
-            var sum = PlayerCounters()
-            for (a, b) in zip(after, before) { sum += a.since(b) }
             var figures = Figures()
             figures.add("benchmark", "Benchmark", .text("fanout"))
             figures.add("stream", "Stream", .text(shape.name))
             figures.add("streams", "Streams", streams)
             figures.add("players", "Players", total)
+            figures.add("paced", "Publishers pace their pictures", .text(options.isPaced ? "yes" : "no"))
             figures.add("gro", "Players take merged datagrams", .text(options.gro ? "yes" : "no"))
-            let seconds = end.seconds(since: start)
+            let (seconds, delivered, start, end) = (measured.seconds, measured.delivered, measured.starts[0], measured.ends[0])
             figures.add("seconds", "Measured", seconds, "s")
-            figures.add("packets_per_second", "Delivered packets", Double(sum.packets) / seconds, "/s")
-            figures.add("bitrate_mbps", "Delivered payload", Double(sum.bytes) * 8 / seconds / 1e6, "Mbit/s")
+            figures.add("packets_per_second", "Delivered packets", Double(delivered.packets) / seconds, "/s")
+            figures.add("bitrate_mbps", "Delivered payload", Double(delivered.bytes) * 8 / seconds / 1e6, "Mbit/s")
             let perPacket = end.describe(
-                since: start, packets: sum.packets, hasCounter: bench.server.allocations != nil, into: &figures)
+                since: start, packets: delivered.packets, hasCounter: bench.server.allocations != nil, into: &figures)
             figures.add("limit_us_per_packet", "Limit: AES-128-GCM and batched sends", limit.microseconds, "µs")
             figures.add("limit_packets_per_run", "  packets a system call there", limit.packetsPerRun)
             figures.add("ratio_to_limit", "Server / limit", perPacket / limit.microseconds)
-            Self.describe(sum, into: &figures)
-            Self.describe(latency, into: &figures)
+            figures.add("limit_paced_us_per_packet", "Limit with the stream's pauses", paced.microseconds, "µs")
+            figures.add("ratio_to_paced_limit", "Server / limit with pauses", perPacket / paced.microseconds)
+            Self.describe(measured.players, into: &figures)
+            Self.describe(delivered.latency, into: &figures)
             figures.add(
                 "kib_per_player", "Resident memory per player", Double(start.resident - empty.resident) / 1024 / Double(total), "KiB")
             figures.add("server_resident_mib", "Server: resident memory", Double(end.resident) / 1_048_576, "MiB")
-            figures.add("generator_cpu_percent", "Load generator: load of one core", Double(ownEnd.nanoseconds(since: ownStart)) / 1e7 / seconds, "%")
+            figures.add("generator_cpu_percent", "Load generator: load of one core", measured.generatorLoad * 100, "%")
             return figures
         }
     }

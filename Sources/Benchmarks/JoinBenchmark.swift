@@ -41,7 +41,7 @@ public enum JoinBenchmark {
         var firstFrame: [Double] = []
 
         func describe(_ key: String, _ label: String, into figures: inout Figures) {
-            figures.add("\(key)s", label, firstFrame.count, "joins")
+            figures.add("\(key)_joins", label, firstFrame.count, "joins")
             for (name, what, values) in [
                 ("connected", "connected", connected), ("first_packet", "first packet", firstPacket),
                 ("key_frame", "first packet of a key frame", keyFrame), ("first_frame", "first whole picture", firstFrame),

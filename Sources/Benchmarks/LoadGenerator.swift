@@ -140,24 +140,21 @@ final class LoadGenerator: Sendable {
         return try await seat.reactor.run { ($0.client(id) as? LoadPublisher)?.counters ?? .init() }
     }
 
-    /// Latencies are recorded of packets sent from now on.
-    func beginMeasuring() async throws {
-        let now = LoadClock.now()
+    /// Packets sent within `window` are counted from now on.
+    func measure(_ window: LoadWindow) async throws {
         for reactor in playing {
             try await reactor.run { core in
-                core.latency = LatencyHistogram()
-                core.measuredSince = now
+                core.measured = LoadWindow.Result()
+                core.window = window
             }
         }
     }
 
-    func endMeasuring() async throws -> LatencyHistogram {
-        var all = LatencyHistogram()
+    /// What has been measured so far.
+    func measured() async throws -> LoadWindow.Result {
+        var all = LoadWindow.Result()
         for reactor in playing {
-            let part = try await reactor.run { core in
-                core.measuredSince = .max
-                return core.latency
-            }
+            let part = try await reactor.run { $0.measured }
             all.merge(part)
         }
         return all

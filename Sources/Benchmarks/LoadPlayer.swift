@@ -66,12 +66,9 @@ final class LoadPlayer: LoadClient {
         let isVideo: Bool
         let media: NegotiatedMedia
         var ssrc: UInt32 = 0
-        var unwrapper = SequenceUnwrapper()
-        var first: Int64 = 0
-        /// Sequence numbers received, as bits of the last 1024.
-        var window = [UInt64](repeating: 0, count: 16)
+        var sequence = SequenceCheck()
         /// Publisher's counter minus sequence number: constant as long as the server leaves nothing out.
-        var offset: Int64 = 0
+        var offset: Int64?
         var nack = NACKGenerator()
         var reception: ReceiverStatistics
         var feedback = TransportFeedbackRecorder()
@@ -136,45 +133,25 @@ final class LoadPlayer: LoadClient {
     ) {
         let instant = Instant(nanoseconds: arrival)
         if !isRetransmission { tracks[i].ssrc = view.ssrc }
-        let previous = tracks[i].unwrapper.newest
-        let number = tracks[i].unwrapper.unwrap(sequence)
         tracks[i].nack.receive(sequence, isRetransmission: isRetransmission, at: instant)
         if !isRetransmission { tracks[i].reception.receive(sequence: sequence, timestamp: view.timestamp, at: instant) }
-        guard note(number, previous: previous, track: i) else { return counters.duplicates += 1 }
+        let (number, passed, isNew) = tracks[i].sequence.receive(sequence)
+        counters.expected += passed
+        guard isNew else { return counters.duplicates += 1 }
         if counters.firstPacketAt == 0 { counters.firstPacketAt = arrival }
         counters.packets += 1
         counters.bytes += UInt64(payload.count)
 
         guard let stamp = Self.check(payload, isVideo: tracks[i].isVideo, stream: stream) else { return counters.corrupt += 1 }
         let offset = Int64(bitPattern: stamp.counter) - number
-        if tracks[i].first == 0 {
-            tracks[i].first = number
-        } else if offset != tracks[i].offset, !isRetransmission {
-            counters.skipped += UInt64(abs(offset - tracks[i].offset))
-        }
+        if let known = tracks[i].offset, offset != known, !isRetransmission { counters.skipped += UInt64(abs(offset - known)) }
         if !isRetransmission { tracks[i].offset = offset }
-        if stamp.sentAt >= core.measuredSince, !isRetransmission { core.latency.record(arrival - stamp.sentAt) }
+        if stamp.sentAt >= core.window.from, stamp.sentAt < core.window.to {
+            core.measured.note(stamp, bytes: payload.count, arrival: arrival, isRetransmission: isRetransmission)
+        }
         guard tracks[i].isVideo else { return }
         if view.marker { counters.frames += 1 }
         if counters.firstFrameAt == 0, stamp.isKeyFrame { noteKeyFrame(stamp, track: i, at: arrival) }
-    }
-
-    /// Marks a sequence number as seen; false when it was already.
-    private func note(_ number: Int64, previous: Int64, track i: Int) -> Bool {
-        if previous == 0 {
-            counters.expected += 1
-        } else if number > previous {
-            counters.expected += UInt64(number - previous)
-            let passed = min(number - previous, 1024)
-            for n in (number - passed + 1)...number { tracks[i].window[Int(n >> 6 & 15)] &= ~(1 << UInt64(n & 63)) }
-        } else if previous - number >= 1024 {
-            return false
-        }
-        let bit: UInt64 = 1 << UInt64(number & 63)
-        let word = Int(number >> 6 & 15)
-        if tracks[i].window[word] & bit != 0 { return false }
-        tracks[i].window[word] |= bit
-        return true
     }
 
     private func noteKeyFrame(_ stamp: Stamp, track i: Int, at arrival: Int64) {

@@ -31,6 +31,21 @@ final class LoadPublisher: LoadClient {
     private let shape: StreamShape
     private var audio: Track?
     private var video: Track?
+    /// A packet of the picture that is being sent.
+    private struct Fragment {
+        let length: Int
+        let frame: UInt32
+        let packetsInFrame: UInt16
+        let isKeyFrame: Bool
+        let isFirst: Bool
+        let isLast: Bool
+        let timestamp: UInt32
+    }
+
+    private var waiting: [Fragment] = []
+    private var nextBurst: Int64 = .max
+    private static let burstInterval: Int64 = 5_000_000
+
     private var frameIndex = 0
     private var frameNumber: UInt32 = 0
     private var wantsKeyFrame = true
@@ -96,10 +111,12 @@ final class LoadPublisher: LoadClient {
             nextAudio = Self.following(nextAudio, 20_000_000, now)
         }
         if nextVideo <= now {
-            sendVideo()
+            queuePicture()
             nextVideo = Self.following(nextVideo, 1_000_000_000 / Int64(shape.framesPerSecond), now)
+            if nextBurst == .max { nextBurst = now }
         }
-        mediaDeadline = min(nextVideo, nextAudio)
+        if nextBurst <= now { sendBurst(now) }
+        mediaDeadline = min(nextVideo, nextAudio, nextBurst)
     }
 
     /// The next time of a regular beat; what a stall has cost is not made up for.
@@ -115,11 +132,12 @@ final class LoadPublisher: LoadClient {
         PacketContent.writeAudio(
             Stamp(stream: stream, counter: audio!.counter, frame: 0, packetsInFrame: 1, isKeyFrame: false, sentAt: sentAt),
             length: length, to: buffer)
-        send(&audio!, length: length, marker: false)
+        send(&audio!, length: length, timestamp: audio!.timestamp, marker: false)
         audio!.timestamp &+= 960
     }
 
-    private func sendVideo() {
+    /// Cuts the next picture into packets. What a paced publisher has not sent of the last one goes first.
+    private func queuePicture() {
         guard video != nil else { return }
         let isDue = shape.isKeyOnDemand ? frameNumber == 0 : frameIndex % StreamShape.keyFrameInterval == 0
         let isKey = isDue || wantsKeyFrame
@@ -134,26 +152,49 @@ final class LoadPublisher: LoadClient {
         if shape.isKeyOnDemand, !isKey, index % StreamShape.keyFrameInterval == 0 { index += StreamShape.keyFrameInterval - 1 }
         let payloads = StreamShape.payloads(of: shape.frames[index])
         let total = UInt16(payloads.count + (isKey ? 1 : 0))
-        func stamp() -> Stamp {
-            Stamp(
-                stream: stream, counter: video!.counter, frame: frameNumber, packetsInFrame: total, isKeyFrame: isKey,
-                sentAt: LoadClock.now())
+        func add(_ length: Int, isFirst: Bool, isLast: Bool) {
+            waiting.append(
+                Fragment(
+                    length: length, frame: frameNumber, packetsInFrame: total, isKeyFrame: isKey, isFirst: isFirst, isLast: isLast,
+                    timestamp: video!.timestamp))
         }
-        if isKey {
-            PacketContent.writeParameterSets(stamp(), to: buffer)
-            send(&video!, length: PacketContent.parameterSetsLength, marker: false)
-        }
-        for (i, length) in payloads.enumerated() {
-            PacketContent.writeFragment(stamp(), length: length, isFirst: i == 0, isLast: i == payloads.count - 1, to: buffer)
-            send(&video!, length: length, marker: i == payloads.count - 1)
-        }
+        // Length 0: the parameter sets.
+        if isKey { add(0, isFirst: false, isLast: false) }
+        for (i, length) in payloads.enumerated() { add(length, isFirst: i == 0, isLast: i == payloads.count - 1) }
         video!.timestamp &+= 90_000 / UInt32(shape.framesPerSecond)
         frameIndex += 1
         frameNumber &+= 1
     }
 
+    /// Sends what may leave now: everything, or the share of 5 ms.
+    private func sendBurst(_ now: Int64) {
+        var sent = 0, bytes = 0
+        while sent < waiting.count, shape.pacedBytes == 0 || bytes < shape.pacedBytes {
+            bytes += waiting[sent].length
+            send(waiting[sent])
+            sent += 1
+        }
+        waiting.removeFirst(sent)
+        nextBurst = waiting.isEmpty ? .max : now + Self.burstInterval
+    }
+
+    private func send(_ fragment: Fragment) {
+        guard video != nil else { return }
+        let stamp = Stamp(
+            stream: stream, counter: video!.counter, frame: fragment.frame, packetsInFrame: fragment.packetsInFrame,
+            isKeyFrame: fragment.isKeyFrame, sentAt: LoadClock.now())
+        if fragment.length == 0 {
+            PacketContent.writeParameterSets(stamp, to: buffer)
+            send(&video!, length: PacketContent.parameterSetsLength, timestamp: fragment.timestamp, marker: false)
+        } else {
+            PacketContent.writeFragment(
+                stamp, length: fragment.length, isFirst: fragment.isFirst, isLast: fragment.isLast, to: buffer)
+            send(&video!, length: fragment.length, timestamp: fragment.timestamp, marker: fragment.isLast)
+        }
+    }
+
     /// Sends the payload in `buffer`.
-    private func send(_ track: inout Track, length: Int, marker: Bool) {
+    private func send(_ track: inout Track, length: Int, timestamp: UInt32, marker: Bool) {
         guard let sender = transport?.srtpSender, let remote = transport?.remote, let codec = track.media.codec else { return }
         var header: (UInt64, UInt32) = (0, 0)
         let packet = [UInt8](unsafeUninitializedCapacity: 12 + length + 32) { output, count in
@@ -161,7 +202,7 @@ final class LoadPublisher: LoadClient {
                 var writer = RTPHeaderWriter(into: bytes)
                 writer.writeFixed(
                     marker: marker, payloadType: codec.payloadType, sequenceNumber: UInt16(truncatingIfNeeded: track.sequence),
-                    timestamp: track.timestamp, ssrc: track.media.localSSRC)
+                    timestamp: timestamp, ssrc: track.media.localSSRC)
                 count = max(
                     0,
                     sender.protectRTP(

@@ -92,9 +92,9 @@ final class LoadCore {
     /// ns, read once per wake-up.
     private(set) var now = LoadClock.now()
     var isStopped = false
-    /// From publisher to player, of all players of this thread, while `isMeasuring`.
-    var latency = LatencyHistogram()
-    var measuredSince: Int64 = .max
+    /// What the players of this thread got of the packets sent within `window`, whenever it came.
+    var measured = LoadWindow.Result()
+    var window = LoadWindow(from: .max, to: .max)
 
     private static let tick: Int64 = 5_000_000
 

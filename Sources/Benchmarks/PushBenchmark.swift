@@ -22,18 +22,9 @@ public enum PushBenchmark {
             try await bench.waitForPictures(seats)
             try await Task.sleep(for: .seconds(2))
 
-            let before = try await bench.load.counters(of: seats)
-            let starts = (try ServerMeasurement(a), try ServerMeasurement(b))
-            try await bench.load.beginMeasuring()
-            try await Task.sleep(for: .seconds(options.seconds))
-            let latency = try await bench.load.endMeasuring()
-            let ends = (try ServerMeasurement(a), try ServerMeasurement(b))
-            let after = try await bench.load.counters(of: seats)
+            let measured = try await bench.measure(seats)
             await bench.leave(seats)
             await bench.leave(publishers)
-            var sum = PlayerCounters()
-            for (later, earlier) in zip(after, before) { sum += later.since(earlier) }
-
             var figures = Figures()
             figures.add("benchmark", "Benchmark", .text("push"))
             figures.add("stream", "Stream", .text(shape.name))
@@ -41,13 +32,17 @@ public enum PushBenchmark {
             figures.add("push_ms_p50", "REST call to push, median", times[times.count / 2], "ms")
             figures.add("push_ms_max", "REST call to push, longest", times.last ?? 0, "ms")
             figures.add("push_all_ms", "All pushed, 16 calls at a time", all, "ms")
-            let seconds = ends.0.seconds(since: starts.0)
-            figures.add("packets_per_second", "Packets at the players of B", Double(sum.packets) / seconds, "/s")
+            let packets = measured.delivered.packets
+            figures.add("seconds", "Measured", measured.seconds, "s")
+            figures.add("packets_per_second", "Packets at the players of B", Double(packets) / measured.seconds, "/s")
             // Each packet is received once and sent once on either server.
-            _ = ends.0.describe(since: starts.0, packets: sum.packets, hasCounter: a.allocations != nil, prefix: "a", into: &figures)
-            _ = ends.1.describe(since: starts.1, packets: sum.packets, hasCounter: b.allocations != nil, prefix: "b", into: &figures)
-            FanoutBenchmark.describe(sum, into: &figures)
-            FanoutBenchmark.describe(latency, into: &figures)
+            for (i, server) in bench.servers.enumerated() {
+                _ = measured.ends[i].describe(
+                    since: measured.starts[i], packets: packets, hasCounter: server.allocations != nil, prefix: server.name,
+                    into: &figures)
+            }
+            FanoutBenchmark.describe(measured.players, into: &figures)
+            FanoutBenchmark.describe(measured.delivered.latency, into: &figures)
             return figures
         }
     }

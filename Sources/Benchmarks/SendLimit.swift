@@ -12,14 +12,17 @@ struct SendLimit: Sendable {
     /// Packets a system call.
     var packetsPerRun: Double
 
-    /// Measures on the calling thread: for each frame and each receiver AES-128-GCM (one SRTP session a receiver) over all
+    /// Measures on the calling thread (blocks it): for each frame and each receiver AES-128-GCM (one SRTP session a receiver) over all
     /// its packets, padded to one length, then one `sendmsg` with UDP_SEGMENT. Receiving is not counted.
     ///
     /// - Parameters:
     ///   - receivers: sockets to send to; each has keys of its own, as each player has.
     ///   - gro: as the players of the benchmark have it.
     ///   - atLeast: packets to send.
-    static func measure(shape: StreamShape, receivers count: Int, gro: Bool, atLeast wanted: Int = 200_000) throws -> SendLimit {
+    ///   - paced: with the pauses of the real stream, in which caches and the core go cold, for three seconds.
+    static func measure(
+        shape: StreamShape, receivers count: Int, gro: Bool, atLeast wanted: Int = 200_000, paced: Bool = false
+    ) throws -> SendLimit {
         var isIPv6: Int32 = 0
         var port: UInt16 = 0
         let socket = martlet_udp_open(0, &isIPv6, &port)
@@ -47,9 +50,17 @@ struct SendLimit: Sendable {
         var header: (UInt64, UInt32) = (0x80 | 0x6c << 8, 0)
         var index: UInt64 = 1
         var packets = 0, runs = 0, nanoseconds: Int64 = 0, turn = 0
-        while packets < wanted {
+        let pause = 4_000_000_000 / Int64(bursts.count)
+        var due = LoadClock.now()
+        let end = due + 3_000_000_000
+        while paced ? due < end : packets < wanted {
             let burst = bursts[turn % bursts.count]
             turn += 1
+            if paced {
+                due += pause
+                let wait = due - LoadClock.now()
+                if wait > 0 { usleep(UInt32(wait / 1000)) }
+            }
             let start = LoadClock.thread()
             for receiver in receivers {
                 let to = martlet_address(high: 0, low: 0x7f00_0001, port: receiver.port, is_ipv6: 0)
@@ -74,7 +85,7 @@ struct SendLimit: Sendable {
             for receiver in receivers { while bench_receive(drain, receiver.socket) == 32 {} }
         }
         return SendLimit(
-            microseconds: Double(nanoseconds) / 1000 / Double(packets), packets: packets, packetsPerRun: Double(packets) / Double(runs))
+            microseconds: Double(nanoseconds) / 1000 / Double(max(1, packets)), packets: packets, packetsPerRun: Double(packets) / Double(max(1, runs)))
     }
 
     /// What is sent at one time: runs of packets of one length.

@@ -20,7 +20,10 @@ struct ServerMeasurement: Sendable {
     func processorSeconds(since earlier: ServerMeasurement) -> Double { Double(usage.nanoseconds(since: earlier.usage)) / 1e9 }
 
     /// Adds processor time and allocations since `earlier`, told per packet.
-    func describe(since earlier: ServerMeasurement, packets: UInt64, hasCounter: Bool, prefix: String = "", into figures: inout Figures) -> Double {
+    /// - Returns: µs of processor time per packet.
+    func describe(
+        since earlier: ServerMeasurement, packets: UInt64, hasCounter: Bool, prefix: String = "", into figures: inout Figures
+    ) -> Double {
         let n = Double(max(1, packets))
         let nanoseconds = Double(usage.nanoseconds(since: earlier.usage))
         let media = Double(usage.nanoseconds(since: earlier.usage, threadsNamed: "reactor"))

@@ -10,6 +10,16 @@ public struct StreamShape: Sendable, Equatable {
     /// Bytes of an Opus packet of 20 ms; 0 = no sound.
     let audioBytes: Int
     let name: String
+    /// Bytes that may leave in 5 ms; 0 = a picture leaves at once.
+    var pacedBytes = 0
+
+    /// Paced as browsers do it: two and a half times the stream's bitrate, in bursts of 5 ms. A key frame takes its time then.
+    public var paced: StreamShape {
+        var shape = self
+        let average = frames.reduce(0, +) / frames.count
+        shape.pacedBytes = max(Self.maximumPayload, average * framesPerSecond * 5 / 2 / 200)
+        return shape
+    }
 
     /// 1280×720, 25 frames/s, 2.5 Mbit/s H.264 with a key frame every two seconds, and Opus at 64 kbit/s.
     public static let full = StreamShape(
@@ -23,7 +33,7 @@ public struct StreamShape: Sendable, Equatable {
     public var withKeyFramesOnDemand: StreamShape {
         StreamShape(
             frames: frames, framesPerSecond: framesPerSecond, isKeyOnDemand: true, audioBytes: audioBytes,
-            name: name + ", key frames on demand")
+            name: name + ", key frames on demand", pacedBytes: pacedBytes)
     }
 
     /// Largest payload of a packet, as browsers choose it for a path of 1200 bytes.

@@ -6,8 +6,8 @@ import Testing
 
 @Suite("Load generator", .timeLimit(.minutes(2)))
 struct LoadTests {
-    @Test("players see every packet of a publisher through an engine, whole and in order")
-    func throughAnEngine() async throws {
+    @Test("players see every packet of a publisher through an engine, whole and in order", arguments: [StreamShape.full, .full.paced])
+    func throughAnEngine(shape: StreamShape) async throws {
         var configuration = MediaEngineConfiguration()
         configuration.reactors = 1
         configuration.portFrom = 0
@@ -20,7 +20,7 @@ struct LoadTests {
         let (events, tell) = AsyncStream.makeStream(of: EndpointEvent.self)
         let publisher = LoadClientID(rawValue: 1)
         let offer = try await reactor.run { core in
-            let client = try LoadPublisher(id: publisher, stream: 5, shape: .full, certificate: certificate, core: core)
+            let client = try LoadPublisher(id: publisher, stream: 5, shape: shape, certificate: certificate, core: core)
             core.add(client)
             return client.connection.localDescription
         }
@@ -39,12 +39,12 @@ struct LoadTests {
         var counters = PlayerCounters()
         while counters.frames < 60 {
             counters = try await reactor.run { core in
-                core.measuredSince = 0
+                core.window = LoadWindow(from: 0, to: .max)
                 return (core.client(player) as? LoadPlayer)?.counters ?? PlayerCounters()
             }
             await Task.yield()
         }
-        let latencies = try await reactor.run { $0.latency.count }
+        let latencies = try await reactor.run { $0.measured.latency.count }
         await engine.shutdown()
         await reactor.stop()
 

@@ -19,6 +19,13 @@ struct StreamShapeTests {
         #expect(abs(average / wanted - 1) < 0.05)
     }
 
+    @Test("a paced publisher sends two and a half times its bitrate at most")
+    func pacing() {
+        let bitsPerSecond = Double(StreamShape.full.paced.pacedBytes) * 8 * 200
+        #expect(abs(bitsPerSecond / 6.25e6 - 1) < 0.05)
+        #expect(StreamShape.full.pacedBytes == 0)
+    }
+
     @Test("the limit is measured with the stream's own packets", arguments: [StreamShape.full, .thin])
     func bursts(shape: StreamShape) {
         let runs = SendLimit.bursts(of: shape).flatMap { $0 }
