@@ -4,7 +4,10 @@ public enum FanoutBenchmark {
     /// - Parameters:
     ///   - streams: publishers.
     ///   - players: of each stream.
-    public static func run(streams: Int, players: Int, _ options: BenchmarkOptions) async throws -> Figures {
+    ///   - name: what the figures are called.
+    public static func run(
+        streams: Int, players: Int, name: String = "fanout", _ options: BenchmarkOptions
+    ) async throws -> Figures {
         try await Bench.run(options) { bench in
             let say = options.progress
             let shape = options.shape
@@ -28,7 +31,7 @@ public enum FanoutBenchmark {
             let paced = try SendLimit.measure(shape: shape, receivers: total, gro: options.gro, paced: true)
 
             var figures = Figures()
-            figures.add("benchmark", "Benchmark", .text("fanout"))
+            figures.add("benchmark", "Benchmark", .text(name))
             figures.add("stream", "Stream", .text(shape.name))
             figures.add("streams", "Streams", streams)
             figures.add("players", "Players", total)

@@ -66,7 +66,7 @@ struct BenchCommand: AsyncParsableCommand {
         }
         func run() async throws {
             let (streams, players) = (rooms * participants, participants - 1)
-            try await options.run { try await FanoutBenchmark.run(streams: streams, players: players, $0) }
+            try await options.run { try await FanoutBenchmark.run(streams: streams, players: players, name: "rooms", $0) }
         }
     }
 
