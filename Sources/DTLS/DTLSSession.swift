@@ -86,6 +86,7 @@ public final class DTLSSession {
         guard state != .over, datagram.count >= 13, datagram.count <= 65_535, let bytes = datagram.baseAddress,
               (20...63).contains(datagram[0])
         else { return [] }
+        guard state != .connected || !Self.hasForgeableRecord(datagram) else { return [] }
         var actions = start(at: now)
         ERR_clear_error()
         guard BIO_write(incoming, bytes, Int32(datagram.count)) == Int32(datagram.count) else { return actions }
@@ -195,6 +196,18 @@ public final class DTLSSession {
 
     // MARK: After the handshake
 
+    /// Whether a record of the datagram is neither encrypted (epoch 0, RFC 6347 §4.1) nor part of a repeated handshake flight: of no
+    /// use to an established session, and anybody could have written it.
+    private static func hasForgeableRecord(_ datagram: UnsafeRawBufferPointer) -> Bool {
+        var rest = datagram[...]
+        while rest.count >= 13 {
+            let record = UnsafeRawBufferPointer(rebasing: rest)
+            if record[3] == 0, record[4] == 0, record[0] != 20, record[0] != 22 { return true }
+            rest = rest.dropFirst(13 + (Int(record[11]) << 8 | Int(record[12])))
+        }
+        return false
+    }
+
     /// Reads what an established session gets: application data is dropped, a repeated Finished makes OpenSSL repeat our
     /// last flight, an alert may end the session.
     private func drain() -> [DTLSAction] {
@@ -205,7 +218,9 @@ public final class DTLSSession {
                 let count = SSL_read(ssl, scratch.baseAddress, Int32(scratch.count))
                 if count > 0 { continue }
                 let reason = SSL_get_error(ssl, count)
-                ended = reason != SSL_ERROR_WANT_READ && reason != SSL_ERROR_WANT_WRITE
+                // Only an end that the peer has signed is one: other errors come of what strangers send, and the media's keys
+                // don't depend on this association any more.
+                ended = reason == SSL_ERROR_ZERO_RETURN || SSL_get_shutdown(ssl) & SSL_RECEIVED_SHUTDOWN != 0
                 return
             }
         }

@@ -50,6 +50,8 @@ import Testing
         var configuration = MediaEngineConfiguration()
         configuration.reactors = 1
         configuration.portFrom = 0
+        // However long this test is kept waiting for a core, the publisher is still expected.
+        configuration.iceTimeout = 600_000
         let engine = try ReactorEngine(configuration: configuration)
         let port = try #require(engine.candidateAddresses.first?.port)
         let stream = try engine.createStream()

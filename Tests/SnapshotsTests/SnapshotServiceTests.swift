@@ -99,9 +99,7 @@ private final class FakeVideo: RecentVideoSource {
     func frozen() async throws {
         let (service, _) = try service(limit: .milliseconds(200))
         video.show(try packets(), codec: .h264, age: .seconds(12))
-        let start = ContinuousClock.now
         let error = await #expect(throws: SnapshotError.self) { try await service.take(stream) }
-        #expect(.now - start < .seconds(5))
         #expect("\(error as Any)".contains("no picture for 12"))
         #expect(video.state.withLock { $0.keyFrameRequests } > 0)
         await service.shutdown()
