@@ -211,7 +211,7 @@ public final class DTLSSession {
     /// Reads what an established session gets: application data is dropped, a repeated Finished makes OpenSSL repeat our
     /// last flight, an alert may end the session.
     private func drain() -> [DTLSAction] {
-        var ended = false
+        var ended = false, isSpoiled = false
         withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 16) { scratch in
             while true {
                 ERR_clear_error()
@@ -220,9 +220,16 @@ public final class DTLSSession {
                 let reason = SSL_get_error(ssl, count)
                 // Only an end that the peer has signed is one: other errors come of what strangers send, and the media's keys
                 // don't depend on this association any more.
+                guard reason != SSL_ERROR_WANT_READ, reason != SSL_ERROR_WANT_WRITE else { return }
                 ended = reason == SSL_ERROR_ZERO_RETURN || SSL_get_shutdown(ssl) & SSL_RECEIVED_SHUTDOWN != 0
+                isSpoiled = !ended
                 return
             }
+        }
+        if isSpoiled {
+            // Nor is the peer told: an alert of ours would end its side.
+            martlet_bio_discard(outgoing)
+            return []
         }
         guard ended else { return takeOutgoing() }
         SSL_shutdown(ssl)
