@@ -92,6 +92,6 @@ private func fuzzSDP(_ bytes: UnsafeRawBufferPointer) {
 private func fuzzJSON(_ bytes: UnsafeRawBufferPointer) {
     guard let envelope = try? Envelope(parsing: String(decoding: bytes, as: UTF8.self)) else { return }
     _ = envelope.serialized()
-    _ = try? ClientMessage(envelope)
-    _ = try? ServerMessage(envelope)
+    _ = ClientMessage(envelope)
+    _ = ServerMessage(envelope)
 }
