@@ -15,13 +15,40 @@ public enum RTCP {
 
     /// The packets of one datagram, in order. A compound packet need not begin with a report.
     ///
+    /// - Parameter readsTransportFeedback: false leaves transport-wide feedback out, for those who read it in place
+    ///   (`forEachTransportFeedback`).
     /// - Throws: when any of them is malformed; then none of them counts.
-    public static func parse(_ datagram: UnsafeRawBufferPointer) throws(RTCPError) -> [RTCPPacket] {
+    public static func parse(
+        _ datagram: UnsafeRawBufferPointer, readsTransportFeedback: Bool = true
+    ) throws(RTCPError) -> [RTCPPacket] {
         var packets: [RTCPPacket] = []
+        try forEachPacket(in: datagram) { type, count, body throws(RTCPError) in
+            if !readsTransportFeedback, type == transportLayerFeedback, count == 15 { return }
+            packets.append(try parse(type: type, count: count, body: body))
+        }
+        return packets
+    }
+
+    /// Calls `visit` for each well-formed transport-wide feedback of a datagram, without allocating.
+    @inline(__always)
+    public static func forEachTransportFeedback(
+        in datagram: UnsafeRawBufferPointer, _ visit: (TransportFeedbackView) -> Void
+    ) {
+        try? forEachPacket(in: datagram) { type, count, body throws(RTCPError) in
+            if type == transportLayerFeedback, count == 15, let view = TransportFeedbackView(body) { visit(view) }
+        }
+    }
+
+    /// Walks over the packets of a datagram: type, the five bits of count or format, body without padding.
+    private static func forEachPacket(
+        in datagram: UnsafeRawBufferPointer,
+        _ visit: (_ type: UInt8, _ count: Int, _ body: UnsafeRawBufferPointer) throws(RTCPError) -> Void
+    ) throws(RTCPError) {
+        var seen = 0
         var rest = datagram
         guard !rest.isEmpty else { throw .invalidHeader }
         while !rest.isEmpty {
-            guard packets.count < maximumPackets else { throw .tooManyPackets }
+            guard seen < maximumPackets else { throw .tooManyPackets }
             guard rest.count >= 4, rest[0] >> 6 == 2 else { throw .invalidHeader }
             let length = (Int(rest[2]) << 8 | Int(rest[3])) * 4 + 4
             guard length <= rest.count else { throw .invalidHeader }
@@ -31,11 +58,10 @@ public enum RTCP {
                 guard padding > 0, padding <= length - 4 else { throw .invalidHeader }
                 end -= padding
             }
-            let body = UnsafeRawBufferPointer(rebasing: rest[4..<end])
-            packets.append(try parse(type: rest[1], count: Int(rest[0] & 0x1f), body: body))
+            try visit(rest[1], Int(rest[0] & 0x1f), UnsafeRawBufferPointer(rebasing: rest[4..<end]))
             rest = UnsafeRawBufferPointer(rebasing: rest[length...])
+            seen += 1
         }
-        return packets
     }
 
     /// - Parameter count: the five bits that are a count of reports or the format of a feedback.

@@ -37,57 +37,17 @@ public struct TransportFeedback: Equatable, Sendable {
     }
 }
 
-/// Symbols of packet status chunks (§3.1.1).
-private enum Status {
-    static let absent: UInt8 = 0
-    static let small: UInt8 = 1
-    static let large: UInt8 = 2
-}
-
 extension TransportFeedback {
+    private typealias Status = TransportFeedbackView.Status
+
     init(_ reader: inout ByteReader) throws(RTCPError) {
-        senderSSRC = try reader.uint32()
-        mediaSSRC = try reader.uint32()
-        let first = try reader.uint16()
-        let count = Int(try reader.uint16())
-        let times = try reader.uint32()
-        referenceTime = Int32(bitPattern: times) >> 8
-        feedbackCount = UInt8(truncatingIfNeeded: times)
-        guard count > 0, count <= Self.maximumPackets else { throw .malformed(type: RTCP.transportLayerFeedback) }
-
-        var symbols: [UInt8] = []
-        symbols.reserveCapacity(count)
-        while symbols.count < count {
-            let chunk = try reader.uint16()
-            let wanted = count - symbols.count
-            if chunk & 0x8000 == 0 {
-                let run = min(Int(chunk & 0x1fff), wanted)
-                guard run > 0 else { throw .malformed(type: RTCP.transportLayerFeedback) }
-                symbols.append(contentsOf: repeatElement(UInt8(chunk >> 13 & 3), count: run))
-            } else if chunk & 0x4000 == 0 {
-                for i in 0..<min(14, wanted) { symbols.append(UInt8(chunk >> (13 - i) & 1)) }
-            } else {
-                for i in 0..<min(7, wanted) { symbols.append(UInt8(chunk >> (12 - 2 * i) & 3)) }
-            }
-        }
-
-        packets = []
-        packets.reserveCapacity(count)
-        var time = Int64(referenceTime) << 8
-        for (i, symbol) in symbols.enumerated() {
-            var arrival: Int64?
-            switch symbol {
-            case Status.small:
-                time += Int64(try reader.uint8())
-                arrival = time
-            case Status.large:
-                time += Int64(Int16(bitPattern: try reader.uint16()))
-                arrival = time
-            case Status.absent: break
-            default: throw .malformed(type: RTCP.transportLayerFeedback)
-            }
-            packets.append(Packet(sequenceNumber: first &+ UInt16(truncatingIfNeeded: i), arrival: arrival))
-        }
+        let body = try reader.bytes(reader.remaining)
+        guard let view = TransportFeedbackView(body) else { throw .malformed(type: RTCP.transportLayerFeedback) }
+        self.init(
+            senderSSRC: view.senderSSRC, mediaSSRC: view.mediaSSRC, feedbackCount: view.feedbackCount,
+            referenceTime: view.referenceTime, packets: [])
+        packets.reserveCapacity(view.count)
+        view.forEach { packets.append(Packet(sequenceNumber: $0, arrival: $1)) }
     }
 
     func write(to writer: inout ByteWriter) {
