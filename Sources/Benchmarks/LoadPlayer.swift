@@ -71,7 +71,6 @@ final class LoadPlayer: LoadClient {
         var offset: Int64?
         var nack = NACKGenerator()
         var reception: ReceiverStatistics
-        var feedback = TransportFeedbackRecorder()
         var keyFrame: UInt32?
         var keyFramePackets = 0
     }
@@ -80,7 +79,12 @@ final class LoadPlayer: LoadClient {
     private var tracks: [Track] = []
     private(set) var counters = PlayerCounters()
     private var nextReport: Int64 = 0
+    /// Arrivals by transport-wide number, over all tracks.
+    private var arrivals = TransportFeedbackRecorder()
+    private var transportSequenceID: UInt8 = 0
     private var nextFeedback: Int64 = 0
+    /// As browsers report.
+    private static let feedbackInterval: Int64 = 100_000_000
 
     /// - Parameter stream: number that the packets' stamps must carry.
     init(id: LoadClientID, stream: UInt32, certificate: DTLSCertificate, core: LoadCore) throws {
@@ -101,6 +105,7 @@ final class LoadPlayer: LoadClient {
         try super.setAnswer(answer, core)
         tracks = connection.media.compactMap { media in
             guard media.isActive, let codec = media.codec else { return nil }
+            if media.transportCC { transportSequenceID = media.extensions[ExtensionURI.transportWideCC] ?? 0 }
             return Track(isVideo: media.kind == .video, media: media, reception: ReceiverStatistics(clockRate: UInt32(codec.clockRate)))
         }
     }
@@ -111,6 +116,9 @@ final class LoadPlayer: LoadClient {
 
     override func receiveRTP(_ packet: UnsafeMutableRawBufferPointer, at arrival: Int64, _ core: LoadCore) {
         guard let view = RTPView(UnsafeRawBufferPointer(packet)) else { return counters.corrupt += 1 }
+        if transportSequenceID != 0, let number = view.extensionElement(id: transportSequenceID), number.count >= 2 {
+            arrivals.record(sequence: UInt16(number[0]) << 8 | UInt16(number[1]), at: Instant(nanoseconds: arrival))
+        }
         for i in tracks.indices {
             if view.payloadType == tracks[i].media.codec?.payloadType {
                 return receive(view, payload: view.payload, sequence: view.sequenceNumber, track: i, isRetransmission: false, at: arrival, core)
@@ -206,6 +214,14 @@ final class LoadPlayer: LoadClient {
                 .receiverReport(ReceiverReport(senderSSRC: media.localSSRC, reports: [])),
                 .pictureLossIndication(senderSSRC: media.localSSRC, mediaSSRC: tracks[i].ssrc),
             ])
+        }
+        if transportSequenceID != 0, core.now >= nextFeedback, let media = tracks.first?.media {
+            nextFeedback = core.now + Self.feedbackInterval
+            while let feedback = arrivals.makeFeedback(
+                senderSSRC: media.localSSRC, mediaSSRC: tracks.last?.ssrc ?? 0, at: now)
+            {
+                sendRTCP([.transportFeedback(feedback)])
+            }
         }
         guard core.now >= nextReport else { return }
         nextReport = core.now + 1_000_000_000

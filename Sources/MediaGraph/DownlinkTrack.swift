@@ -20,6 +20,7 @@ public struct DownlinkTrack {
         public var audioLevelID: UInt8 = 0
         public var orientationID: UInt8 = 0
         public var playoutDelayID: UInt8 = 0
+        public var transportSequenceID: UInt8 = 0
         public var mid: String = ""
 
         public init(ssrc: UInt32, payloadType: UInt8) {
@@ -34,13 +35,17 @@ public struct DownlinkTrack {
     let payloadType: UInt8
     let rtxPayloadType: UInt8
     let rtxSSRC: UInt32
-    let midID: UInt8, audioLevelID: UInt8, orientationID: UInt8, playoutDelayID: UInt8
+    let midID: UInt8, audioLevelID: UInt8, orientationID: UInt8, playoutDelayID: UInt8, transportSequenceID: UInt8
+    /// Of the transport, shared with its other tracks: packets are numbered across all of them.
+    private let history: UnsafeMutablePointer<SendHistory>
     private let midLength: UInt8
     private let mid: (UInt64, UInt64)
     private var sendsMID: Bool
     /// A retransmission without RTX reuses the packet's SRTP index, so it must be the same packet to the bit: a second
     /// plaintext or header under one index would give AES-GCM's authentication key away. Then nothing may vary over time.
-    @inline(__always) var isFixed: Bool { rtxSSRC == 0 }
+    @inline(__always) var isFixed: Bool { rtxSSRC == 0 && transportSequenceID == 0 }
+    /// Packets carry a transport-wide number, which no two share, and there is no RTX: nothing can be sent twice.
+    var isUnrepeatable: Bool { rtxSSRC == 0 && transportSequenceID != 0 }
 
     /// False until the player's transport is up.
     var isOpen = false
@@ -64,9 +69,15 @@ public struct DownlinkTrack {
     public internal(set) var retransmitted: UInt64 = 0
     /// Retransmission requests for packets no longer in the ring.
     public internal(set) var missedRetransmissions: UInt64 = 0
+    /// Retransmission requests that were not answered though the packet is here.
+    public internal(set) var refusedRetransmissions: UInt64 = 0
     private var lastTimestamp: UInt32 = 0
 
-    init(_ parameters: Parameters, sender: SRTPSender, destination: Destination, random: inout RandomSource) {
+    init(
+        _ parameters: Parameters, sender: SRTPSender, destination: Destination,
+        history: UnsafeMutablePointer<SendHistory>, random: inout RandomSource
+    ) {
+        self.history = history
         self.sender = sender
         self.destination = destination
         ssrc = parameters.ssrc
@@ -77,6 +88,7 @@ public struct DownlinkTrack {
         audioLevelID = parameters.audioLevelID
         orientationID = parameters.orientationID
         playoutDelayID = parameters.playoutDelayID
+        transportSequenceID = parameters.transportSequenceID
         let midBytes = Array(parameters.mid.utf8.prefix(16))
         midLength = UInt8(midBytes.count)
         var storage: (UInt64, UInt64) = (0, 0)
@@ -91,8 +103,8 @@ public struct DownlinkTrack {
     /// The player knows the SSRC: from now on the MID may be left out (as libwebrtc does).
     mutating func noteReport() { if !isFixed { sendsMID = false } }
 
-    /// Longest header this writes: fixed part, extension header, MID, audio level, orientation, playout delay.
-    static let maximumHeader = 12 + 4 + 20 + 3 + 3 + 5 + 4
+    /// Longest header this writes: fixed part, extension header, transport sequence, MID, audio level, orientation, playout delay.
+    static let maximumHeader = 12 + 4 + 4 + 20 + 3 + 3 + 5 + 4
 
     /// Lets the player start at source packet `slot`.
     @inline(__always)
@@ -134,6 +146,12 @@ public struct DownlinkTrack {
 
         // One-byte header extensions (RFC 8285 §4.2); ids above 14 are never negotiated by our answers.
         var end = 16
+        if transportSequenceID != 0 {
+            // With the zero that ends the word when nothing follows.
+            let element = UInt32(transportSequenceID << 4 | 1) << 24 | UInt32(UInt16(truncatingIfNeeded: history.pointee.next)) << 8
+            header.storeBytes(of: element.bigEndian, toByteOffset: end, as: UInt32.self)
+            end += 3
+        }
         if sendsMID {
             header.storeBytes(of: midID << 4 | (midLength - 1), toByteOffset: end, as: UInt8.self)
             withUnsafeBytes(of: mid) { (header + end + 1).copyMemory(from: $0.baseAddress!, byteCount: Int(midLength)) }
@@ -170,9 +188,9 @@ public struct DownlinkTrack {
     /// Encrypts one packet for this player into the arena. `padding` evens out lengths for UDP_SEGMENT.
     @inline(__always)
     mutating func send(
-        _ slot: UnsafePointer<PacketSlot>, payload: UnsafeRawBufferPointer, padding: UInt8,
-        scratch: UnsafeMutableRawPointer, arena: SendArena
+        _ slot: UnsafePointer<PacketSlot>, payload: UnsafeRawBufferPointer, padding: UInt8, arena: SendArena, at now: Int64
     ) {
+        let scratch = arena.scratch
         let sequence = slot.pointee.sequence &- sequenceBase
         let headerLength = writeHeader(
             slot, payloadType: payloadType, ssrc: ssrc, sequence: UInt16(truncatingIfNeeded: sequence),
@@ -183,6 +201,7 @@ public struct DownlinkTrack {
             ssrc: ssrc, index: UInt64(bitPattern: sequence), into: output)
         guard written > 0 else { return }
         arena.commit(written, to: destination)
+        history.pointee.note(written, isNumbered: transportSequenceID != 0, at: now)
         packets &+= 1
         bytes &+= UInt64(payload.count)
         if slot.pointee.marker { frames &+= 1 }
@@ -200,12 +219,13 @@ public struct DownlinkTrack {
 
     /// Answers a NACK: as RTX (RFC 4588) when negotiated, else the same packet again.
     mutating func retransmit(
-        _ slot: UnsafePointer<PacketSlot>, payload: UnsafeRawBufferPointer, scratch: UnsafeMutableRawPointer, arena: SendArena
+        _ slot: UnsafePointer<PacketSlot>, payload: UnsafeRawBufferPointer, arena: SendArena, at now: Int64
     ) {
         retransmitted &+= 1
         guard rtxSSRC != 0 else {
-            return send(slot, payload: payload, padding: payload.count == 0 ? 1 : 0, scratch: scratch, arena: arena)
+            return send(slot, payload: payload, padding: payload.count == 0 ? 1 : 0, arena: arena, at: now)
         }
+        let scratch = arena.scratch
         let original = UInt16(truncatingIfNeeded: slot.pointee.sequence &- sequenceBase)
         rtxSequence += 1
         let headerLength = writeHeader(
@@ -220,6 +240,8 @@ public struct DownlinkTrack {
             header: UnsafeRawBufferPointer(start: scratch, count: headerLength),
             payload: UnsafeRawBufferPointer(start: body, count: payload.count + 2), paddingLength: 0,
             ssrc: rtxSSRC, index: UInt64(bitPattern: rtxSequence), into: output)
-        if written > 0 { arena.commit(written, to: destination) }
+        guard written > 0 else { return }
+        arena.commit(written, to: destination)
+        history.pointee.note(written, isNumbered: transportSequenceID != 0, at: now)
     }
 }

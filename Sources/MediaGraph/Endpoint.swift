@@ -46,6 +46,8 @@ public class Endpoint {
     func transportMoved(_ index: Int, to address: SocketAddress) {}
     func receiveRTP(_ packet: UnsafeMutableRawBufferPointer, transport: Int, arena: SendArena, at now: Int64) {}
     func receiveRTCP(_ packets: [RTCPPacket], transport: Int, arena: SendArena, at now: Int64) {}
+    /// Transport-wide feedback, read in place; it is not among the packets of `receiveRTCP`.
+    func receiveFeedback(_ feedback: TransportFeedbackView, transport: Int, at now: Int64) {}
     /// Periodic work: reports and feedback. Sets `deadline`.
     func periodic(arena: SendArena, at now: Int64) {}
     /// Leaves the stream. Called once, before the endpoint is forgotten.
@@ -71,7 +73,9 @@ public class Endpoint {
         case .rtp(let length):
             receiveRTP(UnsafeMutableRawBufferPointer(rebasing: datagram[..<length]), transport: index, arena: arena, at: now)
         case .rtcp(let length):
-            if let packets = try? RTCP.parse(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(datagram)[..<length])) {
+            let compound = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(datagram)[..<length])
+            RTCP.forEachTransportFeedback(in: compound) { receiveFeedback($0, transport: index, at: now) }
+            if let packets = try? RTCP.parse(compound, readsTransportFeedback: false), !packets.isEmpty {
                 receiveRTCP(packets, transport: index, arena: arena, at: now)
             }
         case .nothing:

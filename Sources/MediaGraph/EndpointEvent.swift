@@ -76,6 +76,8 @@ public struct EndpointStatistics: Sendable {
     public var video: TrackStatistics?
     public var remoteAddress: SocketAddress?
     public var roundTripMilliseconds: Double?
+    /// Player: what its line is estimated to carry, bit/s; `nil` until its feedback says so.
+    public var bandwidth: Int?
     public init(endpoint: EndpointID) { self.endpoint = endpoint }
 }
 

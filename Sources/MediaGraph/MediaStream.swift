@@ -50,8 +50,8 @@ public final class MediaStream {
 
     /// Fans out everything that has arrived since the last call.
     @inline(__always)
-    public func flush(into arena: SendArena) {
-        for track in tracks { track.flush(into: arena) }
+    public func flush(into arena: SendArena, at now: Int64) {
+        for track in tracks { track.flush(into: arena, at: now) }
     }
 
     /// Asks the source for a key frame on behalf of a player or of the control plane.

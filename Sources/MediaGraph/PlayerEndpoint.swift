@@ -18,6 +18,8 @@ public final class PlayerEndpoint: Endpoint {
         var rates = RateMeter()
     }
 
+    /// By transport index; made when its keys are there.
+    private var paths: [PlayerPath?] = []
     /// NTP middle bits of a report sent, and when: to read the round trip from the receiver report (RFC 3550 §6.4.1).
     private var sentReports: [(middle: UInt32, at: Int64)] = []
     private var lines: [Line] = []
@@ -48,6 +50,7 @@ public final class PlayerEndpoint: Endpoint {
     override func transportConnected(_ index: Int, arena: SendArena, at now: Int64) {
         let transport = connection.transports[index]
         guard let sender = transport.srtpSender, let remote = transport.remote else { return }
+        let path = path(of: index)
         for i in lines.indices where lines[i].transport == index && lines[i].sink == nil {
             let media = lines[i].media
             guard let codec = media.codec else { continue }
@@ -60,9 +63,14 @@ public final class PlayerEndpoint: Endpoint {
             parameters.audioLevelID = media.extensionID(ExtensionURI.audioLevel)
             parameters.orientationID = media.extensionID(ExtensionURI.videoOrientation)
             parameters.playoutDelayID = media.extensionID(ExtensionURI.playoutDelay)
+            // Without RTX a retransmission must be the same packet again, which one with a number of its own can't be.
+            if media.transportCC, parameters.rtxSSRC != nil || !media.nack {
+                parameters.transportSequenceID = media.extensionID(ExtensionURI.transportWideCC)
+            }
             parameters.mid = media.mid ?? ""
             let sink = lines[i].track.addSink(
-                parameters, sender: sender, destination: Destination(address: remote, socket: socket), random: &random)
+                parameters, sender: sender, destination: Destination(address: remote, socket: socket), history: path.history,
+                random: &random)
             lines[i].sink = sink
             lines[i].track.open(sink, arena: arena, at: now)
             if lines[i].track.wantsKeyFrame { stream.requestKeyFrame(of: lines[i].track, arena: arena, at: now) }
@@ -82,6 +90,21 @@ public final class PlayerEndpoint: Endpoint {
             lines[i].sink = nil
         }
         lines = []
+        paths = []
+    }
+
+    private func path(of transport: Int) -> PlayerPath {
+        while paths.count <= transport { paths.append(nil) }
+        if let path = paths[transport] { return path }
+        let hasFeedback = lines.contains { $0.transport == transport && $0.media.transportCC }
+        let path = PlayerPath(hasFeedback: hasFeedback)
+        paths[transport] = path
+        return path
+    }
+
+    override func receiveFeedback(_ feedback: TransportFeedbackView, transport: Int, at now: Int64) {
+        guard transport < paths.count, let path = paths[transport] else { return }
+        path.receive(feedback, at: now)
     }
 
     override func receiveRTCP(_ packets: [RTCPPacket], transport: Int, arena: SendArena, at now: Int64) {
@@ -90,7 +113,7 @@ public final class PlayerEndpoint: Endpoint {
             case .nack(let nack):
                 guard let i = index(of: nack.mediaSSRC), let sink = lines[i].sink else { continue }
                 lines[i].nacks &+= UInt64(nack.sequenceNumbers.count)
-                lines[i].track.retransmit(nack.sequenceNumbers, to: sink, arena: arena)
+                lines[i].track.retransmit(nack.sequenceNumbers, to: sink, arena: arena, at: now)
             case .pictureLossIndication(_, let mediaSSRC):
                 requestKeyFrame(mediaSSRC, arena: arena, at: now)
             case .fullIntraRequest(let request):
@@ -152,6 +175,9 @@ public final class PlayerEndpoint: Endpoint {
         var result = EndpointStatistics(endpoint: id)
         result.remoteAddress = connection.transports.first?.remote
         result.roundTripMilliseconds = roundTripMilliseconds
+        for case let path? in paths where path.controller.isInformed {
+            result.bandwidth = max(result.bandwidth ?? 0, path.controller.estimate)
+        }
         for line in lines {
             guard let sink = line.sink else { continue }
             var track = TrackStatistics()

@@ -149,7 +149,7 @@ public final class UplinkTrack {
         lastArrival = now
         if slot.startsKeyFrame { noteKeyFrame(view, payload, at: now) }
 
-        if pendingCount == Self.pendingCapacity { flush(into: arena) }
+        if pendingCount == Self.pendingCapacity { flush(into: arena, at: now) }
         pending[pendingCount] = slot.sequence
         pendingCount += 1
         return true
@@ -165,7 +165,7 @@ public final class UplinkTrack {
 
     /// Fans out what has arrived since the last call: for each player all new packets in a row, so that they leave in one send.
     @inline(__always)
-    public func flush(into arena: SendArena) {
+    public func flush(into arena: SendArena, at now: Int64) {
         guard pendingCount > 0 else { return }
         let count = gather()
         sinks.withUnsafeBufferPointer { sinks in
@@ -180,7 +180,7 @@ public final class UplinkTrack {
                     guard slot.pointee.sequence >= sink.pointee.firstSequence else { continue }
                     // A player without RTX gets nothing but what the packet itself needs: see `isFixed`.
                     let padding = sink.pointee.isFixed && outgoing[i].payload.count > 0 ? 0 : outgoing[i].padding
-                    sink.pointee.send(slot, payload: outgoing[i].payload, padding: padding, scratch: arena.scratch, arena: arena)
+                    sink.pointee.send(slot, payload: outgoing[i].payload, padding: padding, arena: arena, at: now)
                 }
             }
         }
@@ -266,11 +266,13 @@ public final class UplinkTrack {
     // MARK: players
 
     /// Adds a player's downlink. It gets nothing before `open`.
-    public func addSink(
-        _ parameters: DownlinkTrack.Parameters, sender: SRTPSender, destination: Destination, random: inout RandomSource
+    func addSink(
+        _ parameters: DownlinkTrack.Parameters, sender: SRTPSender, destination: Destination,
+        history: UnsafeMutablePointer<SendHistory>, random: inout RandomSource
     ) -> UnsafeMutablePointer<DownlinkTrack> {
         let sink = UnsafeMutablePointer<DownlinkTrack>.allocate(capacity: 1)
-        sink.initialize(to: DownlinkTrack(parameters, sender: sender, destination: destination, random: &random))
+        sink.initialize(
+            to: DownlinkTrack(parameters, sender: sender, destination: destination, history: history, random: &random))
         sinks.append(sink)
         return sink
     }
@@ -278,7 +280,7 @@ public final class UplinkTrack {
     /// The player's transport is up: video starts from the ring's newest key frame if there is a fresh one,
     /// else at the next one, which is asked for.
     public func open(_ sink: UnsafeMutablePointer<DownlinkTrack>, arena: SendArena, at now: Int64) {
-        flush(into: arena)
+        flush(into: arena, at: now)
         sink.pointee.isOpen = true
         guard kind == .video else { return }
         guard let first = ring.joinPoint,
@@ -296,7 +298,7 @@ public final class UplinkTrack {
         for sequence in first.pointee.sequence...ring.newest {
             guard let slot = ring.slot(sequence) else { continue }
             let payload = ring.payload(of: slot)
-            sink.pointee.send(slot, payload: payload, padding: payload.count == 0 ? 1 : 0, scratch: arena.scratch, arena: arena)
+            sink.pointee.send(slot, payload: payload, padding: payload.count == 0 ? 1 : 0, arena: arena, at: now)
         }
     }
 
@@ -313,15 +315,18 @@ public final class UplinkTrack {
     public func removeTap(id: UInt64) { taps.removeAll { $0.id == id } }
 
     /// Answers a player's NACK from the ring. Packets that have left it are counted on the sink.
-    public func retransmit(_ sequences: [UInt16], to sink: UnsafeMutablePointer<DownlinkTrack>, arena: SendArena) {
+    public func retransmit(
+        _ sequences: [UInt16], to sink: UnsafeMutablePointer<DownlinkTrack>, arena: SendArena, at now: Int64
+    ) {
         guard sink.pointee.isStarted else { return }
+        guard !sink.pointee.isUnrepeatable else { return sink.pointee.refusedRetransmissions &+= UInt64(sequences.count) }
         for sequence in sequences.prefix(256) {
             let source = sink.pointee.sourceSequence(of: sequence, newest: ring.newest)
             guard source >= sink.pointee.firstSequence, let slot = ring.slot(source) else {
                 sink.pointee.missedRetransmissions &+= 1
                 continue
             }
-            sink.pointee.retransmit(slot, payload: ring.payload(of: slot), scratch: arena.scratch, arena: arena)
+            sink.pointee.retransmit(slot, payload: ring.payload(of: slot), arena: arena, at: now)
         }
     }
 

@@ -94,7 +94,7 @@ final class ReactorCore {
             }
             for stream in touched {
                 stream.isQueued = false
-                stream.flush(into: arena)
+                stream.flush(into: arena, at: now)
             }
             touched.removeAll(keepingCapacity: true)
             if now >= nextTick, !endpoints.isEmpty || !localSources.isEmpty {

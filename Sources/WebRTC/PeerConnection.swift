@@ -28,12 +28,12 @@ public final class PeerConnection {
         }
     }
 
-    /// Header extensions that travel on to players (MID aside, which each hop has its own of).
-    static let sentExtensions: Set<String> = [
+    /// Header extensions in use: what travels on to players, and what each hop has its own of (MID, and the numbers that
+    /// transport-cc feedback is about).
+    static let extensions: Set<String> = [
         ExtensionURI.mid, ExtensionURI.audioLevel, ExtensionURI.videoOrientation, ExtensionURI.playoutDelay,
+        ExtensionURI.transportWideCC,
     ]
-    /// From a publisher also the numbers that transport-cc feedback is about.
-    static let receivedExtensions = sentExtensions.union([ExtensionURI.transportWideCC])
 
     public private(set) var transports: [MediaTransport] = []
     public private(set) var negotiated: Negotiated
@@ -60,7 +60,7 @@ public final class PeerConnection {
         try answer(offer, configuration, random, now) { offer, parameters, random throws(NegotiationError) in
             try Negotiation.answerPublisher(
                 offer: offer, preferences: configuration.codecs, transports: parameters, ssrcs: &random,
-                extensions: receivedExtensions)
+                extensions: extensions)
         }
     }
 
@@ -72,7 +72,7 @@ public final class PeerConnection {
         try answer(offer, configuration, random, now) { offer, parameters, random throws(NegotiationError) in
             try Negotiation.answerPlayer(
                 offer: offer, tracks: tracks, streamID: streamID, transports: parameters, ssrcs: &random,
-                extensions: sentExtensions)
+                extensions: extensions)
         }
     }
 
@@ -105,7 +105,7 @@ public final class PeerConnection {
     ) throws(NegotiationError) -> PeerConnection {
         try offer(configuration, random) { parameters, random throws(NegotiationError) in
             try Negotiation.offerSending(
-                tracks: tracks, streamID: streamID, transports: parameters, ssrcs: &random, extensions: sentExtensions)
+                tracks: tracks, streamID: streamID, transports: parameters, ssrcs: &random, extensions: extensions)
         }
     }
 
@@ -116,7 +116,7 @@ public final class PeerConnection {
         try offer(configuration, random) { parameters, random throws(NegotiationError) in
             try Negotiation.offerReceiving(
                 preferences: configuration.codecs, kinds: kinds, transports: parameters, ssrcs: &random,
-                extensions: receivedExtensions)
+                extensions: extensions)
         }
     }
 

@@ -98,6 +98,17 @@ import Testing
         #expect((9...40).contains(roundTrip), "\(roundTrip) ms over two 5 ms links")
     }
 
+    @Test("players report what arrives, and the server knows what their lines carry")
+    func estimatesBandwidth() throws {
+        let chain = try Chain(profile: LinkProfile(delay: .milliseconds(20)), seed: 40)
+        chain.run(milliseconds: 600)
+        let player = try chain.addPlayer(seed: 6)
+        chain.run(milliseconds: 4000)
+        let bandwidth = try #require(player.served.statistics().bandwidth)
+        // 4 packets of about 940 bytes, 25 times a second.
+        #expect(bandwidth > 700_000, "\(bandwidth)")
+    }
+
     @Test("a publisher that says goodbye is gone at once")
     func closesAtOnce() throws {
         let chain = try Chain(profile: LinkProfile(delay: .milliseconds(5)), seed: 32)
@@ -117,6 +128,66 @@ import Testing
 }
 
 @Suite("DownlinkTrack") struct DownlinkTrackTests {
+    @Test("packets of all tracks and their retransmissions are numbered in one row, and the numbers tell when each was sent")
+    func numbersPackets() throws {
+        var sent: [[UInt8]] = []
+        let arena = SendArena { arena in
+            for run in arena.runs {
+                for offset in stride(from: run.offset, to: run.offset + run.length, by: run.segmentLength) {
+                    let length = min(run.segmentLength, run.offset + run.length - offset)
+                    sent.append(Array(UnsafeRawBufferPointer(start: arena.memory + offset, count: length)))
+                }
+            }
+        }
+        let sender = try SRTPSender(profile: .aeadAES128GCM, key: .init(repeating: 1, count: 16), salt: .init(repeating: 2, count: 12))
+        defer { sender.destroy() }
+        let path = PlayerPath(hasFeedback: true)
+        var random = RandomSource.seeded(1)
+        func track(_ name: String, _ kind: CodecKind, ssrc: UInt32) -> (UplinkTrack, UnsafeMutablePointer<DownlinkTrack>) {
+            let track = UplinkTrack(
+                format: TrackFormat(kind: kind.isVideo ? .video : .audio, codec: Codec(payloadType: 96, name: name, clockRate: 48_000)), codec: kind)
+            var parameters = DownlinkTrack.Parameters(ssrc: ssrc, payloadType: 100)
+            parameters.transportSequenceID = 3
+            if kind.isVideo {
+                parameters.rtxSSRC = ssrc + 1
+                parameters.rtxPayloadType = 101
+            }
+            let sink = track.addSink(
+                parameters, sender: sender, destination: Destination(address: SocketAddress(ipv4: 1, port: 2), socket: 3),
+                history: path.history, random: &random)
+            track.open(sink, arena: arena, at: 0)
+            return (track, sink)
+        }
+        let (audio, audioSink) = track("opus", .opus, ssrc: 5), (video, videoSink) = track("VP8", .vp8, ssrc: 8)
+        func send(_ track: UplinkTrack, _ sequence: UInt8, at now: Int64) {
+            let bytes: [UInt8] = [0x80, 96, 0, sequence, 0, 0, 0, 1, 0, 0, 0, 9] + [0x10, 0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0xe0, 0x01]
+            bytes.withUnsafeBytes { raw in
+                _ = track.receive(
+                    RTPView(raw)!, bytes: raw, isRetransmission: false, extensions: UplinkExtensions(), arena: arena, at: now)
+            }
+            track.flush(into: arena, at: now)
+        }
+        send(audio, 1, at: 10_240_000)
+        send(video, 1, at: 20_480_000)
+        let videoNumber = UInt16(truncatingIfNeeded: 1 - videoSink.pointee.sequenceBase)
+        video.retransmit([videoNumber], to: videoSink, arena: arena, at: 30_720_000)
+        send(audio, 2, at: 40_960_000)
+        // Without RTX a packet with a number of its own can't be sent again.
+        audio.retransmit([UInt16(truncatingIfNeeded: 2 - audioSink.pointee.sequenceBase)], to: audioSink, arena: arena, at: 50_000_000)
+        arena.flush()
+        #expect(audioSink.pointee.refusedRetransmissions == 1)
+        let numbers = try sent.map { packet in
+            try packet.withUnsafeBytes { try #require(RTPView($0)?.extensionElement(id: 3)).map { Int($0) } }
+        }
+        #expect(numbers == [[0, 1], [0, 2], [0, 3], [0, 4]])
+        #expect(try sent.map { try #require($0.withUnsafeBytes { RTPView($0)?.ssrc }) } == [5, 8, 9, 5])
+        for (number, packet) in zip([1, 2, 3, 4] as [Int64], sent) {
+            guard case .received(let sentAt, packet.count, false) = path.history.pointee.settle(number, isReceived: true, at: 99_000_000)
+            else { return #expect(Bool(false)) }
+            #expect(abs(sentAt - number * 10_240_000) < 2048)
+        }
+    }
+
     @Test("a retransmission without RTX is the same packet to the bit, whatever else was sent in between")
     func repeatsExactly() throws {
         var codec = Codec(payloadType: 96, name: "VP8", clockRate: 90_000)
@@ -139,8 +210,10 @@ import Testing
         parameters.midID = 4
         parameters.mid = "0"
         var random = RandomSource.seeded(1)
+        let path = PlayerPath(hasFeedback: false)
         let sink = track.addSink(
-            parameters, sender: sender, destination: Destination(address: SocketAddress(ipv4: 1, port: 2), socket: 3), random: &random)
+            parameters, sender: sender, destination: Destination(address: SocketAddress(ipv4: 1, port: 2), socket: 3),
+            history: path.history, random: &random)
         track.open(sink, arena: arena, at: 0)
         // Three packets in one turn, of lengths that would be evened out for a player with RTX.
         for i in 0..<3 {
@@ -151,14 +224,14 @@ import Testing
                     RTPView(raw)!, bytes: raw, isRetransmission: false, extensions: UplinkExtensions(), arena: arena, at: 1)
             }
         }
-        track.flush(into: arena)
+        track.flush(into: arena, at: 1)
         arena.flush()
         let originals = sent
         #expect(originals.count == 3)
         sink.pointee.noteReport()
         sent = []
         let sequences = originals.map { UInt16($0[2]) << 8 | UInt16($0[3]) }
-        track.retransmit(sequences, to: sink, arena: arena)
+        track.retransmit(sequences, to: sink, arena: arena, at: 1)
         arena.flush()
         #expect(sent == originals)
     }

@@ -32,9 +32,11 @@ import Testing
         let sender = try SRTPSender(profile: .aeadAES128GCM, key: .init(repeating: 1, count: 16), salt: .init(repeating: 2, count: 12))
         defer { sender.destroy() }
         var random = RandomSource.seeded(3)
+        let path = PlayerPath(hasFeedback: false)
         let sink = track.addSink(
             DownlinkTrack.Parameters(ssrc: 5, payloadType: 100), sender: sender,
-            destination: Destination(address: SocketAddress(ipv4: 1, port: 2), socket: 3), random: &random)
+            destination: Destination(address: SocketAddress(ipv4: 1, port: 2), socket: 3), history: path.history,
+            random: &random)
         track.open(sink, arena: arena, at: 0)
         var now: Int64 = 0
         func send(_ sequences: ClosedRange<UInt16>, ssrc: UInt8, timestamp: UInt8) {
@@ -44,7 +46,7 @@ import Testing
                     _ = track.receive(
                         RTPView(raw)!, bytes: raw, isRetransmission: false, extensions: UplinkExtensions(), arena: arena, at: now)
                 }
-                track.flush(into: arena)
+                track.flush(into: arena, at: 1)
             }
         }
         send(100...110, ssrc: 9, timestamp: 50)
