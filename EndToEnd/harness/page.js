@@ -105,9 +105,12 @@ window.lab = (() => {
     const tone = audio.createOscillator();
     const out = audio.createMediaStreamDestination();
     tone.frequency.value = 440;
-    tone.connect(out);
+    const gain = audio.createGain();
+    tone.connect(gain).connect(out);
     tone.start();
     media.addTrack(out.stream.getAudioTracks()[0]);
+    /** 1 is as loud as can be, 0 silence. */
+    media.setVolume = (volume) => gain.gain.setValueAtTime(volume, audio.currentTime);
     return media;
   }
 

@@ -18,13 +18,45 @@ window.person = (() => {
   const stay = (name) => stays.get(name);
 
   async function inbound(stream) {
-    const result = { frames: 0, energy: 0, status: stream.status() };
+    const result = { frames: 0, energy: 0, audioPackets: 0, audioLost: 0, status: stream.status() };
     (await stream.getStats(undefined, true)).forEach((record) => {
       if (record.type !== "inbound-rtp") return;
       if (record.kind === "video") result.frames = record.framesDecoded ?? 0;
-      else result.energy = record.totalAudioEnergy ?? 0;
+      else {
+        result.energy = record.totalAudioEnergy ?? 0;
+        result.audioPackets = record.packetsReceived;
+        result.audioLost = record.packetsLost;
+      }
     });
     return result;
+  }
+
+  /** Notes who is said to be the loudest: the login in the stream's name, or "-". */
+  function watchLevel(entry, stream) {
+    stream.on("STREAM_EVENT", ({ type, payload }) => {
+      if (type === "audioLevel") entry.speakers.push(payload.loudest ? stream.name().split("-")[2] : "-");
+    });
+  }
+
+  /** Resolves with the wall clock, ms, when that stream is first heard. */
+  function whenHeard(entry, streamName, milliseconds = 5000) {
+    const context = new AudioContext();
+    const analyser = context.createAnalyser();
+    analyser.fftSize = 256;
+    context.createMediaStreamSource(entry.displays.get(streamName).querySelector("video").srcObject).connect(analyser);
+    const samples = new Float32Array(analyser.fftSize);
+    const end = performance.now() + milliseconds;
+    return new Promise((resolve, reject) => {
+      const look = () => {
+        analyser.getFloatTimeDomainData(samples);
+        if (samples.some((sample) => Math.abs(sample) > 0.02)) {
+          const at = Date.now();
+          context.close().then(() => resolve(at));
+        } else if (performance.now() > end) reject(new Error(streamName + " was not heard"));
+        else setTimeout(look, 3);
+      };
+      look();
+    });
   }
 
   return {
@@ -39,10 +71,17 @@ window.person = (() => {
     /** Joins; returns the first line heard, STATE or FAILED. With `plays`, everything that others publish is played. */
     async join(name, plays = true) {
       const room = connection.join({ name });
-      const entry = { room, heard: [], played: new Map(), published: [] };
+      const entry = { room, heard: [], played: new Map(), displays: new Map(), published: [], media: null, speakers: [] };
       stays.set(name, entry);
       const hear = (line) => entry.heard.push(line);
-      const play = (stream) => { if (plays) entry.played.set(stream.streamName(), stream.play(lab.display())); };
+      const play = (stream) => {
+        if (!plays) return;
+        const display = lab.display();
+        const played = stream.play(display);
+        entry.played.set(stream.streamName(), played);
+        entry.displays.set(stream.streamName(), display);
+        watchLevel(entry, played);
+      };
       room.on("STATE", () => {
         hear("STATE " + room.getParticipants().map((one) => one.name() + ":" + one.getStreams().length).sort().join(","));
         for (const one of room.getParticipants()) one.getStreams().forEach(play);
@@ -76,12 +115,32 @@ window.person = (() => {
     heard: (name) => stay(name).heard,
     until: (name, line, milliseconds) => until(() => stay(name).heard.includes(line), () => line + " in " + JSON.stringify(stay(name).heard), milliseconds),
 
-    async publish(name, options = {}) {
-      const stream = stay(name).room.publish({ constraints: { customStream: lab.pattern({ width: 320, height: 180, fps: 15 }) }, ...options });
+    async publish(name, options = {}, volume = 1) {
+      const media = lab.pattern({ width: 320, height: 180, fps: 15 });
+      media.setVolume(volume);
+      const stream = stay(name).room.publish({ constraints: { customStream: media }, ...options });
       stay(name).published.push(stream);
+      stay(name).media = media;
+      watchLevel(stay(name), stream);
       await until(() => ["PUBLISHING", "FAILED"].includes(stream.status()), () => "PUBLISHING of " + name);
       return [stream.status(), stream.getInfo() ?? null, stream.name()];
     },
+
+    /** Speaks as loud as that, for so many milliseconds or on; returns when it began, ms of the wall clock. */
+    async speak(name, volume, milliseconds) {
+      const start = Date.now();
+      stay(name).media.setVolume(volume);
+      if (milliseconds) {
+        await new Promise((resolve) => setTimeout(resolve, milliseconds));
+        stay(name).media.setVolume(0);
+      }
+      return start;
+    },
+    mute: (name, isMuted) => { stay(name).published[0][isMuted ? "muteAudio" : "unmuteAudio"](); },
+    /** Begins to wait for sound of a stream; `heardAt` says when it came. */
+    listen: (name, streamName) => { stay(name).listening = whenHeard(stay(name), streamName); },
+    heardAt: (name) => stay(name).listening,
+    speakers: (name) => stay(name).speakers,
 
     unpublish: (name, index) => { stay(name).published[index].stop(); },
     send: (name, text) => stay(name).room.sendMessage(text),

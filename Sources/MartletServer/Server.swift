@@ -61,6 +61,7 @@ public struct Server: Sendable {
 
         // Rooms, and signalling with them behind it.
         let rooms = RoomService(limits: RoomLimits(settings), streams: streams, logger: Logger(label: "martlet.rooms"))
+        let speakers = RoomSpeakers(rooms: rooms, streams: streams, logger: Logger(label: "martlet.rooms"))
         let signalling = WebSocketService(
             configuration: try Self.signallingConfiguration(settings, tls: tls), registry: streams, application: rooms,
             snapshots: snapshots, logger: Logger(label: "martlet.signalling"))
@@ -94,7 +95,7 @@ public struct Server: Sendable {
         // Shut down from the last to the first: sessions say goodbye while REST and media still work, media stops last.
         let end = EndOfService()
         let gallery = SnapshotGallery(settings, snapshots: snapshots, logger: Logger(label: "martlet.gallery"))
-        let services: [any Service] = [MediaService(engine: engine, end: end)] + web + [agents, signalling] + (gallery.map { [$0] } ?? [])
+        let services: [any Service] = [MediaService(engine: engine, end: end)] + web + [agents, signalling, speakers] + (gallery.map { [$0] } ?? [])
             + [announcer]
         // However it ends, no worker stays behind.
         do {

@@ -114,6 +114,14 @@ public struct DownlinkTrack {
         sequenceBase += slot.pointee.sequence
     }
 
+    /// Goes on at source packet `first` as if nothing had come between it and `last`, the newest one sent: the player's sequence
+    /// numbers stay without a gap, as in discontinuous transmission. What came before `first` is over.
+    mutating func skip(from last: Int64, to first: Int64) {
+        guard isStarted else { return }
+        sequenceBase += first - 1 - last
+        firstSequence = first
+    }
+
     /// Squeezes the timestamps of everything up to `end` (source sequence) to at most `span` ticks before `edge`.
     mutating func squeeze(from start: UInt32, edge: UInt32, end: Int64, span: UInt32) {
         let distance = edge &- start

@@ -23,8 +23,22 @@ public final class MediaStream {
 
     public init(handle: StreamHandle) { self.handle = handle }
 
+    private var withholdsSilence = false
+
     /// Called by the source once it knows what it brings.
-    public func setTracks(_ tracks: [UplinkTrack]) { self.tracks = tracks }
+    public func setTracks(_ tracks: [UplinkTrack]) {
+        self.tracks = tracks
+        if withholdsSilence { withholdSilence() }
+    }
+
+    /// From now on players get no sound of this stream while it is silent.
+    public func withholdSilence() {
+        withholdsSilence = true
+        for track in tracks { track.withholdSilence() }
+    }
+
+    /// −dBov (RFC 6464) of its sound, smoothed; `nil` when its publisher sends no levels.
+    public func audioLevel(at now: Int64) -> UInt8? { track(of: .audio)?.audioLevel(at: now) }
 
     /// The source is gone. Its tracks stay for the players on them: a source that comes back (an agent whose link broke)
     /// goes on in them when it brings the same codecs.

@@ -152,7 +152,7 @@ public final class PlayerEndpoint: Endpoint {
         guard isConnected else { return }
         if now >= nextReport {
             // The first report goes out as soon as the publisher's is known: players need it to put sound and picture together.
-            let known = lines.allSatisfy { $0.track.reportedNTP != 0 && $0.sink?.pointee.isStarted ?? false }
+            let known = lines.allSatisfy { $0.track.isWithheld || $0.track.reportedNTP != 0 && $0.sink?.pointee.isStarted ?? false }
             nextReport = now + (known ? 1_000_000_000 : 100_000_000)
             for line in lines {
                 guard let sink = line.sink, let report = line.track.senderReport(for: sink, at: now) else { continue }

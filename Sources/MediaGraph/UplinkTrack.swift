@@ -23,13 +23,13 @@ public final class UplinkTrack {
     public let clockRate: UInt32
     public let ring: PacketRing
 
-    private var sinks: ContiguousArray<UnsafeMutablePointer<DownlinkTrack>> = []
+    var sinks: ContiguousArray<UnsafeMutablePointer<DownlinkTrack>> = []
     private var taps: [(id: UInt64, tap: Tap)] = []
 
     /// Packets that arrived in this wake-up of the reactor and are still to be fanned out.
     private let pending: UnsafeMutablePointer<Int64>
     private var pendingCount = 0
-    private let outgoing: UnsafeMutablePointer<Outgoing>
+    let outgoing: UnsafeMutablePointer<Outgoing>
     private static let pendingCapacity = 128
 
     private var unwrapper = SequenceUnwrapper()
@@ -63,6 +63,11 @@ public final class UplinkTrack {
     /// ns of the first packet; 0 = none yet.
     public private(set) var firstArrival: Int64 = 0
     public private(set) var lastArrival: Int64 = 0
+
+    var meter = AudioLevelMeter()
+    var gate = SilenceGate()
+    /// Packets that were silence and not forwarded.
+    public internal(set) var withheld: UInt64 = 0
 
     /// Somebody needs a key frame and none has arrived since.
     public private(set) var wantsKeyFrame = false
@@ -140,6 +145,7 @@ public final class UplinkTrack {
         }
         if !isRetransmission {
             reception.receive(sequence: view.sequenceNumber, timestamp: view.timestamp, at: Instant(nanoseconds: now))
+            if slot.audioLevel != 0xff { meter.note(slot.audioLevel, at: now) }
         }
 
         packets &+= 1
@@ -156,7 +162,7 @@ public final class UplinkTrack {
     }
 
     /// One packet as every player's copy begins: looked up in the ring once per turn.
-    private struct Outgoing {
+    struct Outgoing {
         let slot: UnsafePointer<PacketSlot>
         let payload: UnsafeRawBufferPointer
         /// Bytes that even its length out with the longest of the turn, where that is worth it.
@@ -168,6 +174,7 @@ public final class UplinkTrack {
     public func flush(into arena: SendArena, at now: Int64) {
         guard pendingCount > 0 else { return }
         let count = gather()
+        if gate.isOn, !passesGate(count, into: arena, at: now) { return showTaps(count) }
         sinks.withUnsafeBufferPointer { sinks in
             for sink in sinks {
                 guard sink.pointee.isOpen else { continue }
@@ -184,10 +191,14 @@ public final class UplinkTrack {
                 }
             }
         }
-        if !taps.isEmpty {
-            for i in 0..<count {
-                for (_, tap) in taps { tap(ring.bytes(of: outgoing[i].slot), outgoing[i].slot) }
-            }
+        showTaps(count)
+    }
+
+    @inline(__always)
+    private func showTaps(_ count: Int) {
+        guard !taps.isEmpty else { return }
+        for i in 0..<count {
+            for (_, tap) in taps { tap(ring.bytes(of: outgoing[i].slot), outgoing[i].slot) }
         }
     }
 
@@ -322,7 +333,7 @@ public final class UplinkTrack {
         guard !sink.pointee.isUnrepeatable else { return sink.pointee.refusedRetransmissions &+= UInt64(sequences.count) }
         for sequence in sequences.prefix(256) {
             let source = sink.pointee.sourceSequence(of: sequence, newest: ring.newest)
-            guard source >= sink.pointee.firstSequence, let slot = ring.slot(source) else {
+            guard source >= sink.pointee.firstSequence, gate.hasForwarded(source), let slot = ring.slot(source) else {
                 sink.pointee.missedRetransmissions &+= 1
                 continue
             }

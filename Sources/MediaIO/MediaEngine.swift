@@ -89,6 +89,10 @@ public protocol MediaEngineProtocol: Sendable {
 
     func removeEndpoint(_ endpoint: EndpointID) async
     func requestKeyFrame(of stream: StreamHandle)
+    /// How loud streams are now: −dBov (RFC 6464: 0…127, 127 is silence), smoothed. Those without levels are left out.
+    func audioLevels(of streams: [StreamHandle]) async -> [StreamHandle: UInt8]
+    /// From now on players get no sound of the stream while it is silent. Sinks get everything.
+    func withholdSilence(of stream: StreamHandle)
     /// The formats of a stream's tracks; empty until known.
     func tracks(of stream: StreamHandle) async -> [TrackFormat]
     func statistics() async -> [EndpointID: EndpointStatistics]

@@ -81,6 +81,7 @@ public struct Settings: Sendable, Equatable {
     public var maximumRoomMessageRate = 20
     /// Streams of a room are played by its participants only (`room.members_only`).
     public var roomMembersOnly = true
+    public var roomLoudestOnly = false
 
     // Snapshots
 

@@ -102,6 +102,8 @@ public enum SettingsTable {
                  "Text messages per second that a participant may send to each of the others, on average over them and over five seconds: a line of chat is one message to everybody."),
         .flag("room.members_only", .rooms, \.roomMembersOnly,
               "Streams of a room are played by its participants only. `false`: by anybody who knows the name, such as `/pull/pull` of another server."),
+        .flag("room.loudest_only", .rooms, \.roomLoudestOnly,
+              "Sound of participants who are silent is not forwarded, by the levels that their browsers send (RFC 6464)."),
     ]
 
     private static let snapshots: [SettingDefinition] = [

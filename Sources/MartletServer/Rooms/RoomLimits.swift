@@ -13,6 +13,8 @@ struct RoomLimits: Sendable, Equatable {
     var maximumMessageRate = 20
     /// Streams of a room are played by its participants only.
     var playsForMembersOnly = true
+    /// Sound of participants who are silent is not forwarded.
+    var withholdsSilence = false
     /// UTF-8 bytes of a room's name or a login. Stream names are made of both and may have 1024.
     static let maximumNameLength = 256
 
@@ -26,5 +28,6 @@ struct RoomLimits: Sendable, Equatable {
         maximumMessageLength = settings.maximumRoomMessageLength
         maximumMessageRate = settings.maximumRoomMessageRate
         playsForMembersOnly = settings.roomMembersOnly
+        withholdsSilence = settings.roomLoudestOnly
     }
 }

@@ -126,6 +126,7 @@ actor RoomService: SessionApplication {
             return !model.limits.playsForMembersOnly || model.isMember(session.id, of: room)
         }
         let stream = RoomStream(mediaSessionID: record.mediaSessionID, name: record.name)
+        if model.limits.withholdsSilence { await streams.withholdSilence(of: record.mediaSessionID) }
         // Whoever was put out of the room since it asked has nothing to publish there.
         guard let step = model.publish(stream, in: room, by: session.id) else { return false }
         carryOut(step)
@@ -136,6 +137,15 @@ actor RoomService: SessionApplication {
         guard record.isPublished, let room = record.room else { return }
         carryOut(model.unpublish(
             mediaSessionID: record.mediaSessionID, in: room, by: session.id, failed: record.status == .failed))
+    }
+
+    /// The streams of every room in which somebody can hear somebody.
+    func audibleStreams() -> [(name: String, streams: [String])] {
+        model.all.compactMap { room in
+            guard room.participants.count > 1 else { return nil }
+            let streams = room.participants.flatMap { $0.streams.map(\.mediaSessionID) }
+            return streams.isEmpty ? nil : (room.name, streams)
+        }
     }
 
     // MARK: Management (REST)

@@ -50,6 +50,7 @@ extension StreamRegistry {
                 "audio": "\(entry.record.audioCodec ?? "-")", "video": "\(entry.record.videoCodec ?? "-")",
             ]))
         entry.owner.deliver(.started(entry.record))
+        tellIfLoudest(entry.publisherID, to: id)
     }
 
     private func resize(_ id: String, width: Int, height: Int) {

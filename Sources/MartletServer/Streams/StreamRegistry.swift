@@ -19,6 +19,8 @@ actor StreamRegistry {
         /// Of a player: its publisher's id. Of a publisher: its players' ids.
         var publisherID: String?
         var players: Set<String> = []
+        /// Of a publisher: the level with which it became the loudest of its room, while it is.
+        var loudestLevel: UInt8?
     }
 
     /// What is left to do in the engine after an entry is gone.

@@ -71,12 +71,14 @@ public enum StreamEventType: String, Sendable, CaseIterable {
     case audioMuted, audioUnmuted, videoMuted, videoUnmuted
     case data
     case resize, notEnoughBandwidth, snapshotCompleted, snapshotFailed
+    /// Ours: who speaks in a room.
+    case audioLevel
 
     /// What a publisher may send; the others are the server's.
     public var isFromPublisher: Bool {
         switch self {
         case .audioMuted, .audioUnmuted, .videoMuted, .videoUnmuted, .data: true
-        case .resize, .notEnoughBandwidth, .snapshotCompleted, .snapshotFailed: false
+        case .resize, .notEnoughBandwidth, .snapshotCompleted, .snapshotFailed, .audioLevel: false
         }
     }
 }

@@ -18,6 +18,8 @@ final class FakeMediaEngine: MediaEngineProtocol {
         var endpoints: [EndpointID: Endpoint] = [:]
         var statistics: [EndpointID: EndpointStatistics] = [:]
         var answersSet: [String] = []
+        var levels: [StreamHandle: UInt8] = [:]
+        var withheld: Set<StreamHandle> = []
         var isHeld = false
         var held: [CheckedContinuation<Void, Never>] = []
     }
@@ -63,6 +65,14 @@ final class FakeMediaEngine: MediaEngineProtocol {
             return found.values.map(\.handler)
         }
         for handler in handlers { handler(.failed(failure)) }
+    }
+
+    /// What the level of a publisher's sound is from now on.
+    func setLevel(_ level: UInt8?, _ mediaSessionID: String) {
+        state.withLock { state in
+            guard let endpoint = state.endpoints.values.first(where: { $0.label.contains("media_session=\(mediaSessionID) ") }) else { return }
+            state.levels[endpoint.stream] = level
+        }
     }
 
     func setVideoRate(_ rate: Int, _ mediaSessionID: String) {
@@ -164,6 +174,8 @@ final class FakeMediaEngine: MediaEngineProtocol {
     ) async throws(EngineError) -> EndpointID { throw .noSuchStream }
     func removeEndpoint(_ endpoint: EndpointID) async { state.withLock { $0.endpoints[endpoint] = nil } }
     func requestKeyFrame(of stream: StreamHandle) {}
+    func audioLevels(of streams: [StreamHandle]) async -> [StreamHandle: UInt8] { state.withLock { $0.levels } }
+    func withholdSilence(of stream: StreamHandle) { state.withLock { _ = $0.withheld.insert(stream) } }
     func tracks(of stream: StreamHandle) async -> [TrackFormat] { [] }
     func statistics() async -> [EndpointID: EndpointStatistics] { state.withLock { $0.statistics } }
     func shutdown() async {}
