@@ -10,6 +10,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/kdf.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
@@ -105,4 +106,34 @@ static inline long martlet_dtls_retransmit(SSL *ssl, martlet_dtls_timer *timer) 
         timer->next->tv_usec = 0;
     }
     return DTLSv1_handle_timeout(ssl);
+}
+
+// MARK: DTLS records after the handshake
+
+/// The record keys of an established AES-GCM association (RFC 5246 §6.3, RFC 5288): client key, server key, client salt (4),
+/// server salt (4). Returns the length of a key, or 0 when the cipher is another one or OpenSSL won't tell.
+static inline int martlet_dtls_record_keys(SSL *ssl, uint8_t block[72]) {
+    const SSL_CIPHER *cipher = SSL_get_current_cipher(ssl);
+    int nid = cipher ? SSL_CIPHER_get_cipher_nid(cipher) : NID_undef;
+    size_t key = nid == NID_aes_128_gcm ? 16 : nid == NID_aes_256_gcm ? 32 : 0;
+    const EVP_MD *digest = key ? SSL_CIPHER_get_handshake_digest(cipher) : NULL;
+    const SSL_SESSION *session = SSL_get0_session(ssl);
+    if (!key || !digest || !session) return 0;
+    uint8_t master[48], randoms[64];
+    size_t length = SSL_SESSION_get_master_key(session, master, sizeof master);
+    if (SSL_get_server_random(ssl, randoms, 32) != 32 || SSL_get_client_random(ssl, randoms + 32, 32) != 32) return 0;
+    EVP_KDF *prf = EVP_KDF_fetch(NULL, "TLS1-PRF", NULL);
+    EVP_KDF_CTX *context = prf ? EVP_KDF_CTX_new(prf) : NULL;
+    OSSL_PARAM parameters[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)EVP_MD_get0_name(digest), 0),
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SECRET, master, length),
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SEED, (void *)"key expansion", 13),
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SEED, randoms, sizeof randoms),
+        OSSL_PARAM_construct_end(),
+    };
+    int done = context && EVP_KDF_derive(context, block, 2 * key + 8, parameters) == 1;
+    EVP_KDF_CTX_free(context);
+    EVP_KDF_free(prf);
+    OPENSSL_cleanse(master, sizeof master);
+    return done ? (int)key : 0;
 }

@@ -18,10 +18,13 @@ public final class DTLSSession {
     private let expectedFingerprints: [(algorithm: String, bytes: [UInt8])]
     /// Keeps the shared context's certificate object alive.
     private let certificate: DTLSCertificate
-    private let ssl: OpaquePointer
-    private let incoming: OpaquePointer
-    private let outgoing: OpaquePointer
-    private let openSSLTimer: UnsafeMutablePointer<martlet_dtls_timer>
+    /// `nil` once settled; so are `incoming` and `outgoing`, which belong to it.
+    private var ssl: OpaquePointer?
+    private var incoming: OpaquePointer?
+    private var outgoing: OpaquePointer?
+    private var openSSLTimer: UnsafeMutablePointer<martlet_dtls_timer>?
+    /// In OpenSSL's place once settled.
+    private var alerts: AlertChannel?
     private var flights: UInt32 = 0
     private var timer = RetransmissionTimer()
     private var state = State.idle
@@ -61,9 +64,21 @@ public final class DTLSSession {
         self.openSSLTimer = openSSLTimer
     }
 
-    deinit {
+    deinit { freeOpenSSL() }
+
+    private func freeOpenSSL() {
         SSL_free(ssl)
         martlet_dtls_timer_free(openSSLTimer)
+        (ssl, incoming, outgoing, openSSLTimer) = (nil, nil, nil, nil)
+    }
+
+    /// To be called when the peer has shown that it has its keys as well (its media authenticates), so that no flight of the handshake
+    /// will be needed again. Gives OpenSSL's memory back; the session goes on to tell and to hear of the end. Without effect before the
+    /// handshake is over, while the peer's certificate is unchecked, and with a cipher other than AES-GCM.
+    public func settle() {
+        guard state == .connected, ssl != nil, !expectedFingerprints.isEmpty, let alerts = AlertChannel(ssl, role: role) else { return }
+        self.alerts = alerts
+        freeOpenSSL()
     }
 
     /// When to call `advance(to:)`; `nil` outside a handshake.
@@ -86,6 +101,7 @@ public final class DTLSSession {
         guard state != .over, datagram.count >= 13, datagram.count <= 65_535, let bytes = datagram.baseAddress,
               (20...63).contains(datagram[0])
         else { return [] }
+        if let alerts { return alerts.isEnd(datagram) ? answered(alerts) : [] }
         guard state != .connected || !Self.hasForgeableRecord(datagram) else { return [] }
         var actions = start(at: now)
         ERR_clear_error()
@@ -116,11 +132,16 @@ public final class DTLSSession {
     /// Ends the session: an established one says so to its peer (close_notify). No `closed` action follows for it.
     public func close() -> [DTLSAction] {
         guard state != .over else { return [] }
-        if state == .connected {
-            ERR_clear_error()
-            SSL_shutdown(ssl)
+        let actions: [DTLSAction]
+        if let alerts {
+            actions = [.send(alerts.closing())]
+        } else {
+            if state == .connected {
+                ERR_clear_error()
+                SSL_shutdown(ssl)
+            }
+            actions = takeOutgoing()
         }
-        let actions = takeOutgoing()
         state = .over
         timer.stop()
         return actions
@@ -128,7 +149,7 @@ public final class DTLSSession {
 
     /// Whether the peer's certificate has one of these fingerprints (RFC 8122 §5); false while it isn't known.
     public func verifyPeer(_ fingerprints: [(algorithm: String, bytes: [UInt8])]) -> Bool {
-        guard let peer = SSL_get0_peer_certificate(ssl) else { return false }
+        guard ssl != nil, let peer = SSL_get0_peer_certificate(ssl) else { return false }
         return CertificateFingerprint.matches(peer, anyOf: fingerprints)
     }
 
@@ -144,7 +165,7 @@ public final class DTLSSession {
             // The alert that tells the peer is in the outgoing bytes.
             return takeOutgoing() + finish(.failed(.handshake(text)))
         }
-        if openSSLTimer.pointee.flights != flights {
+        if let openSSLTimer, openSSLTimer.pointee.flights != flights {
             flights = openSSLTimer.pointee.flights
             timer.startFlight(at: now)
         } else if martlet_dtls_timer_running(ssl) == 0 {
@@ -236,6 +257,9 @@ public final class DTLSSession {
         ERR_clear_error()
         return takeOutgoing() + finish(.closed)
     }
+
+    /// A settled session whose peer has said goodbye says so as well.
+    private func answered(_ alerts: AlertChannel) -> [DTLSAction] { [.send(alerts.closing())] + finish(.closed) }
 
     // MARK: Outgoing datagrams
 

@@ -54,6 +54,8 @@ public final class MediaTransport {
     private let certificate: DTLSCertificate
     /// DTLS in the client role waits for ICE; what the other side sends before is answered on its own address.
     private var dtlsStarted = false
+    /// The peer's media authenticates: the handshake is over for both sides, and OpenSSL's memory of it can go.
+    private var isSettled = false
 
     public init(
         role: ICEAgent.Role, credentials: ICECredentials, certificate: DTLSCertificate,
@@ -101,7 +103,10 @@ public final class MediaTransport {
         case .rtp:
             guard let receiver = srtpReceiver else { break }
             let length = receiver.unprotectRTP(datagram)
-            if length > 0 { return .rtp(length: length) }
+            if length > 0 {
+                if !isSettled { settle() }
+                return .rtp(length: length)
+            }
             noteFailure(length)
             return .nothing
         case .rtcp:
@@ -109,6 +114,7 @@ public final class MediaTransport {
             let length = receiver.unprotectRTCP(datagram)
             if length > 0 {
                 ice.noteTraffic(at: now)
+                if !isSettled { settle() }
                 return .rtcp(length: length)
             }
             noteFailure(length)
@@ -119,6 +125,12 @@ public final class MediaTransport {
         }
         droppedDatagrams &+= 1
         return .nothing
+    }
+
+    @inline(never)
+    private func settle() {
+        isSettled = true
+        dtls?.settle()
     }
 
     @inline(never)

@@ -175,11 +175,44 @@ struct DTLSSessionTests {
         #expect(!pump.server.isConnected && !pump.client.isConnected)
     }
 
-    @Test("noise, forged alerts and repeated datagrams don't end an established session")
-    func noiseAfterwards() throws {
+    @Test("a settled session, which has let OpenSSL go, tells the end and hears of it", arguments: [DTLSSession.Role.client, .server], 0..<3)
+    func settled(closing: DTLSSession.Role, who: Int) throws {
         let pump = try Pump.make()
         pump.start()
         pump.run()
+        // The other side is OpenSSL's in two of the three cases, so the records are judged by it.
+        if who != 0 { pump.client.settle() }
+        if who != 1 { pump.server.settle() }
+        #expect(pump.client.isConnected && pump.server.isConnected)
+        let fromClient = closing == .client
+        pump.handle(fromClient ? pump.client.close() : pump.server.close(), fromClient: fromClient)
+        pump.run()
+        #expect((fromClient ? pump.serverEvents : pump.clientEvents).last == .closed)
+        #expect((fromClient ? pump.clientEvents : pump.serverEvents).count == 1)
+        #expect(pump.client.close().isEmpty && pump.server.close().isEmpty)
+    }
+
+    @Test("a session doesn't settle before its handshake is over, nor while nobody has checked the peer's certificate")
+    func tooEarly() throws {
+        let pump = try Pump.make(serverExpects: [])
+        pump.client.settle()
+        pump.server.settle()
+        pump.start()
+        pump.run()
+        pump.server.settle()
+        #expect(pump.server.verifyPeer(try TestCertificates.client.get().expected))
+        #expect(pump.clientEvents.keys != nil && pump.serverEvents.keys != nil)
+    }
+
+    @Test("noise, forged alerts and repeated datagrams don't end an established session", arguments: [false, true])
+    func noiseAfterwards(isSettled: Bool) throws {
+        let pump = try Pump.make()
+        pump.start()
+        pump.run()
+        if isSettled {
+            pump.client.settle()
+            pump.server.settle()
+        }
         let (clientEvents, serverEvents) = (pump.clientEvents.count, pump.serverEvents.count)
         var random = RandomSource.seeded(11)
         for _ in 0..<500 {
