@@ -35,6 +35,15 @@ struct MessageTests {
         #expect(ConnectionRequest(.null).appKey == "defaultApp")
     }
 
+    @Test("a rate's short way to text says what the long way says", arguments: [true, false])
+    func rates(isInbound: Bool) throws {
+        var rate = VideoRate(mediaSessionID: "a\"ü\n", videoRate: 2_500_000)
+        (rate.framesPerSecond, rate.nack, rate.pli, rate.lostPackets, rate.width, rate.height) = (25, 1, .max, 3, 1280, 720)
+        let message: ServerMessage = isInbound ? .inboundVideoRate(rate) : .outboundVideoRate(rate)
+        rate.pli = UInt64(Int64.max)
+        #expect(try Envelope(parsing: rate.serialized(isInbound: isInbound)) == message.envelope)
+    }
+
     @Test("a player's size may come as text")
     func sizes() {
         let request = StreamRequest(["mediaSessionId": "m", "name": "n", "width": "640", "height": 360, "bitrate": "junk"], published: false)

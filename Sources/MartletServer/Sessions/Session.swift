@@ -111,25 +111,43 @@ actor Session {
 
     private func handle(_ input: Input) async {
         switch input {
-        case .text(let text):
-            await receive(text)
-            channel.messageProcessed()
-        case .notice(let notice): await tell(notice)
+        case .text, .notice(.started), .notice(.ended), .terminate:
+            // A task gives its memory back only when it ends, and a session lives long: what handling an offer needs goes with a task of its own.
+            await Task { await work(on: input) }.value
+        case .notice(.event(let event)): send(.streamEvent(event))
+        case .notice(.rate(let rate, let isPublisher)): channel.send(rate.serialized(isInbound: isPublisher))
+        case .notice(.linkLost): break  // only agents are told
         case .frame(let text): channel.send(text)
         case .probe(let probe): begin(probe)
         case .keepAliveDue: keepAlive()
         case .connectionDue:
             if state == .connected { close(.policyViolation, "no \"connection\" message came in time") }
-        case .terminate:
-            logger.info("session terminated by REST")
-            await registry.endAll(ofOwner: id)
-            close(.goingAway, "terminated")
         case .drop(let reason):
             logger.info("session dropped", metadata: ["reason": "\(reason)"])
             close(.policyViolation, reason)
         case .shutdown: close(.goingAway, "the server stops")
         case .closed(let reason):
             logger.info("session closed", metadata: ["reason": "\(reason)"])
+        }
+    }
+
+    /// The inputs that others have to be waited for.
+    private func work(on input: Input) async {
+        switch input {
+        case .text(let text):
+            await receive(text)
+            channel.messageProcessed()
+        case .notice(.started(let record)):
+            send(.streamStatus(record.statusMessage()))
+            if await !application.mediaStarted(record, of: link) { await registry.end(record.mediaSessionID, ownerID: id, .restricted) }
+        case .notice(.ended(let record, let reason)):
+            send(.streamStatus(record.statusMessage(info: reason.info.rawValue)))
+            await application.mediaEnded(record, reason, of: link)
+        case .terminate:
+            logger.info("session terminated by REST")
+            await registry.endAll(ofOwner: id)
+            close(.goingAway, "terminated")
+        default: break
         }
     }
 
@@ -202,19 +220,5 @@ actor Session {
     /// The owner of this session's streams, as the registry knows it.
     var owner: StreamOwner {
         StreamOwner(id: id, appKey: info.appKey, deliver: { [weak self] notice in self?.post(.notice(notice)) })
-    }
-
-    private func tell(_ notice: StreamNotice) async {
-        switch notice {
-        case .started(let record):
-            send(.streamStatus(record.statusMessage()))
-            if await !application.mediaStarted(record, of: link) { await registry.end(record.mediaSessionID, ownerID: id, .restricted) }
-        case .ended(let record, let reason):
-            send(.streamStatus(record.statusMessage(info: reason.info.rawValue)))
-            await application.mediaEnded(record, reason, of: link)
-        case .event(let event): send(.streamEvent(event))
-        case .rate(let rate, let isPublisher): send(isPublisher ? .inboundVideoRate(rate) : .outboundVideoRate(rate))
-        case .linkLost: break  // only agents are told
-        }
     }
 }

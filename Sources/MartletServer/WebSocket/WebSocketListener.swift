@@ -33,6 +33,8 @@ struct WebSocketListener {
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.allowRemoteHalfClosure, value: false)
+            // Most messages are short, and a buffer of this size is kept for each connection.
+            .childChannelOption(.recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 256, initial: 512, maximum: 65_536))
             .childChannelInitializer { channel in
                 guard admit(channel) else { return channel.close() }
                 return channel.eventLoop.makeCompletedFuture {

@@ -64,4 +64,25 @@ public struct VideoRate: Sendable, Equatable {
             "width": JSONValue(width), "height": JSONValue(height),
         ]
     }
+
+    /// The whole message as text, the same as by way of `json`. Every player gets one a second, so this goes straight to text.
+    public func serialized(isInbound: Bool) -> String {
+        var text = ""
+        text.reserveCapacity(240)
+        text += isInbound ? #"{"message":"inboundVideoRate","data":[{"mediaSessionId":"# : #"{"message":"outboundVideoRate","data":[{"mediaSessionId":"#
+        text += JSONValue.string(mediaSessionID).serialized()
+        func add(_ key: String, _ value: some BinaryInteger) {
+            text += key
+            text += String(value)
+        }
+        add(#","videoRate":"#, videoRate)
+        add(#","fps":"#, framesPerSecond)
+        add(#","nack":"#, nack)
+        add(#","pli":"#, pli)
+        add(#","lostPackets":"#, lostPackets)
+        add(#","width":"#, width)
+        add(#","height":"#, height)
+        text += "}]}"
+        return text
+    }
 }
