@@ -117,9 +117,13 @@ public class Endpoint {
 
     /// Encrypts a compound RTCP packet and sends it over transport `index`.
     func sendRTCP(_ packets: [RTCPPacket], transport index: Int, arena: SendArena) {
+        sendRTCP(RTCP.serialize(packets), transport: index, arena: arena)
+    }
+
+    func sendRTCP(_ compound: [UInt8], transport index: Int, arena: SendArena) {
         let transport = connection.transports[index]
         guard let sender = transport.srtpSender, let remote = transport.remote else { return }
-        RTCP.serialize(packets).withUnsafeBytes { plain in
+        compound.withUnsafeBytes { plain in
             let room = plain.count + 64
             let output = UnsafeMutableRawBufferPointer(start: arena.reserve(room), count: room)
             let length = sender.protectRTCP(plain, into: output)

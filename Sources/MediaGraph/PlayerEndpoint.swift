@@ -16,6 +16,8 @@ public final class PlayerEndpoint: Endpoint {
         var plis: UInt64 = 0
         var lost: UInt64 = 0
         var rates = RateMeter()
+        /// The compound of its sender reports; made once, of which only the figures change.
+        var report: SenderReportPacket?
     }
 
     /// By transport index; made when its keys are there.
@@ -154,13 +156,13 @@ public final class PlayerEndpoint: Endpoint {
             // The first report goes out as soon as the publisher's is known: players need it to put sound and picture together.
             let known = lines.allSatisfy { $0.track.isWithheld || $0.track.reportedNTP != 0 && $0.sink?.pointee.isStarted ?? false }
             nextReport = now + (known ? 1_000_000_000 : 100_000_000)
-            for line in lines {
-                guard let sink = line.sink, let report = line.track.senderReport(for: sink, at: now) else { continue }
+            for i in lines.indices {
+                guard let sink = lines[i].sink, let report = lines[i].track.senderReport(for: sink, at: now) else { continue }
                 sentReports.append((UInt32(truncatingIfNeeded: report.ntpTimestamp >> 16), now))
                 if sentReports.count > 16 { sentReports.removeFirst(8) }
-                sendRTCP(
-                    [.senderReport(report), .sourceDescription(SourceDescription(ssrc: report.senderSSRC, cname: cname))],
-                    transport: line.transport, arena: arena)
+                if lines[i].report == nil { lines[i].report = SenderReportPacket(ssrc: report.senderSSRC, cname: cname) }
+                lines[i].report?.update(report)
+                if let bytes = lines[i].report?.bytes { sendRTCP(bytes, transport: lines[i].transport, arena: arena) }
             }
         }
         for i in lines.indices {

@@ -29,6 +29,18 @@ import Testing
                     ])))
     }
 
+    @Test("a kept sender report takes new figures and stays the same packet otherwise")
+    func keptReport() {
+        var packet = SenderReportPacket(ssrc: 0x1122_3344, cname: "martlet-7")
+        for turn in 1...3 as ClosedRange<UInt32> {
+            let report = SenderReport(
+                senderSSRC: 0x1122_3344, ntpTimestamp: UInt64(turn) << 33 | 5, rtpTimestamp: turn &* 0x5555_5555, packetCount: turn, octetCount: .max - turn)
+            packet.update(report)
+            let long = RTCP.serialize([.senderReport(report), .sourceDescription(SourceDescription(ssrc: report.senderSSRC, cname: "martlet-7"))])
+            #expect(packet.bytes == long)
+        }
+    }
+
     @Test("an empty receiver report is eight bytes")
     func receiverReport() throws {
         try check("80 c9 0001 00000001", .receiverReport(ReceiverReport(senderSSRC: 1, reports: [])))
