@@ -62,10 +62,17 @@ public final class MediaStream {
         return false
     }
 
-    /// Fans out everything that has arrived since the last call.
+    /// Fans out what has arrived since the last call.
+    ///
+    /// - Returns: when to call again for a picture of which some is still to come, ns; `Int64.max` = nothing waits.
     @inline(__always)
-    public func flush(into arena: SendArena, at now: Int64) {
-        for track in tracks { track.flush(into: arena, at: now) }
+    public func flush(into arena: SendArena, at now: Int64) -> Int64 {
+        var next = Int64.max
+        for track in tracks where track.hasPending {
+            let until = track.waitsUntil
+            if until > now { next = min(next, until) } else { track.flush(into: arena, at: now) }
+        }
+        return next
     }
 
     /// Asks the source for a key frame on behalf of a player or of the control plane.

@@ -45,6 +45,10 @@ final class ReactorCore {
     private var touched: ContiguousArray<MediaStream> = []
     private(set) var counters = Counters()
     private var nextTick: Int64 = 0
+    /// When a stream on the list must be fanned out at the latest, ns.
+    private var nextFlush: Int64 = .max
+    /// epoll_pwait2 is there (Linux 5.11); without it a wait of less than a millisecond takes one.
+    private var hasFineTimeout = true
     private(set) var isStopped = false
     private(set) var now: Int64 = MonotonicClock.now()
 
@@ -83,20 +87,14 @@ final class ReactorCore {
     func run() {
         var events = [epoll_event](repeating: epoll_event(), count: 64)
         while !isStopped {
-            let timeout: Int32
-            if endpoints.isEmpty, localSources.isEmpty { timeout = -1 } else { timeout = Int32(max(0, (nextTick - now + 999_999) / 1_000_000)) }
-            let count = epoll_wait(poller, &events, Int32(events.count), timeout)
+            let count = wait(into: &events)
             now = MonotonicClock.now()
             counters.wakeUps &+= 1
             for i in 0..<Int(max(0, count)) {
                 let descriptor = events[i].data.fd
                 if descriptor == mailbox.descriptor { runJobs() } else { receive(on: descriptor) }
             }
-            for stream in touched {
-                stream.isQueued = false
-                stream.flush(into: arena, at: now)
-            }
-            touched.removeAll(keepingCapacity: true)
+            flushStreams()
             if now >= nextTick, !endpoints.isEmpty || !localSources.isEmpty {
                 nextTick = now + Self.tick
                 advance()
@@ -105,6 +103,37 @@ final class ReactorCore {
         }
         // Whoever still waits is answered (with nothing).
         for job in mailbox.close() { job(self) }
+    }
+
+    /// Sleeps until something arrives or is due.
+    private func wait(into events: inout [epoll_event]) -> Int32 {
+        if endpoints.isEmpty, localSources.isEmpty { return epoll_wait(poller, &events, Int32(events.count), -1) }
+        let left = max(0, min(nextTick, nextFlush) - now)
+        if hasFineTimeout {
+            var timeout = timespec(tv_sec: Int(left / 1_000_000_000), tv_nsec: Int(left % 1_000_000_000))
+            let count = epoll_pwait2(poller, &events, Int32(events.count), &timeout, nil)
+            if count >= 0 || errno != ENOSYS { return count }
+            hasFineTimeout = false
+        }
+        return epoll_wait(poller, &events, Int32(events.count), Int32((left + 999_999) / 1_000_000))
+    }
+
+    /// Fans out; streams of which half a picture has arrived stay on the list for a moment.
+    private func flushStreams() {
+        nextFlush = .max
+        var kept = 0
+        for index in touched.indices {
+            let stream = touched[index]
+            let next = stream.flush(into: arena, at: now)
+            if next < .max {
+                nextFlush = min(nextFlush, next)
+                touched[kept] = stream
+                kept += 1
+            } else {
+                stream.isQueued = false
+            }
+        }
+        touched.removeLast(touched.count - kept)
     }
 
     private func runJobs() {

@@ -76,7 +76,7 @@ final class VirtualNetwork {
         for number in hosts.keys.sorted() {
             let host = hosts[number]!
             if let endpoint = host.endpoint {
-                endpoint.stream.flush(into: host.arena, at: now)
+                _ = endpoint.stream.flush(into: host.arena, at: now)
                 if endpoint.deadline <= now { endpoint.advance(arena: host.arena, at: now) }
                 endpoint.addressChanges.removeAll()
             }
