@@ -9,19 +9,26 @@ from harness import chromium
 from harness.background import Background
 from harness.firefox import Firefox
 from harness.media import AiortcPlayer, AiortcPublisher
+from harness.network import Network
 from harness.node import Node
 from harness.paths import MARTLET, OUT
+from harness.tunnel import Tunnel
 from harness.wcs import Client
 
 
 # Browsers and loops: one for the whole run.
 
 @pytest.fixture(scope="session")
-def browser():
+def playwright():
     with sync_playwright() as playwright:
-        browser = chromium.launch(playwright)
-        yield browser
-        browser.close()
+        yield playwright
+
+
+@pytest.fixture(scope="session")
+def browser(playwright):
+    browser = chromium.launch(playwright)
+    yield browser
+    browser.close()
 
 
 @pytest.fixture(scope="session")
@@ -78,6 +85,14 @@ def make_node(nodes_folder, request):
         node.kill() if node.process and node.process.poll() is None and getattr(request.node, "failed", False) else node.stop()
 
 
+@pytest.fixture
+def network():
+    """A second network, reached over virtual interfaces; tests that need root are left out elsewhere."""
+    network = Network()
+    yield network
+    network.close()
+
+
 # Clients.
 
 @pytest.fixture
@@ -131,6 +146,19 @@ def aiortc(background, client):
     yield Aiortc
     for stream in streams:
         stream.close_media()
+
+
+@pytest.fixture
+def tunnel(background):
+    """`tunnel(node)`: a way to the media port by TCP for clients that know only UDP."""
+    tunnels = []
+
+    def make(host, port, **options):
+        tunnels.append(Tunnel(background, host, port, **options))
+        return tunnels[-1]
+    yield make
+    for one in tunnels:
+        one.close()
 
 
 @pytest.fixture

@@ -34,12 +34,24 @@ def launch(playwright):
 
 
 @contextlib.contextmanager
-def tab(browser, node, secure=False):
-    """A `Tab` on a blank page of `node`, in a context of its own."""
+def inside(playwright, network, folder, insecure_origin):
+    """A Chromium that lives in `network`; `insecure_origin` may use the camera there."""
+    program = pathlib.Path(folder) / "chromium-inside"
+    program.write_text("#!/bin/sh\nexec " + " ".join(network.enter(executable())) + ' "$@"\n')
+    program.chmod(0o755)
+    browser = playwright.chromium.launch(
+        executable_path=str(program), args=FLAGS + [f"--unsafely-treat-insecure-origin-as-secure={insecure_origin}"])
+    yield browser
+    browser.close()
+
+
+@contextlib.contextmanager
+def tab(browser, node, secure=False, base=None):
+    """A `Tab` on a blank page of `node`, in a context of its own. `base`: the URL it is reached by, if not by loopback."""
     context = browser.new_context(ignore_https_errors=True, viewport={"width": 900, "height": 700})
     context.set_default_timeout(20_000)
     try:
-        yield Tab(context, node, secure)
+        yield Tab(context, node, secure, base)
     finally:
         context.close()
 
@@ -47,13 +59,13 @@ def tab(browser, node, secure=False):
 class Tab:
     """One page with the SDK of `node` and page.js."""
 
-    def __init__(self, context, node, secure=False):
+    def __init__(self, context, node, secure=False, base=None):
         self.context = context
         self.page = context.new_page()
         self.errors = []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         # A real answer of the node, so that the browser knows the page to be as local as the server: a page without scripts of its own.
-        address = (node.https if secure else node.http) + "/flashphoner.js"
+        address = (base or (node.https if secure else node.http)) + "/flashphoner.js"
         self.page.goto(address)
         self.page.evaluate("document.body.replaceChildren()")
         self.page.add_script_tag(url=address)

@@ -64,8 +64,9 @@ class ToneTrack(MediaStreamTrack):
 class AiortcStream:
     """A published or played stream on a `Client`; its peer connection lives in the background loop."""
 
-    def __init__(self, background, client, name):
+    def __init__(self, background, client, name, tunnel=None, **fields):
         self.background, self.client, self.name = background, client, name
+        self.tunnel, self.fields = tunnel, fields
         self.id = str(uuid.uuid4())
         self.peer = None
         self.tasks = []
@@ -73,13 +74,13 @@ class AiortcStream:
 
     def _negotiate(self, send, timeout=15):
         self.offer = self.background.run(self._make_offer(), timeout)
-        send(self.name, self.offer, self.id)
+        send(self.name, self.offer, self.id, **self.fields)
         frame = wait_until(
             lambda: next((data for message, data, _ in self.client.frames if message == "setRemoteSDP" and data[0] == self.id), None)
             or next(iter(self.client.statuses(self.id)), None), timeout, lambda: f"an answer; came: {self.client.story()}")
         if isinstance(frame, dict):
             raise AssertionError(f"{self.name}: {frame['status']} {frame.get('info')}")
-        self.answer = frame[1]
+        self.answer = self.tunnel.rewrite(frame[1]) if self.tunnel else frame[1]
         self.background.run(self.peer.setRemoteDescription(RTCSessionDescription(sdp=self.answer, type="answer")), timeout)
 
     async def _make_offer(self):
@@ -118,8 +119,8 @@ class AiortcStream:
 
 
 class AiortcPublisher(AiortcStream):
-    def __init__(self, background, client, name, codec="VP8", start=True, **pattern):
-        super().__init__(background, client, name)
+    def __init__(self, background, client, name, codec="VP8", start=True, tunnel=None, fields=None, **pattern):
+        super().__init__(background, client, name, tunnel, **(fields or {}))
         self.codec = codec
         self.video = PatternTrack(**pattern)
         if start:
@@ -142,8 +143,8 @@ class AiortcPublisher(AiortcStream):
 class AiortcPlayer(AiortcStream):
     """Counts decoded frames, reads their clocks and sums up the sound."""
 
-    def __init__(self, background, client, name, codec="VP8"):
-        super().__init__(background, client, name)
+    def __init__(self, background, client, name, codec="VP8", tunnel=None, fields=None):
+        super().__init__(background, client, name, tunnel, **(fields or {}))
         self.codec = codec
         self.frames = 0
         self.clocks = []

@@ -10,7 +10,7 @@ import requests
 import urllib3
 
 from .paths import MARTLET, REPOSITORY
-from .ports import free_tcp_port, free_udp_ports
+from .ports import free_tcp_port, free_media_ports
 from .waiting import wait_until
 
 urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
@@ -42,7 +42,7 @@ class Node:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.log_path = folder / "server.log"
-        media = free_udp_ports(REACTORS)
+        media = free_media_ports(REACTORS)
         self.settings = {
             "ws.port": free_tcp_port(), "wss.port": free_tcp_port(), "http.port": free_tcp_port(), "https.port": free_tcp_port(),
             "media_port_from": media, "media_port_to": media + REACTORS - 1, "reactors": REACTORS,

@@ -176,6 +176,12 @@ window.lab = (() => {
     report.forEach((record) => {
       if (record.type === "media-source" && record.kind === "audio") result.audio.sourceEnergy = record.totalAudioEnergy;
     });
+    // The way that is in use: "udp" or "tcp", and the other side's address.
+    const transport = [...report.values()].find((record) => record.type === "transport" && record.selectedCandidatePairId);
+    const pair = report.get(transport?.selectedCandidatePairId)
+      ?? [...report.values()].find((record) => record.type === "candidate-pair" && (record.selected || (record.nominated && record.state === "succeeded")));
+    const far = report.get(pair?.remoteCandidateId);
+    result.way = far ? { protocol: far.protocol, address: far.address ?? far.ip, port: far.port } : null;
     const video = streams.get(key).display.querySelector("video");
     result.size = video ? [video.videoWidth, video.videoHeight] : null;
     return result;

@@ -25,11 +25,12 @@ def free_tcp_port():
             return port
 
 
-def free_udp_ports(count):
-    """The first of `count` consecutive free ports."""
+def free_media_ports(count):
+    """The first of `count` consecutive ports that are free for UDP and TCP."""
     while True:
         first = _random.randrange(22_000, 32_000)
         ports = range(first, first + count)
-        if not _given.intersection(ports) and all(_is_free(port, socket.SOCK_DGRAM) for port in ports):
+        if not _given.intersection(ports) and all(
+                _is_free(port, kind) for port in ports for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM)):
             _given.update(ports)
             return first

@@ -42,6 +42,9 @@ public struct Server: Sendable {
     private func runServices() async throws {
         var settings = loaded.settings
         settings.publicAddresses = try Self.resolved(settings.publicAddresses)
+        if settings.mediaOverTCPOnly, !settings.mediaOverTCP {
+            throw SettingsError(problems: ["ice_tcp_transport=true wants TCP only, ice_tcp=false wants none: set one of them otherwise"])
+        }
         try Self.makeFolder(settings.stateDirectory)
         let tls = try tlsConfiguration(settings)
         try Self.checkAuthorities(settings)
@@ -90,7 +93,7 @@ public struct Server: Sendable {
         }
         let announcer = StartAnnouncer(
             settings: settings, signalling: signalling, listeners: listeners, web: Set(web.map(\.kind)),
-            candidates: engine.candidateAddresses, logger: logger, onReady: onReady)
+            candidates: engine.candidateAddresses, tcpCandidates: engine.tcpCandidateAddresses, logger: logger, onReady: onReady)
 
         // Shut down from the last to the first: sessions say goodbye while REST and media still work, media stops last.
         let end = EndOfService()

@@ -11,6 +11,7 @@ struct StartAnnouncer: Service {
     /// The HTTP listeners to wait for.
     let web: Set<ListenerKind>
     let candidates: [SocketAddress]
+    let tcpCandidates: [SocketAddress]
     let logger: Logger
     let onReady: @Sendable ([ListenerKind: Int]) -> Void
 
@@ -34,9 +35,21 @@ struct StartAnnouncer: Service {
         for kind in ListenerKind.allCases {
             metadata[kind.rawValue] = ports[kind].map { "\(kind.rawValue)://\(host):\($0)" } ?? "off"
         }
-        let shown = candidates.prefix(16).map { "\($0)/udp" }.joined(separator: ",")
-        metadata["candidates"] = "\(candidates.count > 16 ? shown + ",…" : shown)"
+        var hosts: [String] = []
+        for address in candidates {
+            let host = address.isIPv6 ? "[\(address.host)]" : address.host
+            if !hosts.contains(host) { hosts.append(host) }
+        }
+        metadata["candidates"] = "\(hosts.prefix(16).joined(separator: ","))\(hosts.count > 16 ? ",…" : "")"
+        metadata["media_ports"] = "\(mediaPorts)/\(settings.mediaOverTCPOnly ? "tcp" : tcpCandidates.isEmpty ? "udp" : "udp+tcp")"
         logger.info("Martlet \(Version.current) is ready", metadata: metadata)
+    }
+
+    /// "31001-31004", or single numbers where they don't follow each other.
+    private var mediaPorts: String {
+        let ports = Set(candidates.map(\.port)).sorted()
+        guard let first = ports.first, let last = ports.last, ports.count > 1 else { return ports.first.map(String.init) ?? "none" }
+        return Int(last) - Int(first) == ports.count - 1 ? "\(first)-\(last)" : ports.map(String.init).joined(separator: ",")
     }
 
     /// The name people would type: the bound address, the first public one, or localhost.

@@ -49,6 +49,8 @@ public struct DownlinkTrack {
 
     /// False until the player's transport is up.
     var isOpen = false
+    /// Was open and will be again: see `suspend`.
+    private(set) var isSuspended = false
     /// False until the first packet went out: video starts at a key frame only.
     public internal(set) var isStarted = false
     /// First source sequence number this player gets; older ones are none of its business.
@@ -120,6 +122,21 @@ public struct DownlinkTrack {
         guard isStarted else { return }
         sequenceBase += first - 1 - last
         firstSequence = first
+    }
+
+    /// Sends nothing until `resume`; what comes then follows without a gap in the sequence numbers. What was sent before can
+    /// no longer be asked for.
+    mutating func suspend(newest: Int64) {
+        guard isOpen else { return }
+        isOpen = false
+        isSuspended = true
+        if isStarted { sequenceBase -= newest + 1 }
+        isStarted = false
+    }
+
+    mutating func resume() {
+        isSuspended = false
+        isOpen = true
     }
 
     /// Squeezes the timestamps of everything up to `end` (source sequence) to at most `span` ticks before `edge`.

@@ -44,6 +44,8 @@ public class Endpoint {
     /// A transport's keys are there.
     func transportConnected(_ index: Int, arena: SendArena, at now: Int64) {}
     func transportMoved(_ index: Int, to address: SocketAddress) {}
+    /// The way to the peer takes no more media, or takes some again (a slow TCP connection).
+    func transportStalled(_ index: Int, _ isStalled: Bool, arena: SendArena, at now: Int64) {}
     func receiveRTP(_ packet: UnsafeMutableRawBufferPointer, transport: Int, arena: SendArena, at now: Int64) {}
     func receiveRTCP(_ packets: [RTCPPacket], transport: Int, arena: SendArena, at now: Int64) {}
     /// Transport-wide feedback, read in place; it is not among the packets of `receiveRTCP`.
@@ -80,6 +82,13 @@ public class Endpoint {
             }
         case .nothing:
             performPending(transport: index, arena: arena, at: now)
+        }
+    }
+
+    /// The driver's word on the connection to `remote`: it takes no more media, or takes some again.
+    public func setStalled(_ isStalled: Bool, remote: SocketAddress, arena: SendArena, at now: Int64) {
+        for (index, transport) in connection.transports.enumerated() where transport.remote == remote {
+            transportStalled(index, isStalled, arena: arena, at: now)
         }
     }
 
@@ -152,6 +161,7 @@ public class Endpoint {
         case .remoteChanged(let address):
             addressChanges.append((index, address))
             transportMoved(index, to: address)
+            if isConnected { tell(.moved(remote: address)) }
         case .connected(let address):
             addressChanges.append((index, address))
             transportConnected(index, arena: arena, at: now)

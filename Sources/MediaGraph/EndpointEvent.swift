@@ -18,6 +18,8 @@ public struct EndpointID: Hashable, Sendable {
 public enum EndpointEvent: Sendable {
     /// ICE and DTLS are through; media can flow.
     case connected(remote: SocketAddress)
+    /// The peer is reached at another address from now on.
+    case moved(remote: SocketAddress)
     /// Publisher: media has arrived and the stream is playable (told once). The formats are what players will be offered.
     case mediaStarted(MediaInfo)
     /// Publisher: the picture size changed (also told once for the first size when it became known late).
@@ -83,12 +85,19 @@ public struct EndpointStatistics: Sendable {
 
 public typealias EndpointEventHandler = @Sendable (EndpointEvent) -> Void
 
+/// What media travels on.
+public enum MediaTransportKind: String, Sendable {
+    case udp = "UDP", tcp = "TCP"
+}
+
 /// Options of one endpoint, from the request that made it.
 public struct EndpointOptions: Sendable {
     /// bit/s; 0 = not set. Publishers are held to these by REMB / b=AS.
     public var minimumBitrate = 0
     public var maximumBitrate = 0
     public var offersVideoOrientation = true
+    /// What the peer is offered; `nil` = what the engine's settings say.
+    public var transport: MediaTransportKind?
     /// What log lines call it, e.g. "stream=abc session=… peer=…".
     public var label = ""
     public init() {}

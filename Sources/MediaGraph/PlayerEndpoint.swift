@@ -82,7 +82,19 @@ public final class PlayerEndpoint: Endpoint {
 
     override func transportMoved(_ index: Int, to address: SocketAddress) {
         for line in lines where line.transport == index {
-            line.sink?.pointee.destination = Destination(address: address, socket: socket)
+            guard let sink = line.sink else { continue }
+            sink.pointee.destination = Destination(address: address, socket: socket)
+            // Whatever held the old way up, this one is free.
+            line.track.resume(sink)
+        }
+    }
+
+    override func transportStalled(_ index: Int, _ isStalled: Bool, arena: SendArena, at now: Int64) {
+        for line in lines where line.transport == index {
+            guard let sink = line.sink else { continue }
+            guard !isStalled else { line.track.suspend(sink); continue }
+            line.track.resume(sink)
+            if line.track.wantsKeyFrame { stream.requestKeyFrame(of: line.track, arena: arena, at: now) }
         }
     }
 

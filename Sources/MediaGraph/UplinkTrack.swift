@@ -322,6 +322,18 @@ public final class UplinkTrack {
         }
     }
 
+    /// The player's way is full: it gets nothing until `resume`.
+    public func suspend(_ sink: UnsafeMutablePointer<DownlinkTrack>) {
+        sink.pointee.suspend(newest: pendingCount > 0 ? pending[0] - 1 : ring.newest)
+    }
+
+    /// Goes on with the present: video from the next key frame on, which is asked for.
+    public func resume(_ sink: UnsafeMutablePointer<DownlinkTrack>) {
+        guard sink.pointee.isSuspended else { return }
+        sink.pointee.resume()
+        requestKeyFrame()
+    }
+
     public func removeSink(_ sink: UnsafeMutablePointer<DownlinkTrack>) {
         guard let index = sinks.firstIndex(of: sink) else { return }
         sinks.swapAt(index, sinks.count - 1)

@@ -39,7 +39,29 @@ public struct MediaEngineConfiguration: Sendable {
     /// Minimum gap between two key frame requests to one publisher.
     public var keyFrameRequestGap = 1000
     public var maximumEndpoints = 20_000
+    public var tcp = MediaOverTCP()
     public init() {}
+}
+
+/// ICE-TCP (RFC 6544, passive) on the media ports' numbers.
+public struct MediaOverTCP: Sendable {
+    /// Listen, and offer TCP candidates behind those of UDP.
+    public var isOpen = true
+    /// Peers that don't say otherwise are offered TCP only.
+    public var isDefault = false
+    public var maximumConnections = 10_000
+    public var maximumConnectionsPerAddress = 1_000
+    /// Bytes waiting for one receiver, above which its media is dropped, and at which it gets media again.
+    public var highWaterMark = 4_194_304
+    public var lowWaterMark = 524_288
+    /// Media that has waited for this long (ms) is dropped as well.
+    public var maximumDelay = 2_000
+    public init() {}
+
+    var queueLimits: FrameQueue.Limits {
+        FrameQueue.Limits(
+            high: highWaterMark, low: min(lowWaterMark, highWaterMark), delay: Int64(maximumDelay) * 1_000_000)
+    }
 }
 
 /// A packet handed to a local sink. `bytes` is valid only during the call.
@@ -98,5 +120,7 @@ public protocol MediaEngineProtocol: Sendable {
     func statistics() async -> [EndpointID: EndpointStatistics]
     /// Addresses that go into candidates, for the start-up line.
     var candidateAddresses: [SocketAddress] { get }
+    /// Those of them that TCP is offered on; empty when it is off.
+    var tcpCandidateAddresses: [SocketAddress] { get }
     func shutdown() async
 }

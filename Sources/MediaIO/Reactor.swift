@@ -14,17 +14,33 @@ final class Reactor: Sendable {
     /// Streams and endpoints on it, for the choice of the least loaded.
     let load = Atomic<Int>(0)
 
-    /// Opens the port and starts the thread.
-    init(index: Int, port: UInt16, configuration: MediaEngineConfiguration) throws(SystemError) {
+    /// Opens the port, for UDP and TCP, and starts the thread.
+    init(
+        index: Int, port: UInt16, configuration: MediaEngineConfiguration, limiter: ConnectionLimiter<SocketAddress>
+    ) throws(SystemError) {
         self.index = index
         mailbox = try Mailbox()
-        let socket = try UDPSocket(port: port)
+        let (socket, listener) = try Self.open(port: port, tcp: configuration.tcp.isOpen)
         self.port = socket.port
-        let core = try ReactorCore(index: index, socket: socket, mailbox: mailbox, configuration: configuration)
+        let tcp = try TCPConnections(listener: listener, limiter: limiter, limits: configuration.tcp.queueLimits)
+        let core = try ReactorCore(index: index, socket: socket, tcp: tcp, mailbox: mailbox, configuration: configuration)
         // The core moves to its thread and is never touched by another one again: only jobs reach it.
         nonisolated(unsafe) let handed = core
         let thread = Thread(name: "reactor-\(index)") { handed.run() }
         thread.start()
+    }
+
+    /// The same port number for both; -1 = no listener wanted. Port 0: any number that is free in both.
+    private static func open(port: UInt16, tcp: Bool) throws(SystemError) -> (UDPSocket, Int32) {
+        var attempts = 0
+        while true {
+            let socket = try UDPSocket(port: port)
+            guard tcp else { return (socket, -1) }
+            let listener = martlet_tcp_listen(socket.port)
+            if listener >= 0 { return (socket, listener) }
+            attempts += 1
+            if port != 0 || attempts == 50 { throw SystemError(call: "bind TCP port \(socket.port)", code: -listener) }
+        }
     }
 
     /// Runs `job` on the reactor. False when it is gone or, with a `limit`, when too many jobs wait.

@@ -35,6 +35,7 @@ final class ReactorCore {
     private var clientSockets: [Int32: (socket: UDPSocket, endpoint: Endpoint?)] = [:]
     private let receiver: OpaquePointer
     private(set) var arena: SendArena!
+    let tcp: TCPConnections
 
     private var routesByAddress: [SocketAddress: Route] = [:]
     private var routesByUfrag: [String: Route] = [:]
@@ -58,9 +59,12 @@ final class ReactorCore {
     /// A peer that moves from network to network leaves its old addresses behind.
     static let addressesPerEndpoint = 8
 
-    init(index: Int, socket: UDPSocket, mailbox: Mailbox, configuration: MediaEngineConfiguration) throws(SystemError) {
+    init(
+        index: Int, socket: UDPSocket, tcp: TCPConnections, mailbox: Mailbox, configuration: MediaEngineConfiguration
+    ) throws(SystemError) {
         self.index = index
         self.socket = socket
+        self.tcp = tcp
         self.mailbox = mailbox
         self.configuration = configuration
         poller = epoll_create1(Int32(EPOLL_CLOEXEC))
@@ -70,6 +74,7 @@ final class ReactorCore {
         arena = SendArena { [unowned self] arena in self.send(arena) }
         watch(socket.descriptor)
         watch(mailbox.descriptor)
+        watch(tcp.descriptor)
     }
 
     deinit {
@@ -92,22 +97,23 @@ final class ReactorCore {
             counters.wakeUps &+= 1
             for i in 0..<Int(max(0, count)) {
                 let descriptor = events[i].data.fd
-                if descriptor == mailbox.descriptor { runJobs() } else { receive(on: descriptor) }
+                if descriptor == mailbox.descriptor { runJobs() } else if descriptor == tcp.descriptor { pollTCP() } else { receive(on: descriptor) }
             }
             flushStreams()
-            if now >= nextTick, !endpoints.isEmpty || !localSources.isEmpty {
+            if now >= nextTick, !hasNoTimers {
                 nextTick = now + Self.tick
                 advance()
             }
             arena.flush()
         }
+        tcp.shutdown()
         // Whoever still waits is answered (with nothing).
         for job in mailbox.close() { job(self) }
     }
 
     /// Sleeps until something arrives or is due.
     private func wait(into events: inout [epoll_event]) -> Int32 {
-        if endpoints.isEmpty, localSources.isEmpty { return epoll_wait(poller, &events, Int32(events.count), -1) }
+        if hasNoTimers { return epoll_wait(poller, &events, Int32(events.count), -1) }
         let left = max(0, min(nextTick, nextFlush) - now)
         if hasFineTimeout {
             var timeout = timespec(tv_sec: Int(left / 1_000_000_000), tv_nsec: Int(left % 1_000_000_000))
@@ -135,6 +141,8 @@ final class ReactorCore {
         }
         touched.removeLast(touched.count - kept)
     }
+
+    private var hasNoTimers: Bool { endpoints.isEmpty && localSources.isEmpty && tcp.count == 0 }
 
     private func runJobs() {
         for job in mailbox.drain() { job(self) }
@@ -167,7 +175,7 @@ final class ReactorCore {
 
     /// Demultiplexing (design §3): by 4-tuple once a transport is known, by ufrag before.
     @inline(__always)
-    private func route(_ datagram: UnsafeMutableRawBufferPointer, from source: SocketAddress, on descriptor: Int32) {
+    func route(_ datagram: UnsafeMutableRawBufferPointer, from source: SocketAddress, on descriptor: Int32) {
         let isStun = PacketClass(UnsafeRawBufferPointer(datagram)) == .stun
         if descriptor != socket.descriptor { return routeToClient(datagram, from: source, on: descriptor, isStun: isStun) }
         if !isStun {
@@ -184,6 +192,14 @@ final class ReactorCore {
     private func isRouted(_ source: SocketAddress, to route: Route) -> Bool {
         guard let known = routesByAddress[source] else { return false }
         return known.endpoint === route.endpoint && known.transport == route.transport
+    }
+
+    func isRouted(_ address: SocketAddress) -> Bool { routesByAddress[address] != nil }
+    func endpoint(at address: SocketAddress) -> Endpoint? { routesByAddress[address]?.endpoint }
+
+    /// Whether a first check names a transport that lives here.
+    func hasTransport(for check: UnsafeRawBufferPointer) -> Bool {
+        STUNMessage.usernameUfrag(of: check).map { routesByUfrag[$0] != nil } ?? false
     }
 
     /// A check from a new address: once it is known to be the peer's, media from there is taken, chosen or not.
@@ -244,6 +260,7 @@ final class ReactorCore {
 
     private func forget(_ address: SocketAddress, of endpoint: Endpoint) {
         if routesByAddress[address]?.endpoint === endpoint { routesByAddress[address] = nil }
+        tcp.close(address)
     }
 
     // MARK: send
@@ -253,7 +270,9 @@ final class ReactorCore {
             counters.sentRuns &+= 1
             counters.sentDatagrams &+= UInt64(run.segments)
             counters.sentBytes &+= UInt64(run.length)
-            if run.destination.socket == socket.descriptor {
+            if run.destination.address.isTCP {
+                tcp.send(arena.memory + run.offset, run, at: now)
+            } else if run.destination.socket == socket.descriptor {
                 socket.send(arena.memory + run.offset, run)
             } else {
                 clientSockets[run.destination.socket]?.socket.send(arena.memory + run.offset, run)
@@ -272,6 +291,7 @@ final class ReactorCore {
         }
         for endpoint in failed { remove(endpoint) }
         for source in localSources.values { source.advance(arena: arena, at: now) }
+        settleTCP()
     }
 
     // MARK: what jobs do

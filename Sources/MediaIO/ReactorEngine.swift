@@ -24,6 +24,8 @@ public final class ReactorEngine: MediaEngineProtocol {
         certificate = try DTLSCertificate.selfSigned(commonName: "martlet")
         let cores = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
         let wanted = configuration.reactors > 0 ? configuration.reactors : cores
+        let limiter = ConnectionLimiter<SocketAddress>(
+            maximum: configuration.tcp.maximumConnections, maximumPerAddress: configuration.tcp.maximumConnectionsPerAddress)
         var reactors: [Reactor] = []
         for index in 0..<min(wanted, 255) {
             var port: UInt16 = 0
@@ -33,7 +35,7 @@ public final class ReactorEngine: MediaEngineProtocol {
                     throw EngineError.limit("media_port_from…media_port_to holds fewer ports than there are reactors (\(wanted))")
                 }
             }
-            reactors.append(try Reactor(index: index, port: port, configuration: configuration))
+            reactors.append(try Reactor(index: index, port: port, configuration: configuration, limiter: limiter))
         }
         self.reactors = reactors
         let announced = configuration.announcedAddresses.compactMap { SocketAddress($0, port: 0) }
@@ -43,6 +45,8 @@ public final class ReactorEngine: MediaEngineProtocol {
     public var candidateAddresses: [SocketAddress] {
         reactors.flatMap { reactor in addresses.map { $0.withPort(reactor.port) } }
     }
+
+    public var tcpCandidateAddresses: [SocketAddress] { configuration.tcp.isOpen ? candidateAddresses : [] }
 
     // MARK: streams
 
@@ -86,7 +90,7 @@ public final class ReactorEngine: MediaEngineProtocol {
             guard stream.source == nil else { throw .alreadyPublished }
             let made = try Self.negotiating { () throws(NegotiationError) in
                 try PeerConnection.answerPublisher(
-                    offer: offer, configuration: setup.connections, random: .system, at: Instant(nanoseconds: core.now))
+                    offer: offer, configuration: setup.connections(for: options), random: .system, at: Instant(nanoseconds: core.now))
             }
             let endpoint = PublisherEndpoint(
                 id: id, stream: stream, connection: made.connection, options: options, timing: setup.timing,
@@ -104,7 +108,7 @@ public final class ReactorEngine: MediaEngineProtocol {
             let made = try Self.negotiating { () throws(NegotiationError) in
                 try PeerConnection.answerPlayer(
                     offer: offer, tracks: stream.tracks.map(\.format), streamID: "martlet-\(stream.handle.rawValue)",
-                    configuration: setup.connections, random: .system, at: Instant(nanoseconds: core.now))
+                    configuration: setup.connections(for: options), random: .system, at: Instant(nanoseconds: core.now))
             }
             let endpoint = PlayerEndpoint(
                 id: id, stream: stream, connection: made.connection, options: options, socket: core.sharedSocket,
@@ -238,7 +242,8 @@ public final class ReactorEngine: MediaEngineProtocol {
                     index: core.index, streams: core.streams.count, endpoints: core.endpoints.count,
                     receivedDatagrams: core.counters.receivedDatagrams, receivedBytes: core.counters.receivedBytes,
                     sentDatagrams: core.counters.sentDatagrams, sentRuns: core.counters.sentRuns,
-                    sentBytes: core.counters.sentBytes, unroutable: core.counters.unroutable, wakeUps: core.counters.wakeUps)
+                    sentBytes: core.counters.sentBytes, unroutable: core.counters.unroutable, wakeUps: core.counters.wakeUps,
+                    tcpConnections: core.tcp.count, tcp: core.tcp.counters)
             }) { all.append(one) }
         }
         return all
@@ -260,8 +265,17 @@ public final class ReactorEngine: MediaEngineProtocol {
         /// Called once when the endpoint ends by itself.
         let onEnd: @Sendable () -> Void
 
-        var connections: PeerConnection.Configuration { connections(port: port) }
+        /// For a peer that comes to us. Where TCP is off, everybody is offered UDP, whatever was asked for.
+        func connections(for options: EndpointOptions) -> PeerConnection.Configuration {
+            let tcp = configuration.tcp
+            let onlyTCP = tcp.isOpen && (options.transport.map { $0 == .tcp } ?? tcp.isDefault)
+            var result = connections(port: port)
+            if tcp.isOpen, onlyTCP || options.transport == nil { result.tcpCandidates = result.candidates }
+            if onlyTCP { result.candidates = [] }
+            return result
+        }
 
+        /// For a peer that we go to, from a socket of its own.
         func connections(port: UInt16) -> PeerConnection.Configuration {
             PeerConnection.Configuration(
                 certificate: certificate, candidates: addresses.map { $0.withPort(port) }, codecs: configuration.codecs,
@@ -353,4 +367,6 @@ public struct ReactorStatistics: Sendable {
     /// Datagrams for which there was no peer connection.
     public let unroutable: UInt64
     public let wakeUps: UInt64
+    public let tcpConnections: Int
+    public let tcp: TCPCounters
 }

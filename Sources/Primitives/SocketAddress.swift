@@ -9,9 +9,12 @@ import Glibc
     public let low: UInt64
     public let port: UInt16
     public let isIPv6: Bool
+    /// By which of our own ends it is reached: the driver's number of a local address or of a TCP connection; 0 = the
+    /// socket's default. One remote address seen over two of our ends is two addresses here, as it is two pairs to ICE.
+    public let via: UInt32
 
-    public init(high: UInt64, low: UInt64, port: UInt16, isIPv6: Bool) {
-        self.high = high; self.low = low; self.port = port; self.isIPv6 = isIPv6
+    @inlinable public init(high: UInt64, low: UInt64, port: UInt16, isIPv6: Bool, via: UInt32 = 0) {
+        self.high = high; self.low = low; self.port = port; self.isIPv6 = isIPv6; self.via = via
     }
 
     @inlinable public init(ipv4: UInt32, port: UInt16) {
@@ -56,6 +59,20 @@ import Glibc
 
     public var isLoopback: Bool { isIPv6 ? (high == 0 && low == 1) : (low >> 24 == 127) }
     public var isLinkLocal: Bool { isIPv6 ? (high >> 54 == 0x3fa) : (low >> 16 == 0xa9fe) }
+
+    /// The bit of `via` that says that the rest of it is the number of a TCP connection.
+    public static let tcp: UInt32 = 1 << 31
+    @inlinable public var isTCP: Bool { via & Self.tcp != 0 }
+
+    /// The same remote address over another of our ends.
+    @inlinable public func via(_ end: UInt32) -> SocketAddress {
+        SocketAddress(high: high, low: low, port: port, isIPv6: isIPv6, via: end)
+    }
+
+    /// Whether both are the same host, whatever the port.
+    public func isSameHost(as other: SocketAddress) -> Bool {
+        high == other.high && low == other.low && isIPv6 == other.isIPv6
+    }
 
     public func withPort(_ port: UInt16) -> SocketAddress {
         isIPv6 ? SocketAddress(ipv6High: high, low: low, port: port) : SocketAddress(ipv4: UInt32(low), port: port)

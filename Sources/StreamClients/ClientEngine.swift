@@ -12,6 +12,7 @@ public struct ClientEngine: Sendable {
         var media = MediaEngineConfiguration()
         media.reactors = 1
         media.portFrom = 0
+        media.tcp.isOpen = false
         engine = try ReactorEngine(configuration: media)
         configuration = WCSClientConfiguration()
         configuration.trust = trust

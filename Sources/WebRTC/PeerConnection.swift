@@ -12,6 +12,8 @@ public final class PeerConnection {
         public var certificate: DTLSCertificate
         /// Written into our descriptions, and the addresses that the sockets really listen on.
         public var candidates: [SocketAddress]
+        /// Where TCP listeners of ours take ICE connections.
+        public var tcpCandidates: [SocketAddress] = []
         public var codecs: CodecPreferences
         public var connectTimeout: Duration
         public var consentTimeout: Duration
@@ -164,6 +166,13 @@ public final class PeerConnection {
                     // Host candidates (RFC 8445 §5.1.2): type preference 126, earlier addresses preferred.
                     priority: 126 << 24 | UInt32(65535 - index) << 8 | 255,
                     address: address.host, port: address.port, type: "host", tcpType: nil)
+            } + configuration.tcpCandidates.enumerated().map { index, address in
+                Candidate(
+                    foundation: "\(configuration.candidates.count + index + 1)", component: 1, transport: "tcp",
+                    // RFC 6544 §4.2: below UDP by the type preference; direction preference 4 for passive in the upper three
+                    // bits of the local preference.
+                    priority: 90 << 24 | UInt32(4 << 13 | (8191 - index)) << 8 | 255,
+                    address: address.host, port: address.port, type: "host", tcpType: "passive")
             })
     }
 

@@ -34,14 +34,14 @@ import Testing
         }
     }
 
-    private static let offer = [
+    static let offer = [
         "v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "t=0 0", "a=group:BUNDLE 0", "m=audio 9 UDP/TLS/RTP/SAVPF 111", "c=IN IP4 0.0.0.0",
         "a=ice-ufrag:abcd", "a=ice-pwd:0123456789012345678901",
         "a=fingerprint:sha-256 " + [String](repeating: "AB", count: 32).joined(separator: ":"), "a=setup:actpass", "a=mid:0",
         "a=sendonly", "a=rtcp-mux", "a=rtpmap:111 opus/48000/2", "",
     ].joined(separator: "\r\n")
 
-    private static func value(_ attribute: String, in sdp: String) -> String {
+    static func value(_ attribute: String, in sdp: String) -> String {
         sdp.split(separator: "\r\n").first { $0.hasPrefix("a=\(attribute):") }.map { String($0.dropFirst(attribute.count + 3)) } ?? ""
     }
 

@@ -22,6 +22,9 @@ typedef struct {
     uint32_t length;
     uint32_t segment;
     martlet_address from;
+    // The address of ours that it was sent to; only when asked for by martlet_udp_note_destination.
+    martlet_address to;
+    uint8_t has_to;
 } martlet_datagram;
 
 typedef struct martlet_receiver martlet_receiver;
@@ -37,8 +40,24 @@ const martlet_datagram *martlet_received(const martlet_receiver *receiver, int i
 // port 0 = any. Returns the descriptor or -errno; *is_ipv6 tells which family it has, *bound_port the port.
 int martlet_udp_open(uint16_t port, int *is_ipv6, uint16_t *bound_port);
 
+// Asks for the address of ours that each datagram was sent to. For machines with several addresses of one family.
+void martlet_udp_note_destination(int fd, int is_ipv6);
+
 // Sends `length` bytes, cut into datagrams of `segment` bytes when segment > 0 (UDP_SEGMENT). 0 or -errno.
 int martlet_send(int fd, int socket_is_ipv6, const void *data, size_t length, uint16_t segment, martlet_address to);
+
+// The same, leaving from one of our addresses instead of the one the routing table prefers.
+int martlet_send_from(
+    int fd, int socket_is_ipv6, const void *data, size_t length, uint16_t segment, martlet_address to, const martlet_address *from);
+
+// Opens a non-blocking TCP listener on all addresses, dual-stack where the system has IPv6. The descriptor or -errno.
+int martlet_tcp_listen(uint16_t port);
+// Takes one connection: non-blocking, without Nagle's delay, and with little unsent data kept in the kernel, so that what
+// waits can still be thrown away here. The descriptor or -errno; *from is the peer.
+int martlet_tcp_accept(int listener, martlet_address *from);
+// Sends `count` packets that lie one after the other, each `segment` bytes long but the last, each behind its length in
+// 16 bits (RFC 4571), in one call. The number of bytes taken, lengths included, or -errno. count <= 64.
+long martlet_tcp_send_frames(int fd, const uint8_t *data, size_t length, size_t segment, int count);
 
 // Names the calling thread (15 characters at most are kept), as top -H shows it.
 void martlet_name_thread(const char *name);

@@ -115,14 +115,17 @@ public final class WCSClient: Sendable {
         name: String, offer: String, mediaSessionID: String? = nil, hasAudio: Bool = true, hasVideo: Bool = true
     ) async throws(WCSClientError) -> WCSStream {
         let id = mediaSessionID ?? Identifier.uuid()
-        let request = StreamRequest(
+        var request = StreamRequest(
             mediaSessionID: id, name: name, published: true, hasAudio: hasAudio, hasVideo: hasVideo, sdp: offer)
+        // We connect by UDP only: a server that prefers TCP is to know.
+        request.transport = "UDP"
         return try await begin(request, .publishStream(request))
     }
 
     /// Plays with an SDP offer; returns with the server's answer. Wait for PLAYING in `statuses` or by `started()`.
     public func play(name: String, offer: String, mediaSessionID: String? = nil) async throws(WCSClientError) -> WCSStream {
-        let request = StreamRequest(mediaSessionID: mediaSessionID ?? Identifier.uuid(), name: name, published: false, sdp: offer)
+        var request = StreamRequest(mediaSessionID: mediaSessionID ?? Identifier.uuid(), name: name, published: false, sdp: offer)
+        request.transport = "UDP"
         return try await begin(request, .playStream(request))
     }
 

@@ -13,6 +13,7 @@ enum KnownKeys {
     private static let remarks: [String: String] = [
         "ip_local": "has no effect here: media listens on every address",
         "codecs": "has no effect here: use codecs_video and codecs_audio",
+        "ice_tcp_nio": "has no effect here: TCP never blocks",
         "wss.keystore.file": "has no effect here: use ssl_certificate_file and ssl_private_key_file (PEM)",
         "wss.keystore.password": "has no effect here: use ssl_certificate_file and ssl_private_key_file (PEM)",
         "https.keystore.file": "has no effect here: use ssl_certificate_file and ssl_private_key_file (PEM)",
@@ -31,8 +32,7 @@ enum KnownKeys {
     private static let others: Set<String> = [
         "disable_rest_requests", "rest_max_connections", "rest_request_timeout", "rest_hook_send_hash",
         "rest_hook_secret_key", "keep_alive_streaming_sessions_enabled", "streaming_sessions_keep_alive_interval",
-        "streaming_sessions_keep_alive_app_keys", "ice_tcp_transport", "ice_tcp_channel_high_water_mark",
-        "ice_tcp_channel_low_water_mark", "ice_tcp_nio", "webrtc_cc_min_bitrate", "webrtc_cc_max_bitrate",
+        "streaming_sessions_keep_alive_app_keys", "webrtc_cc_min_bitrate", "webrtc_cc_max_bitrate",
         "codecs_exclude_sfu", "codecs_exclude_sip", "codecs_exclude_streaming", "codecs_exclude_sip_rtmp",
         "codecs_exclude_cdn", "profiles", "wcs_sfu_bridge_enabled", "disable_streaming_proxy", "transcoding_disabled",
         "encoder_priority", "streaming_video_decoder_fast_start", "snapshot_taking_attempts",

@@ -19,6 +19,13 @@ extension Settings {
         configuration.periodicKeyFrameInterval = periodicKeyFrameRequest ? periodicKeyFrameInterval : nil
         configuration.keyFrameRequestGap = keyFrameRequestGap
         configuration.maximumEndpoints = maximumEndpoints
+        configuration.tcp.isOpen = mediaOverTCP
+        configuration.tcp.isDefault = mediaOverTCPOnly
+        configuration.tcp.maximumConnections = maximumTCPConnections
+        configuration.tcp.maximumConnectionsPerAddress = maximumTCPConnectionsPerAddress
+        configuration.tcp.highWaterMark = tcpHighWaterMark
+        configuration.tcp.lowWaterMark = tcpLowWaterMark
+        configuration.tcp.maximumDelay = tcpMaximumDelay
         return configuration
     }
 }

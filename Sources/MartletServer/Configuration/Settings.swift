@@ -41,6 +41,16 @@ public struct Settings: Sendable, Equatable {
     public var mediaPortTo = 32000
     /// Media threads; 0 = one per core (`reactors`).
     public var reactors = 0
+    /// Listen for media over TCP on the media ports and offer that behind UDP (`ice_tcp`).
+    public var mediaOverTCP = true
+    /// Offer TCP only, unless a client asks for UDP (`ice_tcp_transport`).
+    public var mediaOverTCPOnly = false
+    /// Bytes waiting for one slow TCP receiver above which its media is dropped (`ice_tcp_channel_high_water_mark`).
+    public var tcpHighWaterMark = 4_194_304
+    /// … and at which it gets media again (`ice_tcp_channel_low_water_mark`).
+    public var tcpLowWaterMark = 524_288
+    /// Media that has waited this long for a slow TCP receiver is dropped (`ice_tcp_channel_max_delay`).
+    public var tcpMaximumDelay = 2_000
     /// No ICE connection within this time → FAILED (`ice_timeout`).
     public var iceTimeout = 15_000
     /// No valid check or media for this long on a connected pair → FAILED (`ice_consent_timeout`).
@@ -148,6 +158,10 @@ public struct Settings: Sendable, Equatable {
     public var maximumStreamsPerSession = 200
     /// Peer connections of the whole server (`max_endpoints`).
     public var maximumEndpoints = 20_000
+    /// TCP connections on the media ports (`ice_tcp_max_connections`).
+    public var maximumTCPConnections = 10_000
+    /// … from one address (`ice_tcp_max_connections_per_address`).
+    public var maximumTCPConnectionsPerAddress = 1_000
     /// Agents (pull/push links) (`max_agents`).
     public var maximumAgents = 1_000
     /// Largest WebSocket message taken from a client, bytes (`max_message_size`).

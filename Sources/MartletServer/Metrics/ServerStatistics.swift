@@ -36,6 +36,11 @@ struct ServerStatistics: StatSource {
             ("media_datagrams_in", sum(\.receivedDatagrams)), ("media_bytes_in", sum(\.receivedBytes)),
             ("media_datagrams_out", sum(\.sentDatagrams)), ("media_bytes_out", sum(\.sentBytes)),
             ("media_datagrams_unroutable", sum(\.unroutable)),
+            ("media_tcp_connections", JSONValue(reactors.reduce(0) { $0 + $1.tcpConnections })),
+            ("media_tcp_accepted", sum(\.tcp.accepted)), ("media_tcp_refused", sum(\.tcp.refused)),
+            ("media_tcp_strangers", sum(\.tcp.strangers)), ("media_tcp_packets_in", sum(\.tcp.receivedPackets)),
+            ("media_tcp_packets_out", sum(\.tcp.sentPackets)), ("media_tcp_packets_dropped", sum(\.tcp.droppedPackets)),
+            ("media_tcp_stalls", sum(\.tcp.stalls)),
         ])
     }
 

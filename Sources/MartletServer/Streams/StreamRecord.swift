@@ -23,6 +23,8 @@ struct StreamRecord: Sendable, Equatable {
     var record = false
     var cvoExtension = true
     var mediaProvider = "WebRTC"
+    /// What media travels on; `nil` until the peer is connected.
+    var transport: MediaTransportKind?
     /// Milliseconds since 1970.
     var createDate: Int64 = 0
     var sessionID: String
@@ -56,6 +58,7 @@ struct StreamRecord: Sendable, Equatable {
         message.nodeID = nodeID
         message.appKey = appKey
         message.sessionID = sessionID
+        message.transport = transport?.rawValue ?? message.transport
         return message
     }
 

@@ -11,7 +11,10 @@ extension StreamRegistry {
         switch event.event {
         case .connected(let remote):
             logger.debug("transport connected", metadata: Self.metadata(entry.record, ["peer": "\(remote)"]))
+            entries[id]?.record.transport = remote.isTCP ? .tcp : .udp
             if !entry.record.isPublished { start(id, .playing) }
+        case .moved(let remote):
+            entries[id]?.record.transport = remote.isTCP ? .tcp : .udp
         case .mediaStarted(let info):
             entries[id]?.record.audioCodec = info.audioCodec
             entries[id]?.record.videoCodec = info.videoCodec

@@ -155,6 +155,7 @@ extension StreamRegistry {
         // kbit/s on the wire, bit/s in the engine.
         options.minimumBitrate = min(request.minBitrate, 2_000_000) * 1000
         options.maximumBitrate = min(request.maxBitrate, 2_000_000) * 1000
+        options.transport = request.transport.flatMap { MediaTransportKind(rawValue: $0.uppercased()) }
         options.offersVideoOrientation = request.cvoExtension ?? true
         options.label = "stream=\(request.name) media_session=\(request.mediaSessionID) session=\(owner.id)"
         return options

@@ -5,6 +5,7 @@ import NIOCore
 import NIOPosix
 import NIOSSL
 import NIOWebSocket
+import Primitives
 import ServiceLifecycle
 import Signalling
 import Synchronization
@@ -37,7 +38,7 @@ final class WebSocketService: Service {
     private let application: any SessionApplication
     private let snapshots: StreamSnapshots?
     private let group: any EventLoopGroup
-    private let limiter: ConnectionLimiter
+    private let limiter: ConnectionLimiter<String>
     private let logger: Logger
     private let bound = Mutex<(ports: BoundPorts?, waiting: [CheckedContinuation<BoundPorts?, Never>], isOver: Bool)>((nil, [], false))
     private let accepted: AsyncStream<Session>

@@ -31,6 +31,7 @@ final class FakeMediaEngine: MediaEngineProtocol {
     init(isAutomatic: Bool = false) { self.isAutomatic = isAutomatic }
 
     var candidateAddresses: [Primitives.SocketAddress] { [] }
+    let tcpCandidateAddresses: [SocketAddress] = []
     var openStreams: Int { state.withLock { $0.streams.count } }
     var openEndpoints: Int { state.withLock { $0.endpoints.count } }
 

@@ -1,22 +1,23 @@
 // Counts open connections, in all and per peer address, and says no above the bounds. Asked for every accepted socket.
 import Synchronization
 
-final class ConnectionLimiter: Sendable {
+/// Safe from any thread. `Address` is whatever the listener knows its peers by.
+public final class ConnectionLimiter<Address: Hashable & Sendable>: Sendable {
     private struct Counts {
         var total = 0
-        var perAddress: [String: Int] = [:]
+        var perAddress: [Address: Int] = [:]
     }
     private let counts = Mutex(Counts())
     private let maximum: Int
     private let maximumPerAddress: Int
 
-    init(maximum: Int, maximumPerAddress: Int) {
+    public init(maximum: Int, maximumPerAddress: Int) {
         self.maximum = maximum
         self.maximumPerAddress = maximumPerAddress
     }
 
     /// Takes a place for `address`; false when there is none. Each `true` is given back by `leave`.
-    func enter(_ address: String) -> Bool {
+    public func enter(_ address: Address) -> Bool {
         counts.withLock { counts in
             guard counts.total < maximum, counts.perAddress[address, default: 0] < maximumPerAddress else { return false }
             counts.total += 1
@@ -25,7 +26,7 @@ final class ConnectionLimiter: Sendable {
         }
     }
 
-    func leave(_ address: String) {
+    public func leave(_ address: Address) {
         counts.withLock { counts in
             guard let count = counts.perAddress[address] else { return }
             counts.total -= 1
@@ -33,5 +34,5 @@ final class ConnectionLimiter: Sendable {
         }
     }
 
-    var total: Int { counts.withLock { $0.total } }
+    public var total: Int { counts.withLock { $0.total } }
 }

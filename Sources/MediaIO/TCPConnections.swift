@@ -1,0 +1,281 @@
+// The TCP half of a reactor's media port: accepts, reads, writes and ends ICE-TCP connections. They have an epoll of their
+// own inside the reactor's, so that UDP is served without a look at them. Owned by ReactorCore; its thread only.
+import CMartlet
+import Glibc
+import MediaGraph
+import Primitives
+import RTP
+
+/// All TCP connections of one reactor.
+final class TCPConnections {
+    /// What happened to connections since the owner last looked; rare, so kept in a list.
+    enum Change {
+        case stalled(SocketAddress)
+        case resumed(SocketAddress)
+    }
+
+    /// A connection has to show that it belongs to somebody within this time, ns.
+    static let firstCheckTimeout: Int64 = 5_000_000_000
+    /// Browsers check an idle pair at least every 25 s.
+    static let idleTimeout: Int64 = 60_000_000_000
+    /// Connections that have not shown whose they are, in all and from one host. Above, the oldest of them goes.
+    static let maximumUnbound = 512
+    static let maximumUnboundPerHost = 64
+    private static let acceptsPerTurn = 32
+    private static let receiveSize = 64 * 1024
+
+    /// The epoll: readable when something is to be done here.
+    let descriptor: Int32
+    private var listener: Int32
+    private let limiter: ConnectionLimiter<SocketAddress>
+    private let limits: FrameQueue.Limits
+    private var slots: [TCPConnection?] = []
+    private var freeSlots: [Int] = []
+    private var generation: UInt32 = 0
+    /// In the order of their arrival; bound and closed ones are left out when the list is next looked at.
+    private var unbound: [TCPConnection] = []
+    private var events = [epoll_event](repeating: epoll_event(), count: 64)
+    private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: TCPConnections.receiveSize, alignment: 16)
+    private var isListening = true
+    private var nextSweep: Int64 = 0
+    private(set) var changes: [Change] = []
+    private(set) var counters = TCPCounters()
+    private(set) var count = 0
+
+    /// - Parameter listener: a listening socket, which is owned from now on; -1 = none.
+    init(listener: Int32, limiter: ConnectionLimiter<SocketAddress>, limits: FrameQueue.Limits) throws(SystemError) {
+        self.listener = listener
+        self.limiter = limiter
+        self.limits = limits
+        descriptor = epoll_create1(Int32(EPOLL_CLOEXEC))
+        guard descriptor >= 0 else { throw SystemError(call: "epoll_create1", code: errno) }
+        if listener >= 0 { watch(listener, number: 0, EPOLLIN.rawValue, EPOLL_CTL_ADD) }
+    }
+
+    deinit {
+        if listener >= 0 { Glibc.close(listener) }
+        Glibc.close(descriptor)
+        buffer.deallocate()
+    }
+
+    // MARK: numbers
+
+    // A connection's number is what SocketAddress.via holds: the TCP mark, 15 bits that change with each use of a place,
+    // and 16 bits of place + 1.
+
+    private func slot(of number: UInt32) -> Int { Int(number & 0xffff) - 1 }
+
+    private subscript(number: UInt32) -> TCPConnection? {
+        let slot = slot(of: number)
+        guard slots.indices.contains(slot), let connection = slots[slot], connection.address.via == number else { return nil }
+        return connection
+    }
+
+    private func freshNumber() -> UInt32? {
+        let slot: Int
+        if let free = freeSlots.popLast() {
+            slot = free
+        } else {
+            guard slots.count < 0xffff else { return nil }
+            slots.append(nil)
+            slot = slots.count - 1
+        }
+        generation = (generation + 1) & 0x7fff
+        return SocketAddress.tcp | generation << 16 | UInt32(slot + 1)
+    }
+
+    // MARK: what epoll tells
+
+    /// Does what is due. `receive` gets each packet with its connection and says whether the connection may stay.
+    func poll(at now: Int64, _ receive: (UnsafeMutableRawBufferPointer, TCPConnection) -> Bool) {
+        let ready = epoll_wait(descriptor, &events, Int32(events.count), 0)
+        for i in 0..<Int(max(0, ready)) {
+            let number = events[i].data.u32, mask = events[i].events
+            if number == 0 {
+                accept(at: now)
+                continue
+            }
+            guard let connection = self[number] else { continue }
+            if mask & EPOLLOUT.rawValue != 0 { write(connection) }
+            if mask & (EPOLLIN.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 { read(connection, at: now, receive) }
+        }
+    }
+
+    private func accept(at now: Int64) {
+        for _ in 0..<Self.acceptsPerTurn {
+            var from = martlet_address()
+            let accepted = martlet_tcp_accept(listener, &from)
+            if accepted < 0 {
+                // Out of descriptors: the listener would wake the reactor again and again. The sweep tries anew.
+                if [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(-accepted) { listen(false) }
+                return
+            }
+            let peer = SocketAddress(high: from.high, low: from.low, port: from.port, isIPv6: from.is_ipv6 != 0)
+            guard limiter.enter(peer.withPort(0)) else {
+                counters.refused &+= 1
+                Glibc.close(accepted)
+                continue
+            }
+            guard let number = freshNumber() else {
+                counters.refused &+= 1
+                limiter.leave(peer.withPort(0))
+                Glibc.close(accepted)
+                continue
+            }
+            makeRoom(for: peer)
+            let connection = TCPConnection(descriptor: accepted, address: peer.via(number), limits: limits, at: now)
+            slots[slot(of: number)] = connection
+            unbound.append(connection)
+            count += 1
+            counters.accepted &+= 1
+            watch(accepted, number: number, EPOLLIN.rawValue, EPOLL_CTL_ADD)
+        }
+    }
+
+    /// Whoever opens connections and says nothing pushes out the oldest of such, not those who have business here.
+    private func makeRoom(for peer: SocketAddress) {
+        unbound.removeAll { $0.isBound || !$0.isOpen }
+        var same: TCPConnection?, number = 0
+        for one in unbound where one.address.isSameHost(as: peer) {
+            same = same ?? one
+            number += 1
+        }
+        guard let oldest = number >= Self.maximumUnboundPerHost ? same : unbound.count >= Self.maximumUnbound ? unbound.first : nil
+        else { return }
+        counters.strangers &+= 1
+        close(oldest)
+    }
+
+    private func read(_ connection: TCPConnection, at now: Int64, _ receive: (UnsafeMutableRawBufferPointer, TCPConnection) -> Bool) {
+        let length = recv(connection.descriptor, buffer.baseAddress, buffer.count, Int32(MSG_DONTWAIT))
+        guard length > 0 else {
+            if length == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) { close(connection) }
+            return
+        }
+        connection.lastReceived = now
+        var isWelcome = true
+        do throws(FrameReader.TooLong) {
+            try connection.reader.receive(UnsafeMutableRawBufferPointer(rebasing: buffer[..<length])) { packet in
+                counters.receivedPackets &+= 1
+                isWelcome = receive(packet, connection)
+                return isWelcome && connection.isOpen
+            }
+        } catch {
+            isWelcome = false
+        }
+        if !isWelcome {
+            counters.strangers &+= 1
+            close(connection)
+        }
+    }
+
+    private func write(_ connection: TCPConnection) {
+        if connection.sendWaiting() { changes.append(.resumed(connection.address)) }
+        watchWrites(of: connection)
+    }
+
+    // MARK: send
+
+    /// Sends one run of the arena to its TCP destination.
+    func send(_ bytes: UnsafeRawPointer, _ run: SendRun, at now: Int64) {
+        guard let connection = self[run.destination.address.via] else {
+            counters.droppedPackets &+= UInt64(run.segments)
+            return
+        }
+        let wasStalled = connection.queue.isStalled, dropped = connection.queue.dropped
+        connection.send(bytes, run, at: now)
+        let lost = connection.queue.dropped - dropped
+        counters.droppedPackets &+= lost
+        counters.sentPackets &+= UInt64(run.segments) &- min(lost, UInt64(run.segments))
+        if !wasStalled, connection.queue.isStalled {
+            counters.stalls &+= 1
+            changes.append(.stalled(connection.address))
+        }
+        watchWrites(of: connection)
+    }
+
+    private func watchWrites(of connection: TCPConnection) {
+        let waits = connection.queue.count > 0 || connection.queue.isStalled
+        guard waits != connection.isWaiting else { return }
+        connection.isWaiting = waits
+        watch(
+            connection.descriptor, number: connection.address.via, EPOLLIN.rawValue | (waits ? EPOLLOUT.rawValue : 0), EPOLL_CTL_MOD)
+    }
+
+    // MARK: time and end
+
+    func takeChanges() -> [Change] {
+        let taken = changes
+        changes.removeAll()
+        return taken
+    }
+
+    /// Ends what has been silent for too long. Does something once a second, however often it is called.
+    func sweep(at now: Int64) {
+        guard now >= nextSweep else { return }
+        nextSweep = now + 1_000_000_000
+        listen(true)
+        unbound.removeAll { $0.isBound || !$0.isOpen }
+        for case let connection? in slots {
+            if !connection.isBound, now - connection.openedAt > Self.firstCheckTimeout {
+                counters.strangers &+= 1
+                close(connection)
+            } else if now - connection.lastReceived > Self.idleTimeout {
+                close(connection)
+            }
+        }
+    }
+
+    /// Ends the connection that an address is reached by; nothing happens for others.
+    func close(_ address: SocketAddress) {
+        if address.isTCP, let connection = self[address.via] { close(connection) }
+    }
+
+    private func close(_ connection: TCPConnection) {
+        guard connection.isOpen else { return }
+        connection.isOpen = false
+        epoll_ctl(descriptor, EPOLL_CTL_DEL, connection.descriptor, nil)
+        Glibc.close(connection.descriptor)
+        let slot = slot(of: connection.address.via)
+        slots[slot] = nil
+        freeSlots.append(slot)
+        count -= 1
+        limiter.leave(connection.address.withPort(0))
+    }
+
+    /// Ends everything, the listener too.
+    func shutdown() {
+        for case let connection? in slots { close(connection) }
+        unbound.removeAll()
+        guard listener >= 0 else { return }
+        epoll_ctl(descriptor, EPOLL_CTL_DEL, listener, nil)
+        Glibc.close(listener)
+        listener = -1
+    }
+
+    private func listen(_ wanted: Bool) {
+        guard listener >= 0, wanted != isListening else { return }
+        isListening = wanted
+        watch(listener, number: 0, wanted ? EPOLLIN.rawValue : 0, EPOLL_CTL_MOD)
+    }
+
+    private func watch(_ descriptor: Int32, number: UInt32, _ mask: UInt32, _ operation: Int32) {
+        var event = epoll_event(events: mask, data: epoll_data_t(u32: number))
+        epoll_ctl(self.descriptor, operation, descriptor, &event)
+    }
+}
+
+/// What has happened on the TCP connections of a reactor so far.
+public struct TCPCounters: Sendable {
+    public var accepted: UInt64 = 0
+    /// Closed at once: too many in all or from one address.
+    public var refused: UInt64 = 0
+    /// Closed because what came first was no check for a transport of ours, or did not come in time.
+    public var strangers: UInt64 = 0
+    public var receivedPackets: UInt64 = 0
+    public var sentPackets: UInt64 = 0
+    /// Not sent, because their receiver was too slow or had gone.
+    public var droppedPackets: UInt64 = 0
+    /// How often a receiver was too slow.
+    public var stalls: UInt64 = 0
+}
