@@ -18,6 +18,11 @@ public final class MediaStream {
     /// Media has arrived: players may be added.
     public internal(set) var isReady = false
 
+    /// Players that were added and have not left yet.
+    public internal(set) var playerCount = 0
+    /// Where else it can be had. Set by the driver; on the home reactor only.
+    public var mirrors: [StreamMirror] = []
+
     /// The driver's mark: already on its list of streams with something to send.
     public var isQueued = false
 
@@ -80,6 +85,23 @@ public final class MediaStream {
         track.requestKeyFrame()
         if track.wantsKeyFrame { source?.keyFrameWanted(of: track, arena: arena, at: now) }
     }
+}
+
+/// What the home reactor knows of a mirror of one of its streams.
+public struct StreamMirror {
+    /// The mirror's own handle, on its reactor.
+    public let handle: StreamHandle
+    public let link: MirrorLink
+    /// The tracks that feed it: of a stream whose source has come back with other tracks it is a mirror no longer.
+    private let tracks: [ObjectIdentifier]
+
+    public init(handle: StreamHandle, link: MirrorLink, of stream: MediaStream) {
+        self.handle = handle
+        self.link = link
+        tracks = stream.tracks.map(ObjectIdentifier.init)
+    }
+
+    public func shows(_ stream: MediaStream) -> Bool { tracks == stream.tracks.map(ObjectIdentifier.init) }
 }
 
 extension SDP.Codec {

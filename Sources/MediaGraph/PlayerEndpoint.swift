@@ -36,6 +36,7 @@ public final class PlayerEndpoint: Endpoint {
     ) {
         cname = "martlet-\(stream.handle.rawValue)"
         super.init(id: id, stream: stream, connection: connection, options: options, socket: socket, onEvent: onEvent)
+        stream.playerCount += 1
         takeLines()
     }
 
@@ -99,6 +100,7 @@ public final class PlayerEndpoint: Endpoint {
     }
 
     public override func detach() {
+        stream.playerCount -= 1
         for i in lines.indices {
             if let sink = lines[i].sink { lines[i].track.removeSink(sink) }
             lines[i].sink = nil

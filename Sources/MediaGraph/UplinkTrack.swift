@@ -25,6 +25,8 @@ public final class UplinkTrack {
 
     var sinks: ContiguousArray<UnsafeMutablePointer<DownlinkTrack>> = []
     private var taps: [(id: UInt64, tap: Tap)] = []
+    /// The same track on other reactors.
+    var mirrors: [(link: MirrorLink, track: Int)] = []
 
     /// Packets that arrived in this wake-up of the reactor and are still to be fanned out.
     private let pending: UnsafeMutablePointer<Int64>
@@ -50,7 +52,7 @@ public final class UplinkTrack {
     public var reception: ReceiverStatistics
     /// Sender report of the source last seen: wall clock (NTP 32.32), RTP time, when it arrived (ns). 0 = none yet.
     public private(set) var reportedNTP: UInt64 = 0
-    private var reportedTimestamp: UInt32 = 0
+    private(set) var reportedTimestamp: UInt32 = 0
     public private(set) var reportArrival: Int64 = 0
 
     // Counters, read by a timer.
@@ -161,13 +163,29 @@ public final class UplinkTrack {
         if firstArrival == 0 { firstArrival = now }
         lastArrival = now
         if slot.startsKeyFrame { noteKeyFrame(view, payload, at: now) }
+        enqueue(slot, into: arena, at: now)
+        return true
+    }
 
+    /// Takes one packet as the home reactor's track has stored it.
+    func receiveMirrored(_ slot: PacketSlot, bytes: UnsafeRawBufferPointer, arena: SendArena, at now: Int64) {
+        guard ring.append(bytes, slot) else { return duplicates &+= 1 }
+        packets &+= 1
+        self.bytes &+= UInt64(slot.payloadLength)
+        if slot.marker { frames &+= 1 }
+        if firstArrival == 0 { firstArrival = now }
+        lastArrival = now
+        if slot.startsKeyFrame, let view = RTPView(bytes) { noteKeyFrame(view, view.payload, at: now) }
+        enqueue(slot, into: arena, at: now)
+    }
+
+    @inline(__always)
+    private func enqueue(_ slot: PacketSlot, into arena: SendArena, at now: Int64) {
         if pendingCount == Self.pendingCapacity { flush(into: arena, at: now) }
         if pendingCount == 0 { pendingSince = now }
         isPictureOpen = kind == .video && !slot.marker
         pending[pendingCount] = slot.sequence
         pendingCount += 1
-        return true
     }
 
     /// One packet as every player's copy begins: looked up in the ring once per turn.
@@ -200,6 +218,7 @@ public final class UplinkTrack {
                 }
             }
         }
+        if !mirrors.isEmpty { feedMirrors(count) }
         showTaps(count)
     }
 
@@ -395,6 +414,7 @@ public final class UplinkTrack {
         reportedNTP = ntp
         reportedTimestamp = timestamp &+ timestampShift
         reportArrival = now
+        for mirror in mirrors { reportToMirror(mirror.link, track: mirror.track) }
     }
 
     /// Sender report for one player, on the publisher's own wall clock so that audio and video stay in step over any

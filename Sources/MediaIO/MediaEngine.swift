@@ -39,6 +39,8 @@ public struct MediaEngineConfiguration: Sendable {
     /// Minimum gap between two key frame requests to one publisher.
     public var keyFrameRequestGap = 1000
     public var maximumEndpoints = 20_000
+    /// Players of one stream on its home reactor before further ones go to other reactors, where there are any.
+    public var playersPerReactor = 300
     public var tcp = MediaOverTCP()
     public init() {}
 }

@@ -42,6 +42,8 @@ final class ReactorCore {
     private(set) var streams: [UInt64: MediaStream] = [:]
     private(set) var endpoints: [UInt64: Endpoint] = [:]
     private(set) var localSources: [UInt64: LocalSourceCore] = [:]
+    /// What fills the streams here whose home is another reactor, by the handle of the mirror.
+    var mirrorSources: [UInt64: MirrorSource] = [:]
     private(set) var taps: [UInt64: MediaStream] = [:]
     private var touched: ContiguousArray<MediaStream> = []
     private(set) var counters = Counters()
@@ -291,6 +293,7 @@ final class ReactorCore {
         }
         for endpoint in failed { remove(endpoint) }
         for source in localSources.values { source.advance(arena: arena, at: now) }
+        for source in mirrorSources.values { source.advance(arena: arena, at: now) }
         settleTCP()
     }
 
@@ -299,7 +302,12 @@ final class ReactorCore {
     func stream(_ handle: StreamHandle) -> MediaStream? { streams[handle.rawValue] }
     func endpoint(_ id: EndpointID) -> Endpoint? { endpoints[id.rawValue] }
 
-    func addStream(_ handle: StreamHandle) { streams[handle.rawValue] = MediaStream(handle: handle) }
+    @discardableResult
+    func addStream(_ handle: StreamHandle) -> MediaStream {
+        let stream = MediaStream(handle: handle)
+        streams[handle.rawValue] = stream
+        return stream
+    }
 
     /// Ends a stream with everything on it; returns how many endpoints were still alive.
     func removeStream(_ handle: StreamHandle) -> Int {
@@ -307,6 +315,7 @@ final class ReactorCore {
         let own = endpoints.values.filter { $0.stream === stream }
         for endpoint in own { remove(endpoint) }
         for (id, source) in localSources where source.stream === stream { localSources[id] = nil }
+        mirrorSources[handle.rawValue] = nil
         for (id, tapped) in taps where tapped === stream { taps[id] = nil }
         stream.sourceLeft()
         return own.count { !$0.isFailed }

@@ -9,12 +9,12 @@ import WebRTC
 
 /// `MediaEngineProtocol` on reactors. Safe from any thread.
 public final class ReactorEngine: MediaEngineProtocol {
-    private let reactors: [Reactor]
-    private let configuration: MediaEngineConfiguration
+    let reactors: [Reactor]
+    let configuration: MediaEngineConfiguration
     private let certificate: DTLSCertificate
     private let addresses: [SocketAddress]
     private let nextID = Atomic<UInt64>(1)
-    private let endpointCount = Atomic<Int>(0)
+    let endpointCount = Atomic<Int>(0)
     private let isShutDown = Atomic<Bool>(false)
 
     /// Opens the media ports and starts the reactors.
@@ -61,13 +61,14 @@ public final class ReactorEngine: MediaEngineProtocol {
 
     public func destroyStream(_ stream: StreamHandle) async {
         let reactor = reactor(of: stream.rawValue)
-        let removed = await reactor.run { core -> Int? in
-            guard core.stream(stream) != nil else { return nil }
-            return core.removeStream(stream)
+        let removed = await reactor.run { core -> (endpoints: Int, mirrors: [StreamHandle])? in
+            guard let found = core.stream(stream) else { return nil }
+            return (core.removeStream(stream), found.mirrors.map(\.handle))
         }
-        guard let endpoints = removed ?? nil else { return }
-        release(endpoints, on: reactor)
+        guard let removed = removed ?? nil else { return }
+        release(removed.endpoints, on: reactor)
         reactor.load.subtract(1, ordering: .relaxed)
+        await remove(removed.mirrors)
     }
 
     public func requestKeyFrame(of stream: StreamHandle) {
@@ -103,7 +104,7 @@ public final class ReactorEngine: MediaEngineProtocol {
     public func addPlayer(
         to stream: StreamHandle, offer: String, options: EndpointOptions, onEvent: @escaping EndpointEventHandler
     ) async throws(EngineError) -> (id: EndpointID, answer: String) {
-        try await add(to: stream) { core, stream, id, setup throws(EngineError) in
+        try await add(to: await place(stream)) { core, stream, id, setup throws(EngineError) in
             guard stream.isReady else { throw .notReady }
             let made = try Self.negotiating { () throws(NegotiationError) in
                 try PeerConnection.answerPlayer(
@@ -321,7 +322,7 @@ public final class ReactorEngine: MediaEngineProtocol {
         return (id, text)
     }
 
-    private func release(_ count: Int, on reactor: Reactor) {
+    func release(_ count: Int, on reactor: Reactor) {
         guard count > 0 else { return }
         reactor.load.subtract(count, ordering: .relaxed)
         endpointCount.subtract(count, ordering: .relaxed)
@@ -346,7 +347,7 @@ public final class ReactorEngine: MediaEngineProtocol {
     }
 
     /// Ids carry their reactor in the top byte.
-    private func newID(on reactor: Reactor) -> UInt64 {
+    func newID(on reactor: Reactor) -> UInt64 {
         UInt64(reactor.index) << 56 | nextID.add(1, ordering: .relaxed).oldValue
     }
 

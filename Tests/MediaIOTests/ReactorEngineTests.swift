@@ -121,6 +121,77 @@ private func eventually(_ what: String, _ condition: () async throws -> Bool) as
         await server.shutdown()
     }
 
+    @Test("players beyond what one reactor should carry are served by the others, from the same key frame on and with the same packets")
+    func shards() async throws {
+        var configuration = MediaEngineConfiguration()
+        configuration.reactors = 3
+        configuration.portFrom = 0
+        configuration.playersPerReactor = 2
+        configuration.keyFrameRequestGap = 50
+        let server = try ReactorEngine(configuration: configuration), client = try Self.engine()
+        let stream = try server.createStream()
+        let source = try await server.addSource(to: stream, tracks: [Self.vp8])
+        let keyFrameRequests = Atomic<Int>(0)
+        source.onKeyFrameRequest { keyFrameRequests.add(1, ordering: .relaxed) }
+        // A key frame, and from then on packets that are none.
+        var number: UInt16 = 1
+        _ = source.write(track: 0, packet: Self.packet(1))
+        func write() {
+            number += 1
+            var packet = Self.packet(number)
+            packet[13] = 0x11
+            _ = source.write(track: 0, packet: packet)
+        }
+        write()
+
+        var players: [(sink: Sink, id: EndpointID, stream: StreamHandle)] = []
+        for count in 1...9 {
+            let played = try client.createStream()
+            let pull = try await client.offerPull(into: played, audio: false, video: true, options: EndpointOptions()) { _ in }
+            let answer = try await server.addPlayer(to: stream, offer: pull.offer, options: EndpointOptions()) { _ in }
+            try await client.setAnswer(pull.id, answer: answer.answer)
+            let sink = Sink()
+            _ = try await client.addSink(to: played) { sink.take($0) }
+            players.append((sink, answer.id, played))
+            try await eventually("packets at player \(count), the key frame among them") {
+                write()
+                return sink.count > 3 && sink.packets.withLock { $0[1] != nil }
+            }
+        }
+        #expect(keyFrameRequests.load(ordering: .relaxed) == 0, "every player started from the key frame that was there")
+        let load = await server.reactorStatistics()
+        #expect(load.map(\.endpoints).sorted() == [2, 3, 4] || load.map(\.endpoints).sorted() == [3, 3, 3], "\(load.map(\.endpoints))")
+        #expect(load.reduce(0) { $0 + $1.streams } == 3)
+        #expect(await server.statistics().count == 9)
+        for player in players {
+            let before = player.sink.count
+            try await eventually("packets go on") {
+                write()
+                return player.sink.count > before + 20
+            }
+            player.sink.packets.withLock { packets in
+                for (key, payload) in packets { #expect(payload.suffix(500).allSatisfy { $0 == UInt8(key) }) }
+            }
+        }
+
+        // Wishes for a key frame reach the source from wherever they come.
+        for player in players {
+            let before = keyFrameRequests.load(ordering: .relaxed)
+            client.requestKeyFrame(of: player.stream)
+            try await eventually("the source is asked") {
+                write()
+                return keyFrameRequests.load(ordering: .relaxed) > before
+            }
+            number += 1
+            _ = source.write(track: 0, packet: Self.packet(number))
+        }
+        await server.destroyStream(stream)
+        let rest = await server.reactorStatistics()
+        #expect(rest.allSatisfy { $0.endpoints == 0 && $0.streams == 0 })
+        await client.shutdown()
+        await server.shutdown()
+    }
+
     @Test("refuses in words what can't be done")
     func refuses() async throws {
         let engine = try Self.engine()

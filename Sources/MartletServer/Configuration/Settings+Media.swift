@@ -7,6 +7,7 @@ extension Settings {
     func mediaEngineConfiguration(announcedAddresses: [String]) -> MediaEngineConfiguration {
         var configuration = MediaEngineConfiguration()
         configuration.reactors = reactors
+        configuration.playersPerReactor = playersPerReactor
         configuration.portFrom = UInt16(clamping: mediaPortFrom)
         configuration.portTo = UInt16(clamping: mediaPortTo)
         configuration.announcedAddresses = announcedAddresses

@@ -41,6 +41,8 @@ public struct Settings: Sendable, Equatable {
     public var mediaPortTo = 32000
     /// Media threads; 0 = one per core (`reactors`).
     public var reactors = 0
+    /// Players of one stream on one media thread before further ones go to others (`players_per_reactor`).
+    public var playersPerReactor = 300
     /// Listen for media over TCP on the media ports and offer that behind UDP (`ice_tcp`).
     public var mediaOverTCP = true
     /// Offer TCP only, unless a client asks for UDP (`ice_tcp_transport`).

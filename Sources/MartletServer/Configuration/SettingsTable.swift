@@ -61,6 +61,8 @@ public enum SettingsTable {
         .integer("media_port_to", .media, \.mediaPortTo, 0...65_535, unit: "port",
                  "Last media port, inclusive. Must leave room for one port per reactor."),
         .integer("reactors", .media, \.reactors, 0...256, "Media threads. `0`: one per core."),
+        .integer("players_per_reactor", .media, \.playersPerReactor, 1...1_000_000,
+                 "Players of one stream on its media thread before further ones are put on others, where there are any."),
         .flag("ice_tcp", .media, \.mediaOverTCP,
               "Take media over TCP as well, on the numbers of the media ports (ICE-TCP), and offer that to clients behind UDP: browsers use it where a firewall lets no UDP through. See [firewalls](firewalls.md)."),
         .flag("ice_tcp_transport", .media, \.mediaOverTCPOnly,
