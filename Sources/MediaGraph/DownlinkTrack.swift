@@ -55,6 +55,8 @@ public struct DownlinkTrack {
     public internal(set) var isStarted = false
     /// First source sequence number this player gets; older ones are none of its business.
     var firstSequence: Int64 = 0
+    /// First source sequence number that the shared fan-out leaves to the pacer; `.max` while the player is not behind.
+    var cursor: Int64 = .max
     /// Source sequence minus outgoing sequence.
     var sequenceBase: Int64 = 0
     /// Packets of the cached group of pictures get timestamps squeezed together just before the live edge,
@@ -73,6 +75,8 @@ public struct DownlinkTrack {
     public internal(set) var missedRetransmissions: UInt64 = 0
     /// Retransmission requests that were not answered though the packet is here.
     public internal(set) var refusedRetransmissions: UInt64 = 0
+    /// Frames left out because the line was too thin for them.
+    public internal(set) var droppedFrames: UInt64 = 0
     private var lastTimestamp: UInt32 = 0
 
     init(
@@ -137,6 +141,15 @@ public struct DownlinkTrack {
     mutating func resume() {
         isSuspended = false
         isOpen = true
+    }
+
+    /// Leaves everything from `cursor` up to the key frame at `slot` out; to the player no packet is missing. What lies before
+    /// is not sent any more, not even when asked for: its numbers are not the same any more.
+    mutating func skip(to slot: UnsafePointer<PacketSlot>, frames: UInt64) {
+        sequenceBase += slot.pointee.sequence - cursor
+        cursor = slot.pointee.sequence
+        firstSequence = slot.pointee.sequence
+        droppedFrames &+= frames
     }
 
     /// Squeezes the timestamps of everything up to `end` (source sequence) to at most `span` ticks before `edge`.

@@ -24,6 +24,10 @@ public enum EndpointEvent: Sendable {
     case mediaStarted(MediaInfo)
     /// Publisher: the picture size changed (also told once for the first size when it became known late).
     case resized(width: Int, height: Int)
+    /// Player: its line carries less than the stream brings, both in bit/s. Told again every few seconds while it lasts.
+    case notEnoughBandwidth(bitrate: Int, bandwidth: Int)
+    /// Player: its line has become wide enough.
+    case enoughBandwidth
     /// The endpoint is gone and has been removed; nothing follows.
     case failed(EndpointFailure)
 }
@@ -62,6 +66,12 @@ public struct TrackStatistics: Sendable {
     public var lostPackets: UInt64 = 0
     public var nacks: UInt64 = 0
     public var plis: UInt64 = 0
+    /// Player: packets sent again / requests beyond the line's room / for packets no longer here.
+    public var retransmissions: UInt64 = 0
+    public var refusedRetransmissions: UInt64 = 0
+    public var missedRetransmissions: UInt64 = 0
+    /// Player: frames left out because its line was too thin.
+    public var droppedFrames: UInt64 = 0
     public var frames: UInt64 = 0
     public var keyFrames: UInt64 = 0
     /// bit/s
@@ -80,6 +90,8 @@ public struct EndpointStatistics: Sendable {
     public var roundTripMilliseconds: Double?
     /// Player: what its line is estimated to carry, bit/s; `nil` until its feedback says so.
     public var bandwidth: Int?
+    /// Player: `notEnoughBandwidth` has been told and not taken back.
+    public var lacksBandwidth = false
     public init(endpoint: EndpointID) { self.endpoint = endpoint }
 }
 

@@ -7,11 +7,12 @@ import WebRTC
 
 /// A sink over WebRTC: a browser that plays, or another server that we push to.
 public final class PlayerEndpoint: Endpoint {
-    private struct Line {
+    struct Line {
         let track: UplinkTrack
         let transport: Int
         let media: NegotiatedMedia
         var sink: UnsafeMutablePointer<DownlinkTrack>?
+        var lag = Lag()
         var nacks: UInt64 = 0
         var plis: UInt64 = 0
         var lost: UInt64 = 0
@@ -21,10 +22,10 @@ public final class PlayerEndpoint: Endpoint {
     }
 
     /// By transport index; made when its keys are there.
-    private var paths: [PlayerPath?] = []
+    var paths: [PlayerPath?] = []
     /// NTP middle bits of a report sent, and when: to read the round trip from the receiver report (RFC 3550 §6.4.1).
     private var sentReports: [(middle: UInt32, at: Int64)] = []
-    private var lines: [Line] = []
+    var lines: [Line] = []
     private var random = RandomSource.system
     private var nextReport: Int64 = 0
     private let cname: String
@@ -75,7 +76,7 @@ public final class PlayerEndpoint: Endpoint {
                 parameters, sender: sender, destination: Destination(address: remote, socket: socket), history: path.history,
                 random: &random)
             lines[i].sink = sink
-            lines[i].track.open(sink, arena: arena, at: now)
+            if lines[i].track.open(sink, arena: arena, at: now) { join(i, path, arena: arena, at: now) }
             if lines[i].track.wantsKeyFrame { stream.requestKeyFrame(of: lines[i].track, arena: arena, at: now) }
         }
         nextReport = now
@@ -91,9 +92,14 @@ public final class PlayerEndpoint: Endpoint {
     }
 
     override func transportStalled(_ index: Int, _ isStalled: Bool, arena: SendArena, at now: Int64) {
-        for line in lines where line.transport == index {
+        for i in lines.indices where lines[i].transport == index {
+            let line = lines[i]
             guard let sink = line.sink else { continue }
-            guard !isStalled else { line.track.suspend(sink); continue }
+            guard !isStalled else {
+                line.track.suspend(sink)
+                lines[i].lag = .live
+                continue
+            }
             line.track.resume(sink)
             if line.track.wantsKeyFrame { stream.requestKeyFrame(of: line.track, arena: arena, at: now) }
         }
@@ -121,6 +127,8 @@ public final class PlayerEndpoint: Endpoint {
     override func receiveFeedback(_ feedback: TransportFeedbackView, transport: Int, at now: Int64) {
         guard transport < paths.count, let path = paths[transport] else { return }
         path.receive(feedback, at: now)
+        // A line without trouble is looked at once a second.
+        if path.controller.hasBackedOff || path.alarm.isRaised { deadline = min(deadline, now) }
     }
 
     override func receiveRTCP(_ packets: [RTCPPacket], transport: Int, arena: SendArena, at now: Int64) {
@@ -129,7 +137,14 @@ public final class PlayerEndpoint: Endpoint {
             case .nack(let nack):
                 guard let i = index(of: nack.mediaSSRC), let sink = lines[i].sink else { continue }
                 lines[i].nacks &+= UInt64(nack.sequenceNumbers.count)
-                lines[i].track.retransmit(nack.sequenceNumbers, to: sink, arena: arena, at: now)
+                let path = path(of: lines[i].transport)
+                let room = path.retransmissionRoom(at: now)
+                var left = room
+                lines[i].track.retransmit(nack.sequenceNumbers, to: sink, room: &left, arena: arena, at: now)
+                path.spendOnRetransmissions(room - left)
+            case .receiverEstimatedMaximumBitrate(let remb):
+                path(of: transport).limit(to: remb.bitrate)
+                deadline = min(deadline, now)
             case .pictureLossIndication(_, let mediaSSRC):
                 requestKeyFrame(mediaSSRC, arena: arena, at: now)
             case .fullIntraRequest(let request):
@@ -179,12 +194,14 @@ public final class PlayerEndpoint: Endpoint {
                 if let bytes = lines[i].report?.bytes { sendRTCP(bytes, transport: lines[i].transport, arena: arena) }
             }
         }
+        deadline = min(deadline, nextReport)
         for i in lines.indices {
+            lines[i].track.updateRates(at: now)
             if let sink = lines[i].sink {
                 lines[i].rates.update(bytes: sink.pointee.bytes, frames: sink.pointee.frames, at: now)
             }
         }
-        deadline = min(deadline, nextReport)
+        adapt(arena: arena, at: now)
     }
 
     public override func statistics() -> EndpointStatistics {
@@ -193,6 +210,7 @@ public final class PlayerEndpoint: Endpoint {
         result.roundTripMilliseconds = roundTripMilliseconds
         for case let path? in paths where path.controller.isInformed {
             result.bandwidth = max(result.bandwidth ?? 0, path.controller.estimate)
+            if path.alarm.isRaised { result.lacksBandwidth = true }
         }
         for line in lines {
             guard let sink = line.sink else { continue }
@@ -205,6 +223,10 @@ public final class PlayerEndpoint: Endpoint {
             track.keyFrames = sink.pointee.keyFrames
             track.lostPackets = line.lost
             track.nacks = line.nacks
+            track.retransmissions = sink.pointee.retransmitted
+            track.refusedRetransmissions = sink.pointee.refusedRetransmissions
+            track.missedRetransmissions = sink.pointee.missedRetransmissions
+            track.droppedFrames = sink.pointee.droppedFrames
             track.plis = line.plis
             track.bitrate = line.rates.bitrate
             track.framesPerSecond = line.rates.framesPerSecond

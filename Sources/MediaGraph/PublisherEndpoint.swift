@@ -24,7 +24,6 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
         let transport: Int
         /// What an earlier source had brought into the track.
         let packetsBefore: UInt64, keyFramesBefore: UInt64
-        var rates = RateMeter()
         var toldWidth = 0, toldHeight = 0
 
         var hasMedia: Bool { track.packets > packetsBefore }
@@ -234,7 +233,7 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
 
         for i in lines.indices {
             let track = lines[i].track
-            lines[i].rates.update(bytes: track.bytes, frames: track.frames, at: now)
+            track.updateRates(at: now)
             guard track.ssrc != 0 else { continue }
             if lines[i].media.nack {
                 let missing = track.nack.pending(at: Instant(nanoseconds: now), rtt: .milliseconds(Int64(roundTripMilliseconds ?? 50)))
@@ -315,8 +314,8 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
             track.lostPackets = UInt64(max(0, line.track.reception.cumulativeLost))
             track.nacks = line.track.nacksSent
             track.plis = line.track.keyFrameRequests
-            track.bitrate = line.rates.bitrate
-            track.framesPerSecond = line.rates.framesPerSecond
+            track.bitrate = line.track.rates.bitrate
+            track.framesPerSecond = line.track.rates.framesPerSecond
             track.width = line.track.width
             track.height = line.track.height
             if line.track.kind == .video { result.video = track } else { result.audio = track }

@@ -72,6 +72,13 @@ public final class UplinkTrack {
     /// ns of the first packet; 0 = none yet.
     public private(set) var firstArrival: Int64 = 0
     public private(set) var lastArrival: Int64 = 0
+    /// Over the last second; brought up to date by `updateRates`.
+    private(set) var rates = RateMeter()
+    /// The same with what players get around it: header, authentication tag.
+    private(set) var wireRates = RateMeter()
+    static let overhead: UInt64 = 36
+    /// When a player with a thin line last made us ask for a key frame, ns.
+    var lastThinLineRequest: Int64 = .min / 2
 
     var meter = AudioLevelMeter()
     var gate = SilenceGate()
@@ -211,7 +218,9 @@ public final class UplinkTrack {
                         guard kind == .audio || slot.pointee.startsKeyFrame else { continue }
                         sink.pointee.start(at: slot)
                     }
-                    guard slot.pointee.sequence >= sink.pointee.firstSequence else { continue }
+                    // A player that is behind is left to the pacer; what fills a gap in what it has got already is not.
+                    guard slot.pointee.sequence >= sink.pointee.firstSequence, slot.pointee.sequence < sink.pointee.cursor
+                    else { continue }
                     // A player without RTX gets nothing but what the packet itself needs: see `isFixed`.
                     let padding = sink.pointee.isFixed && outgoing[i].payload.count > 0 ? 0 : outgoing[i].padding
                     sink.pointee.send(slot, payload: outgoing[i].payload, padding: padding, arena: arena, at: now)
@@ -318,32 +327,33 @@ public final class UplinkTrack {
 
     /// The player's transport is up: video starts from the ring's newest key frame if there is a fresh one,
     /// else at the next one, which is asked for.
-    public func open(_ sink: UnsafeMutablePointer<DownlinkTrack>, arena: SendArena, at now: Int64) {
+    ///
+    /// - Returns: true when the ring is to be paced out to it (`pace`).
+    public func open(_ sink: UnsafeMutablePointer<DownlinkTrack>, arena: SendArena, at now: Int64) -> Bool {
         flush(into: arena, at: now)
         sink.pointee.isOpen = true
-        guard kind == .video else { return }
+        guard kind == .video else { return false }
         guard let first = ring.joinPoint,
             now - first.pointee.arrival <= Self.maximumJoinAge,
             ring.newest - first.pointee.sequence <= Self.maximumJoinPackets,
             let edge = ring.slot(ring.newest)
         else {
             joinMisses &+= 1
-            return requestKeyFrame()
+            requestKeyFrame()
+            return false
         }
         joinHits &+= 1
         sink.pointee.squeeze(
             from: first.pointee.timestamp, edge: edge.pointee.timestamp, end: ring.newest, span: Self.catchUpSpan)
         sink.pointee.start(at: first)
-        for sequence in first.pointee.sequence...ring.newest {
-            guard let slot = ring.slot(sequence) else { continue }
-            let payload = ring.payload(of: slot)
-            sink.pointee.send(slot, payload: payload, padding: payload.count == 0 ? 1 : 0, arena: arena, at: now)
-        }
+        sink.pointee.cursor = first.pointee.sequence
+        return true
     }
 
     /// The player's way is full: it gets nothing until `resume`.
     public func suspend(_ sink: UnsafeMutablePointer<DownlinkTrack>) {
-        sink.pointee.suspend(newest: pendingCount > 0 ? pending[0] - 1 : ring.newest)
+        sink.pointee.suspend(newest: min(pendingCount > 0 ? pending[0] - 1 : ring.newest, sink.pointee.cursor - 1))
+        sink.pointee.cursor = .max
     }
 
     /// Goes on with the present: video from the next key frame on, which is asked for.
@@ -365,18 +375,25 @@ public final class UplinkTrack {
     public func addTap(id: UInt64, _ tap: @escaping Tap) { taps.append((id, tap)) }
     public func removeTap(id: UInt64) { taps.removeAll { $0.id == id } }
 
-    /// Answers a player's NACK from the ring. Packets that have left it are counted on the sink.
+    /// Answers a player's NACK from the ring. Packets that have left it, and those beyond what the line has room for, are
+    /// counted on the sink.
     public func retransmit(
-        _ sequences: [UInt16], to sink: UnsafeMutablePointer<DownlinkTrack>, arena: SendArena, at now: Int64
+        _ sequences: [UInt16], to sink: UnsafeMutablePointer<DownlinkTrack>, room: inout Int, arena: SendArena, at now: Int64
     ) {
         guard sink.pointee.isStarted else { return }
         guard !sink.pointee.isUnrepeatable else { return sink.pointee.refusedRetransmissions &+= UInt64(sequences.count) }
+        let newest = min(ring.newest, sink.pointee.cursor - 1)
         for sequence in sequences.prefix(256) {
-            let source = sink.pointee.sourceSequence(of: sequence, newest: ring.newest)
-            guard source >= sink.pointee.firstSequence, gate.hasForwarded(source), let slot = ring.slot(source) else {
+            let source = sink.pointee.sourceSequence(of: sequence, newest: newest)
+            guard source >= sink.pointee.firstSequence, source <= newest, gate.hasForwarded(source), let slot = ring.slot(source) else {
                 sink.pointee.missedRetransmissions &+= 1
                 continue
             }
+            guard room > 0 else {
+                sink.pointee.refusedRetransmissions &+= 1
+                continue
+            }
+            room -= slot.pointee.length
             sink.pointee.retransmit(slot, payload: ring.payload(of: slot), arena: arena, at: now)
         }
     }
@@ -407,6 +424,12 @@ public final class UplinkTrack {
     @inline(__always)
     public var waitsUntil: Int64 {
         isPictureOpen && pendingCount < Self.pendingCapacity / 2 ? pendingSince + Self.longestWait : 0
+    }
+
+    /// To be called about once a second, by anybody.
+    func updateRates(at now: Int64) {
+        rates.update(bytes: bytes, frames: frames, at: now)
+        wireRates.update(bytes: bytes &+ packets &* Self.overhead, frames: frames, at: now)
     }
 
     /// Notes the source's sender report (RFC 3550 §6.4.1).

@@ -26,6 +26,8 @@ final class VirtualNetwork {
     private(set) var hosts: [Int32: Host] = [:]
     private var links: [String: (link: Link, from: Host, to: Host)] = [:]
     var profile: LinkProfile
+    /// Profiles of the links towards single hosts.
+    var profilesTo: [SocketAddress: LinkProfile] = [:]
     private let seed: UInt64
     var now: Int64 = 1_000_000_000
 
@@ -50,7 +52,7 @@ final class VirtualNetwork {
         else { return }
         let key = "\(from.address)>\(to.address)"
         var entry = links[key] ?? (Link(profile: profile, seed: seed ^ UInt64(truncatingIfNeeded: from.address.low &* 7919 &+ to.address.low)), from, to)
-        entry.link.profile = profile
+        entry.link.profile = profilesTo[to.address] ?? profile
         var offset = run.offset
         while offset < run.offset + run.length {
             let length = min(run.segmentLength, run.offset + run.length - offset)
@@ -91,12 +93,14 @@ final class Chain {
         let endpoint: PublisherEndpoint
         let served: PlayerEndpoint
         let stream: MediaStream
+        let address: SocketAddress
         /// Numbers of the frames that came completely and in order of their packets, with the first one's time.
         var packets: [UInt32: Int64] = [:]
         var corrupt = 0
         var firstPacket: UInt32?
 
-        init(endpoint: PublisherEndpoint, served: PlayerEndpoint, stream: MediaStream) {
+        init(endpoint: PublisherEndpoint, served: PlayerEndpoint, stream: MediaStream, address: SocketAddress) {
+            self.address = address
             self.endpoint = endpoint
             self.served = served
             self.stream = stream
@@ -199,7 +203,7 @@ final class Chain {
         served.begin(answered.actions, arena: serverSide.arena, at: network.now)
         let actions = try connection.setAnswer(answered.connection.localDescription, at: Instant(nanoseconds: network.now))
         receiving.takeLines()
-        let player = Player(endpoint: receiving, served: served, stream: stream)
+        let player = Player(endpoint: receiving, served: served, stream: stream, address: clientSide.address)
         stream.tracks[0].addTap(id: 1) { [unowned self, unowned player] bytes, _ in self.check(bytes, player) }
         receiving.begin(actions, arena: clientSide.arena, at: network.now)
         players.append(player)
@@ -248,9 +252,9 @@ final class Chain {
     var packetsSent: UInt32 { packet }
 
     /// Runs for `milliseconds`, with a frame every 40.
-    func run(milliseconds: Int, sending: Bool = true) {
+    func run(milliseconds: Int, sending: Bool = true, packetsPerFrame: Int = 4) {
         for i in 0..<milliseconds {
-            if sending, i % 40 == 0 { sendFrame() }
+            if sending, i % 40 == 0 { sendFrame(packets: packetsPerFrame) }
             network.step()
         }
     }

@@ -61,7 +61,7 @@ private struct Rehearsal {
                     RTCP.forEachTransportFeedback(in: bytes) { controller.receive($0, history: &history, at: now) }
                 }
             }
-            controller.advance(to: now, expectsFeedback: true)
+            controller.advance(to: now, unansweredSince: 0)
         }
     }
 

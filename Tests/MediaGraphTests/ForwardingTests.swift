@@ -155,7 +155,7 @@ import Testing
             let sink = track.addSink(
                 parameters, sender: sender, destination: Destination(address: SocketAddress(ipv4: 1, port: 2), socket: 3),
                 history: path.history, random: &random)
-            track.open(sink, arena: arena, at: 0)
+            _ = track.open(sink, arena: arena, at: 0)
             return (track, sink)
         }
         let (audio, audioSink) = track("opus", .opus, ssrc: 5), (video, videoSink) = track("VP8", .vp8, ssrc: 8)
@@ -170,10 +170,11 @@ import Testing
         send(audio, 1, at: 10_240_000)
         send(video, 1, at: 20_480_000)
         let videoNumber = UInt16(truncatingIfNeeded: 1 - videoSink.pointee.sequenceBase)
-        video.retransmit([videoNumber], to: videoSink, arena: arena, at: 30_720_000)
+        var room = 10_000
+        video.retransmit([videoNumber], to: videoSink, room: &room, arena: arena, at: 30_720_000)
         send(audio, 2, at: 40_960_000)
         // Without RTX a packet with a number of its own can't be sent again.
-        audio.retransmit([UInt16(truncatingIfNeeded: 2 - audioSink.pointee.sequenceBase)], to: audioSink, arena: arena, at: 50_000_000)
+        audio.retransmit([UInt16(truncatingIfNeeded: 2 - audioSink.pointee.sequenceBase)], to: audioSink, room: &room, arena: arena, at: 50_000_000)
         arena.flush()
         #expect(audioSink.pointee.refusedRetransmissions == 1)
         let numbers = try sent.map { packet in
@@ -214,7 +215,7 @@ import Testing
         let sink = track.addSink(
             parameters, sender: sender, destination: Destination(address: SocketAddress(ipv4: 1, port: 2), socket: 3),
             history: path.history, random: &random)
-        track.open(sink, arena: arena, at: 0)
+        _ = track.open(sink, arena: arena, at: 0)
         // Three packets in one turn, of lengths that would be evened out for a player with RTX.
         for i in 0..<3 {
             var bytes: [UInt8] = [0x80, (i == 2 ? 0x80 : 0) | 96, 0, UInt8(10 + i), 0, 0, 0, 1, 0, 0, 0, 9]
@@ -231,7 +232,8 @@ import Testing
         sink.pointee.noteReport()
         sent = []
         let sequences = originals.map { UInt16($0[2]) << 8 | UInt16($0[3]) }
-        track.retransmit(sequences, to: sink, arena: arena, at: 1)
+        var room = 10_000
+        track.retransmit(sequences, to: sink, room: &room, arena: arena, at: 1)
         arena.flush()
         #expect(sent == originals)
     }

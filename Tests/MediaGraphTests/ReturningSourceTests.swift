@@ -37,7 +37,7 @@ import Testing
             DownlinkTrack.Parameters(ssrc: 5, payloadType: 100), sender: sender,
             destination: Destination(address: SocketAddress(ipv4: 1, port: 2), socket: 3), history: path.history,
             random: &random)
-        track.open(sink, arena: arena, at: 0)
+        _ = track.open(sink, arena: arena, at: 0)
         var now: Int64 = 0
         func send(_ sequences: ClosedRange<UInt16>, ssrc: UInt8, timestamp: UInt8) {
             for sequence in sequences {

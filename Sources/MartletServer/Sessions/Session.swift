@@ -115,6 +115,10 @@ actor Session {
             // A task gives its memory back only when it ends, and a session lives long: what handling an offer needs goes with a task of its own.
             await Task { await work(on: input) }.value
         case .notice(.event(let event)): send(.streamEvent(event))
+        case .notice(.notEnoughBandwidth(let record, let info)):
+            var status = record.statusMessage(info: info)
+            status.status = StreamStatus.notEnoughBandwidth.rawValue
+            send(.streamStatus(status))
         case .notice(.rate(let rate, let isPublisher)): channel.send(rate.serialized(isInbound: isPublisher))
         case .notice(.linkLost): break  // only agents are told
         case .frame(let text): channel.send(text)

@@ -19,6 +19,8 @@ enum StreamNotice: Sendable {
     case ended(StreamRecord, StreamEnd)
     /// Something happened on the stream a player watches; carries the player's own id.
     case event(StreamEventMessage)
+    /// The older form of the event `notEnoughBandwidth`, a status that changes nothing; `info` is "<bitrate>/<bandwidth>", bit/s.
+    case notEnoughBandwidth(StreamRecord, info: String)
     /// The figures of the last second.
     case rate(VideoRate, isPublisher: Bool)
     /// An agent's peer connection broke; its stream is kept, the agent decides what follows.

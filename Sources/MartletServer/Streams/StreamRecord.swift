@@ -67,7 +67,7 @@ struct StreamRecord: Sendable, Equatable {
         var object = statusMessage().json
         object["info"] = nil
         object["custom"] = custom
-        if let metrics { object["metrics"] = Self.metrics(metrics) }
+        if let metrics { object["metrics"] = Self.metrics(metrics, isPublished: isPublished) }
         return object
     }
 
@@ -81,9 +81,19 @@ struct StreamRecord: Sendable, Equatable {
     /// Those that are true or false.
     static let booleanKeys: Set<String> = ["published", "hasAudio", "hasVideo", "record", "cvoExtension", "history"]
 
-    private static func metrics(_ statistics: EndpointStatistics?) -> JSONValue {
+    private static func metrics(_ statistics: EndpointStatistics?, isPublished: Bool) -> JSONValue {
         func count(_ value: UInt64) -> JSONValue { .integer(Int64(clamping: value)) }
         var members: [String: JSONValue] = [:]
+        if let bandwidth = statistics?.bandwidth {
+            members["BANDWIDTH"] = JSONValue(bandwidth)
+            members["NOT_ENOUGH_BANDWIDTH"] = .bool(statistics?.lacksBandwidth ?? false)
+        }
+        if let video = statistics?.video, !isPublished {
+            members["VIDEO_RTX"] = count(video.retransmissions)
+            members["VIDEO_RTX_REFUSED"] = count(video.refusedRetransmissions)
+            members["VIDEO_RTX_MISSED"] = count(video.missedRetransmissions)
+            members["VIDEO_DROPPED_FRAMES"] = count(video.droppedFrames)
+        }
         if let video = statistics?.video {
             members["VIDEO_WIDTH"] = JSONValue(video.width)
             members["VIDEO_HEIGHT"] = JSONValue(video.height)

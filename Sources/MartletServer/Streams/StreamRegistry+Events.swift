@@ -27,6 +27,10 @@ extension StreamRegistry {
             if entry.record.isPublished { start(id, .publishing) }
         case .resized(let width, let height):
             resize(id, width: width, height: height)
+        case .notEnoughBandwidth(let bitrate, let bandwidth):
+            lackBandwidth(entry, bitrate: bitrate, bandwidth: bandwidth)
+        case .enoughBandwidth:
+            logger.info("the player's line carries the stream again", metadata: Self.metadata(entry.record))
         case .failed(let failure):
             // The engine has removed the endpoint already.
             entries[id]?.endpoint = nil
@@ -66,6 +70,17 @@ extension StreamRegistry {
             entries[player]?.record.height = height
             deliver(.resize, payload, to: player)
         }
+    }
+
+    /// A player's line is too thin: told as an event and, for clients from before the event, as a status.
+    private func lackBandwidth(_ entry: Entry, bitrate: Int, bandwidth: Int) {
+        logger.info(
+            "the player's line is too thin", metadata: Self.metadata(entry.record, [
+                "bitrate": "\(bitrate)", "bandwidth": "\(bandwidth)",
+            ]))
+        let info = "\(bitrate)/\(bandwidth)"
+        deliver(.notEnoughBandwidth, ["info": .string(info)], to: entry.record.mediaSessionID)
+        if entry.record.status == .playing { entry.owner.deliver(.notEnoughBandwidth(entry.record, info: info)) }
     }
 
     /// A publisher's event for everybody who watches. Events about other people's streams are ignored; false then.

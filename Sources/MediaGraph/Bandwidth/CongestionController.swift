@@ -26,7 +26,8 @@ public struct CongestionController: Sendable {
     public private(set) var delivered = 0
     /// Feedback has arrived, or the receiver has said its own estimate: `estimate` means something.
     public private(set) var isInformed = false
-    /// A queue grew or packets were lost beyond what is tolerable, since the estimate was last raised to what arrived.
+    /// A queue grew, packets were lost beyond what is tolerable, or the receiver said so: the estimate is a limit found, not
+    /// just what has been tried. Until `forgetLimit`.
     public private(set) var hasBackedOff = false
     public var lossFraction: Double { loss.fraction }
     public var isOverused: Bool { trend.usage == .overuse }
@@ -108,15 +109,19 @@ public struct CongestionController: Sendable {
         if !isInformed { delayBound = Double(configuration.maximum) }
         isInformed = true
         receiverLimit = Double(bitrate)
+        hasBackedOff = true
         combine()
     }
 
+    /// The line carries what is wanted of it.
+    public mutating func forgetLimit() { hasBackedOff = false }
+
     /// To be called now and then.
-    /// - Parameter expectsFeedback: packets are on the way of which nothing has been heard.
-    public mutating func advance(to now: Int64, expectsFeedback: Bool) {
-        guard lastFeedback != 0, expectsFeedback else { return }
+    /// - Parameter unansweredSince: since when packets are on the way of which nothing has been heard, ns.
+    public mutating func advance(to now: Int64, unansweredSince: Int64) {
+        guard lastFeedback != 0 else { return }
         let patience = max(1_000_000_000, 3 * roundTrip)
-        guard now - max(lastFeedback, lastDecrease) > patience else { return }
+        guard now - max(unansweredSince, lastFeedback, lastDecrease) > patience else { return }
         // Nothing comes back: the line is down, or full to the brim.
         decrease(to: delayBound * 0.5, at: now)
         combine()
@@ -187,9 +192,8 @@ public struct CongestionController: Sendable {
         // Growth beyond what is being tried proves nothing.
         delayBound = max(delayBound, min(next, 1.5 * arrived + 10_000))
         // What arrives without a growing queue fits.
-        if loss.fraction <= LossBound.tolerable, let second = rate.rate(over: 19), min(second, arrived) > delayBound {
-            delayBound = min(second, arrived)
-            hasBackedOff = false
+        if loss.fraction <= LossBound.tolerable, queueDelay < 50_000_000, let recent = rate.rate(over: 6), recent > delayBound {
+            delayBound = recent
         }
         delayBound = min(delayBound, Double(configuration.maximum))
     }
@@ -218,9 +222,9 @@ public struct CongestionController: Sendable {
     /// it has been gone for a while, so that room that has come back is found.
     public func pacingRate(at now: Int64) -> Int {
         if trend.usage == .overuse || queueDelay > 50_000_000 || loss.fraction > LossBound.tolerable { return estimate }
-        if now - lastDecrease < 1_000_000_000 { return estimate }
+        if now - lastDecrease < 500_000_000 { return estimate }
         let bold = Double(estimate) * 1.5
         // Where the line was last found full only a little more is tried.
-        return max(estimate, Int(capacity > 0 ? min(bold, capacity * 1.1) : bold))
+        return max(estimate, Int(capacity > 0 ? min(bold, capacity * 1.05) : bold))
     }
 }

@@ -25,10 +25,11 @@ struct DeliveredRate: Sendable {
         bytes[slot(index)] &+= Int32(truncatingIfNeeded: length)
     }
 
-    /// bit/s over the last `buckets` × 50 ms before the newest arrival; `nil` until that much time has been seen.
+    /// bit/s over the last `buckets` × 50 ms before the newest arrival, less at the beginning; `nil` until 150 ms have been seen.
     func rate(over buckets: Int64) -> Double? {
         // The newest bucket is still being filled: left out.
-        guard newest != .min, newest - first >= buckets else { return nil }
+        guard newest != .min, newest - first >= 3 else { return nil }
+        let buckets = min(buckets, newest - first)
         var sum = 0
         for index in newest - buckets..<newest { sum += Int(bytes[slot(index)]) }
         return Double(sum) * 8e9 / Double(buckets * Self.bucket)
