@@ -39,6 +39,9 @@ let package = Package(
         .target(name: "Signalling", dependencies: []),
         .target(name: "NetworkEmulator", dependencies: ["Primitives"]),
 
+        // A bad network between real programs.
+        .target(name: "NetworkRelay", dependencies: ["NetworkEmulator", "Primitives"]),
+
         // Media: the forwarding path and the threads that drive it.
         .target(name: "MediaGraph", dependencies: ["Primitives", "RTP", "SDP", "SRTP", "WebRTC"], swiftSettings: hotPath),
         .target(name: "MediaIO", dependencies: ["Primitives", "WebRTC", "MediaGraph", "CMartlet"], swiftSettings: hotPath),
@@ -81,7 +84,7 @@ let package = Package(
         .executableTarget(
             name: "martlet",
             dependencies: [
-                "MartletServer", "StreamClients", "Benchmarks", "Snapshots", "Workers",
+                "MartletServer", "StreamClients", "Benchmarks", "Snapshots", "Workers", "NetworkRelay",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 

@@ -12,6 +12,7 @@ from harness.media import AiortcPlayer, AiortcPublisher
 from harness.network import Network
 from harness.node import Node
 from harness.paths import MARTLET, OUT
+from harness.relay import Relay
 from harness.tunnel import Tunnel
 from harness.wcs import Client
 
@@ -91,6 +92,19 @@ def network():
     network = Network()
     yield network
     network.close()
+
+
+@pytest.fixture
+def relay():
+    """`relay(node, both="loss=5,delay=25")`: a bad network in front of a node, for `tab(node, through=…)`."""
+    relays = []
+
+    def make(node, **options):
+        relays.append(Relay(node, **options))
+        return relays[-1]
+    yield make
+    for one in relays:
+        one.close()
 
 
 # Clients.

@@ -46,12 +46,16 @@ def inside(playwright, network, folder, insecure_origin):
 
 
 @contextlib.contextmanager
-def tab(browser, node, secure=False, base=None):
-    """A `Tab` on a blank page of `node`, in a context of its own. `base`: the URL it is reached by, if not by loopback."""
+def tab(browser, node, secure=False, base=None, through=None):
+    """A `Tab` on a blank page of `node`, in a context of its own. `base`: the URL it is reached by, if not by loopback.
+    `through`: a Relay that its media takes."""
     context = browser.new_context(ignore_https_errors=True, viewport={"width": 900, "height": 700})
     context.set_default_timeout(20_000)
     try:
-        yield Tab(context, node, secure, base)
+        made = Tab(context, node, secure, base)
+        if through:
+            made.run("reroute", through.ports)
+        yield made
     finally:
         context.close()
 

@@ -12,6 +12,20 @@ window.lab = (() => {
     promise, new Promise((_, reject) => setTimeout(() => reject(new Error(what + " took longer than " + milliseconds + " ms")), milliseconds)),
   ]);
 
+  /** From now on answers name other UDP ports, and no others: `ports` maps those of the server to those of a relay. */
+  function reroute(ports) {
+    const original = RTCPeerConnection.prototype.setRemoteDescription;
+    RTCPeerConnection.prototype.setRemoteDescription = function (description, ...rest) {
+      const lines = description.sdp.split("\r\n").map((line) => {
+        const found = /^(a=candidate:\S+ \d udp \d+ )(\S+) (\d+)( typ host.*)$/.exec(line);
+        if (!found) return line.startsWith("a=candidate:") ? null : line;
+        // The relay speaks IPv4 and is on the server's machine.
+        return found[3] in ports && !found[2].includes(":") ? found[1] + found[2] + " " + ports[found[3]] + found[4] : null;
+      });
+      return original.call(this, { type: description.type, sdp: lines.filter((line) => line !== null).join("\r\n") }, ...rest);
+    };
+  }
+
   function session(url, options = {}) {
     if (sessions.has(url) && sessions.get(url).status() === SESSION_STATUS.ESTABLISHED) return Promise.resolve(sessions.get(url));
     return within(new Promise((resolve, reject) => {
@@ -71,7 +85,7 @@ window.lab = (() => {
     : ((0b0101 << 20) | ((value & 0xffff) << 4) | (crc8(value) & 0x0f)) >>> 0;
   const clockNow = () => Math.floor(performance.timeOrigin + performance.now()) % 4294967296;
 
-  function pattern({ width = 320, height = 240, fps = 20 } = {}) {
+  function pattern({ width = 320, height = 240, fps = 20, noise = false } = {}) {
     const canvas = document.createElement("canvas");
     canvas.width = width;
     canvas.height = height;
@@ -85,6 +99,11 @@ window.lab = (() => {
       context.fillRect(0, 0, width, height);
       context.fillStyle = "#fff";
       context.fillRect(n * 5 % width, height / 2, 30, 30);
+      // What no encoder can predict: the stream takes all of its bitrate.
+      for (let i = 0; noise && i < 400; i++) {
+        context.fillStyle = `hsl(${Math.random() * 360} 70% ${Math.random() * 90}%)`;
+        context.fillRect(Math.random() * width, height / 8 + Math.random() * height, 24, 24);
+      }
       const value = clockNow();
       for (let row = 0; row < 2; row++) {
         const bits = rowBits(value, row);
@@ -238,6 +257,7 @@ window.lab = (() => {
     state: (key) => ({ audio: streams.get(key).stream.getAudioState(), video: streams.get(key).stream.getVideoState() }),
     act: (key, method, ...values) => { streams.get(key).stream[method](...values); },
     figures,
+    reroute,
     first: (key) => streams.get(key).first ?? null,
     hash: (key) => pictureHash(element(streams.get(key))),
     clock: (key) => readClock(element(streams.get(key))),
@@ -264,6 +284,20 @@ window.lab = (() => {
       await new Promise((resolve) => setTimeout(resolve, milliseconds));
       wanted = false;
       return seen;
+    },
+
+    /** The longest time in which no new frame of a played stream was decoded, watched for a while, ms. */
+    async longestGap(key, milliseconds) {
+      const video = element(streams.get(key));
+      let longest = 0, last = performance.now(), wanted = true, count = 0;
+      const end = last + milliseconds;
+      while (performance.now() < end) {
+        const now = performance.now(), frames = video.getVideoPlaybackQuality().totalVideoFrames;
+        if (frames !== count) { count = frames; last = now; }
+        longest = Math.max(longest, now - last);
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+      return longest;
     },
 
     async available(url, name) {

@@ -16,6 +16,22 @@ public struct Link: Sendable {
         public var duplicated = 0
         public var reordered = 0
         public var delivered = 0
+
+        public init() {}
+
+        public static func += (a: inout Counters, b: Counters) {
+            a.sent += b.sent
+            a.lost += b.lost
+            a.overflowed += b.overflowed
+            a.duplicated += b.duplicated
+            a.reordered += b.reordered
+            a.delivered += b.delivered
+        }
+
+        public var json: String {
+            #"{"sent": \#(sent), "lost": \#(lost), "overflowed": \#(overflowed), "duplicated": \#(duplicated), "#
+                + #""reordered": \#(reordered), "delivered": \#(delivered)}"#
+        }
     }
 
     private struct Flight: Sendable {

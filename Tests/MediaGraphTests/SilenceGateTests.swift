@@ -159,7 +159,8 @@ import Testing
         bench.say(100, milliseconds: 3000)
         let last = bench.seen[0].last?.sequence ?? 0
         let before = bench.seen[0].count
-        bench.track.retransmit([last &+ 5, last &+ 50], to: bench.sinks[0], arena: bench.arena, at: bench.now)
+        var room = 10_000
+        bench.track.retransmit([last &+ 5, last &+ 50], to: bench.sinks[0], room: &room, arena: bench.arena, at: bench.now)
         bench.arena.flush()
         #expect(bench.seen[0].count == before)
     }

@@ -2,6 +2,27 @@ import NetworkEmulator
 import Primitives
 import Testing
 
+@Suite("LinkProfile as text") struct LinkProfileTextTests {
+    @Test("what is named is changed, the rest stays, and perfect takes it back")
+    func reads() throws {
+        var profile = LinkProfile()
+        try profile.apply("loss=5,delay=25 rate=1200,queue=64")
+        #expect(profile == LinkProfile(loss: 0.05, delay: .milliseconds(25), rate: 1_200_000, queueLimit: 65_536))
+        try profile.apply("rate=0,burst=2,burst-length=5")
+        #expect(profile.rate == nil)
+        #expect(abs((profile.bursts?.meanLoss ?? 0) - 0.02) < 1e-9)
+        #expect(profile.bursts?.leaveBad == 0.2)
+        try profile.apply("perfect")
+        #expect(profile == .perfect)
+    }
+
+    @Test("what can't be read is named", arguments: ["los=5", "loss=x", "loss=101", "delay", "rate=-1"])
+    func refuses(text: String) {
+        var profile = LinkProfile()
+        #expect(throws: LinkProfile.TextError.self) { try profile.apply(text) }
+    }
+}
+
 struct LinkTests {
     /// Sends `count` numbered datagrams, one per `spacing`, and gives back (number, arrival) in order of arrival.
     private func run(
