@@ -15,14 +15,15 @@ final class Bench: Sendable {
     }
 
     static func run(
-        _ options: BenchmarkOptions, servers names: [String] = ["server"], _ body: (Bench) async throws -> Figures
+        _ options: BenchmarkOptions, servers names: [String] = ["server"], playersLookEachMillisecond: Bool = true, _ body: (Bench) async throws -> Figures
     ) async throws -> Figures {
         var servers: [ServerProcess] = []
         do {
             for name in names {
                 servers.append(try await ServerProcess(name: name, folder: options.folder, reactors: options.reactors))
             }
-            let load = try LoadGenerator(threads: options.threads, gro: options.gro)
+            let load = try LoadGenerator(
+                threads: options.threads, gro: options.gro, playersLookEachMillisecond: playersLookEachMillisecond)
             let figures = try await body(Bench(options, load, servers))
             await load.stop()
             for server in servers { await server.stop() }

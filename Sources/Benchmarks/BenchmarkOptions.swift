@@ -4,7 +4,7 @@ public struct BenchmarkOptions: Sendable {
     /// 200 kbit/s streams instead of 2.5 Mbit/s.
     public var isThin = false
     /// Publishers pace their pictures as browsers do instead of sending each at once.
-    public var isPaced = false
+    public var isPaced = true
     /// Length of the measurement.
     public var seconds = 10.0
     /// Threads of the load generator for players.

@@ -7,7 +7,7 @@ public enum ChurnBenchmark {
     ///   - rate: joins (and as many leaves) a second.
     ///   - stay: seconds that a player stays.
     public static func run(rate: Double, stay: Double, _ options: BenchmarkOptions) async throws -> Figures {
-        try await Bench.run(options) { bench in
+        try await Bench.run(options, playersLookEachMillisecond: false) { bench in
             let say = options.progress
             let shape = options.shape
             let publishers = try await bench.publish(1, shape: shape)

@@ -23,12 +23,18 @@ public enum FanoutBenchmark {
             try await Task.sleep(for: .seconds(2))
 
             let measured = try await bench.measure(seats)
-            await bench.leave(seats)
-            await bench.leave(publishers)
+            for publisher in publishers { try await bench.load.pause(publisher) }
 
-            say("Measuring the limit")
+            say("Measuring the limit, and what the connections cost without media")
+            let idle = try ServerMeasurement(bench.server)
             let limit = try SendLimit.measure(shape: shape, receivers: total, gro: options.gro)
             let paced = try SendLimit.measure(shape: shape, receivers: total, gro: options.gro, paced: true)
+            // ICE asks every five seconds.
+            let left = 10 - (try ServerMeasurement(bench.server)).seconds(since: idle)
+            if left > 0 { try await Task.sleep(for: .seconds(left)) }
+            let idleAllocations = (try ServerMeasurement(bench.server)).mediaAllocationsPerSecond(since: idle)
+            await bench.leave(seats)
+            await bench.leave(publishers)
 
             var figures = Figures()
             figures.add("benchmark", "Benchmark", .text(name))
@@ -42,7 +48,11 @@ public enum FanoutBenchmark {
             figures.add("packets_per_second", "Delivered packets", Double(delivered.packets) / seconds, "/s")
             figures.add("bitrate_mbps", "Delivered payload", Double(delivered.bytes) * 8 / seconds / 1e6, "Mbit/s")
             let perPacket = end.describe(
-                since: start, packets: delivered.packets, hasCounter: bench.server.allocations != nil, into: &figures)
+                since: start, packets: delivered.packets, hasCounter: bench.server.allocations != nil, idleAllocations: idleAllocations,
+                into: &figures)
+            if bench.server.allocations != nil {
+                figures.add("allocations_per_player_second", "  per player and second for reports and ICE", idleAllocations / Double(total))
+            }
             figures.add("limit_us_per_packet", "Limit: AES-128-GCM and batched sends", limit.microseconds, "µs")
             figures.add("limit_packets_per_run", "  packets a system call there", limit.packetsPerRun)
             figures.add("ratio_to_limit", "Server / limit", perPacket / limit.microseconds)

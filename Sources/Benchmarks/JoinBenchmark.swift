@@ -4,7 +4,7 @@ import MartletServer
 public enum JoinBenchmark {
     /// - Parameter joins: of each kind.
     public static func run(joins: Int, _ options: BenchmarkOptions) async throws -> Figures {
-        try await Bench.run(options) { bench in
+        try await Bench.run(options, playersLookEachMillisecond: false) { bench in
             let say = options.progress
             let shape = options.shape
             // Hits: a stream with a key frame every two seconds. Misses: streams whose only key frame is too old by then.

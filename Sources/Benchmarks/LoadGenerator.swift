@@ -17,10 +17,13 @@ final class LoadGenerator: Sendable {
     /// - Parameters:
     ///   - threads: for the players.
     ///   - gro: players take merged datagrams (UDP_GRO).
-    init(threads: Int, gro: Bool) throws {
+    ///   - playersLookEachMillisecond: see `LoadReactor`; not for benchmarks that measure how soon something is answered.
+    init(threads: Int, gro: Bool, playersLookEachMillisecond: Bool) throws {
         Self.raiseFileLimit()
         publishing = try LoadReactor(name: "load-publish", gro: false)
-        playing = try (0..<max(1, threads)).map { try LoadReactor(name: "load-play-\($0)", gro: gro) }
+        playing = try (0..<max(1, threads)).map {
+            try LoadReactor(name: "load-play-\($0)", gro: gro, looksEachMillisecond: playersLookEachMillisecond)
+        }
         certificate = try DTLSCertificate.selfSigned(commonName: "load")
         var configuration = WCSClientConfiguration()
         configuration.clientName = "load"
@@ -114,6 +117,12 @@ final class LoadGenerator: Sendable {
             if let client = core.client(id) { client.hangUp(core) }
         }
         await seat.client.shutdown()
+    }
+
+    /// Lets a publisher send no more media while its connection, and those of its players, stay.
+    func pause(_ seat: Seat) async throws {
+        let id = seat.id
+        try await seat.reactor.run { ($0.client(id) as? LoadPublisher)?.pause() }
     }
 
     // MARK: reading

@@ -104,6 +104,9 @@ final class LoadPublisher: LoadClient {
 
     // MARK: media
 
+    /// Sends no more media; the connection stays.
+    func pause() { (nextVideo, nextAudio, nextBurst, mediaDeadline) = (.max, .max, .max, .max) }
+
     override func sendMedia(_ core: LoadCore) {
         let now = core.now
         if nextAudio <= now {

@@ -13,14 +13,18 @@ final class LoadReactor: Sendable {
     private let queue = JobQueue()
     private let wakeUp: Int32
 
-    /// - Parameter gro: whether the clients' sockets take merged datagrams.
-    init(name: String, gro: Bool) throws(BenchmarkError) {
+    /// - Parameters:
+    ///   - gro: whether the clients' sockets take merged datagrams.
+    ///   - looksEachMillisecond: instead of sleeping until something arrives. On loopback the sender pays for waking who waits for its
+    ///     packets, which on a network it doesn't.
+    init(name: String, gro: Bool, looksEachMillisecond: Bool = false) throws(BenchmarkError) {
         wakeUp = eventfd(0, Int32(EFD_NONBLOCK) | Int32(EFD_CLOEXEC))
         let poller = epoll_create1(Int32(EPOLL_CLOEXEC))
         guard wakeUp >= 0, poller >= 0, let receiver = bench_receiver_create() else {
             throw BenchmarkError("The load generator gets no epoll: \(String(cString: strerror(errno)))")
         }
-        let core = LoadCore(name: name, poller: poller, wakeUp: wakeUp, receiver: receiver, gro: gro, queue: queue)
+        let core = LoadCore(name: name, poller: poller, wakeUp: wakeUp, receiver: receiver, gro: gro, looksEachMillisecond: looksEachMillisecond,
+            queue: queue)
         // The core is handed to its thread and only reached through jobs from then on.
         let box = Unmanaged.passRetained(core)
         var thread = pthread_t()
@@ -85,6 +89,7 @@ final class LoadCore {
     private let receiver: OpaquePointer
     private let queue: JobQueue
     let gro: Bool
+    private let looksEachMillisecond: Bool
     /// Clients by file descriptor.
     private var clients = ContiguousArray<LoadClient?>()
     private var clientList = ContiguousArray<LoadClient>()
@@ -98,12 +103,15 @@ final class LoadCore {
 
     private static let tick: Int64 = 5_000_000
 
-    init(name: String, poller: Int32, wakeUp: Int32, receiver: OpaquePointer, gro: Bool, queue: JobQueue) {
+    init(
+        name: String, poller: Int32, wakeUp: Int32, receiver: OpaquePointer, gro: Bool, looksEachMillisecond: Bool, queue: JobQueue
+    ) {
         self.name = name
         self.poller = poller
         self.wakeUp = wakeUp
         self.receiver = receiver
         self.gro = gro
+        self.looksEachMillisecond = looksEachMillisecond
         self.queue = queue
         watch(wakeUp)
     }
@@ -142,7 +150,13 @@ final class LoadCore {
         martlet_name_thread(name)
         var events = [epoll_event](repeating: epoll_event(), count: 256)
         while !isStopped {
-            let timeout = clientList.isEmpty ? -1 : Int32(max(0, min(nextDeadline - now + 500_000, 1_000_000_000) / 1_000_000))
+            var timeout: Int32 = -1
+            if looksEachMillisecond, !clientList.isEmpty {
+                timeout = 0
+                usleep(1000)
+            } else if !clientList.isEmpty {
+                timeout = Int32(max(0, min(nextDeadline - now + 500_000, 1_000_000_000) / 1_000_000))
+            }
             let count = epoll_wait(poller, &events, Int32(events.count), timeout)
             now = LoadClock.now()
             let offset = LoadClock.realtimeOffset()

@@ -88,13 +88,13 @@ struct SendLimit: Sendable {
             microseconds: Double(nanoseconds) / 1000 / Double(max(1, packets)), packets: packets, packetsPerRun: Double(packets) / Double(max(1, runs)))
     }
 
-    /// What is sent at one time: runs of packets of one length.
+    /// What is sent in one system call: packets of one length.
     struct Run: Equatable {
         let length: Int
         let count: Int
     }
 
-    /// The stream as bursts: the packets of one picture, or one packet of sound.
+    /// The stream as bursts: the packets of one picture (of one burst of it, when paced), or one packet of sound.
     static func bursts(of shape: StreamShape) -> [[Run]] {
         var bursts: [[Run]] = []
         var audio = 0
@@ -102,13 +102,17 @@ struct SendLimit: Sendable {
             let lengths = StreamShape.payloads(of: bytes)
             let isKey = i == 0 || (!shape.isKeyOnDemand && i % StreamShape.keyFrameInterval == 0)
             var runs = isKey ? [Run(length: PacketContent.parameterSetsLength, count: 1)] : []
-            // UDP_SEGMENT takes 64 at most.
+            // UDP_SEGMENT takes 64 at most; what a paced publisher has not sent yet can't be sent on.
+            let together = shape.pacedBytes == 0 ? 50 : min(50, (shape.pacedBytes + lengths[0] - 1) / lengths[0])
             var left = lengths.count
             while left > 0 {
-                runs.append(Run(length: lengths[0], count: min(left, 50)))
-                left -= min(left, 50)
+                runs.append(Run(length: lengths[0], count: min(left, together)))
+                left -= min(left, together)
+                guard shape.pacedBytes > 0 else { continue }
+                bursts.append(runs)
+                runs = []
             }
-            bursts.append(runs)
+            if !runs.isEmpty { bursts.append(runs) }
             while shape.audioBytes > 0, audio * shape.framesPerSecond < (i + 1) * 50 {
                 bursts.append([Run(length: shape.audioBytes, count: 1)])
                 audio += 1

@@ -19,10 +19,30 @@ struct ServerMeasurement: Sendable {
     /// Processor seconds of the whole process.
     func processorSeconds(since earlier: ServerMeasurement) -> Double { Double(usage.nanoseconds(since: earlier.usage)) / 1e9 }
 
+    /// Allocations of the media threads and of all.
+    private func allocations(since earlier: ServerMeasurement) -> (media: UInt64, all: UInt64) {
+        var media: UInt64 = 0, all: UInt64 = 0
+        for (thread, count) in allocations {
+            // A thread that is gone keeps its count; one that came in between began at zero.
+            let delta = count &- (earlier.allocations[thread] ?? 0)
+            all &+= delta
+            if usage.threads[thread]?.name.hasPrefix("reactor") ?? false { media &+= delta }
+        }
+        return (media, all)
+    }
+
+    /// Allocations of the media threads a second: what connections cost whether media flows or not, when none did since `earlier`.
+    func mediaAllocationsPerSecond(since earlier: ServerMeasurement) -> Double {
+        Double(allocations(since: earlier).media) / seconds(since: earlier)
+    }
+
     /// Adds processor time and allocations since `earlier`, told per packet.
+    ///
+    /// - Parameter idleAllocations: of the media threads a second while no media flows; what goes beyond is the packets'.
     /// - Returns: µs of processor time per packet.
     func describe(
-        since earlier: ServerMeasurement, packets: UInt64, hasCounter: Bool, prefix: String = "", into figures: inout Figures
+        since earlier: ServerMeasurement, packets: UInt64, hasCounter: Bool, idleAllocations: Double = 0, prefix: String = "",
+        into figures: inout Figures
     ) -> Double {
         let n = Double(max(1, packets))
         let nanoseconds = Double(usage.nanoseconds(since: earlier.usage))
@@ -37,15 +57,10 @@ struct ServerMeasurement: Sendable {
         figures.add("cpu_media_us_per_packet\(key)", "  of that on media threads", media / 1000 / n, "µs")
         figures.add("cpu_percent\(key)", "\(name): load of one core", nanoseconds / 1e7 / seconds(since: earlier), "%")
         if hasCounter {
-            var all: UInt64 = 0, onMedia: UInt64 = 0
-            for (thread, count) in allocations {
-                // A thread that is gone keeps its count; one that came in between began at zero.
-                let delta = count &- (earlier.allocations[thread] ?? 0)
-                all &+= delta
-                if usage.threads[thread]?.name.hasPrefix("reactor") ?? false { onMedia &+= delta }
-            }
-            figures.add("allocations_per_packet\(key)", "\(name): allocations per packet on media threads", Double(onMedia) / n)
-            figures.add("allocations_per_second_process\(key)", "  a second, all threads", Double(all) / seconds(since: earlier))
+            let (media, all) = allocations(since: earlier)
+            let ofPackets = max(0, Double(media) - idleAllocations * seconds(since: earlier))
+            figures.add("allocations_per_packet\(key)", "\(name): allocations per packet on media threads", ofPackets / n)
+            figures.add("allocations_per_second_process\(key)", "  a second, all threads, whatever they are for", Double(all) / seconds(since: earlier))
         } else {
             figures.add("allocations_per_packet\(key)", "\(name): allocations per packet", .missing("no C compiler to make the counter with"))
         }

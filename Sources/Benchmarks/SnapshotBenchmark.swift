@@ -12,7 +12,7 @@ public enum SnapshotBenchmark {
     ///   - players: that watch meanwhile.
     ///   - atOnce: requests in one go, at the end.
     public static func run(pictures: Int, players: Int, atOnce: Int, _ options: BenchmarkOptions) async throws -> Figures {
-        try await Bench.run(options) { bench in
+        try await Bench.run(options, playersLookEachMillisecond: false) { bench in
             let say = options.progress
             let name = "s0"
             let publisher = try PatternProcess(name, to: bench.server)

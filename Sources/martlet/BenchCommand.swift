@@ -11,7 +11,7 @@ struct BenchCommand: AsyncParsableCommand {
     struct Options: ParsableArguments {
         @Flag(help: "Print one JSON line instead of a table.") var json = false
         @Flag(help: "Streams of 200 kbit/s instead of 2.5 Mbit/s.") var thin = false
-        @Flag(help: "Publishers spread a picture over time as browsers do, instead of sending it at once.") var paced = false
+        @Flag(help: "Publishers send a picture at once, instead of spreading it over time as browsers do.") var unpaced = false
         @Option(help: "Seconds to measure for.") var seconds = 10.0
         @Option(help: "Threads of the load generator for players.") var threads = 1
         @Flag(help: "Players take merged datagrams (UDP_GRO); browsers don't.") var gro = false
@@ -24,7 +24,7 @@ struct BenchCommand: AsyncParsableCommand {
             }
             var options = BenchmarkOptions()
             options.isThin = thin
-            options.isPaced = paced
+            options.isPaced = !unpaced
             options.seconds = seconds
             options.threads = threads
             options.gro = gro

@@ -26,7 +26,7 @@ struct StreamShapeTests {
         #expect(StreamShape.full.pacedBytes == 0)
     }
 
-    @Test("the limit is measured with the stream's own packets", arguments: [StreamShape.full, .thin])
+    @Test("the limit is measured with the stream's own packets", arguments: [StreamShape.full, .thin, .full.paced])
     func bursts(shape: StreamShape) {
         let runs = SendLimit.bursts(of: shape).flatMap { $0 }
         let video = shape.frames.reduce(0) { $0 + StreamShape.payloads(of: $1).count } + 2
