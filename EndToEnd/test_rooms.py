@@ -269,6 +269,38 @@ def test_a_conference_of_three_on_the_page_and_no_place_for_a_fourth(a, visit, p
     expect(test.locator("#alone")).to_be_visible()
 
 
+CROWD = """async ([urlServer, room, from, to, cameras]) => {
+    // Many people in one tab; the first of them have a camera: more than a few encoders are more than a test machine can run.
+    for (let number = from; number <= to; number++) {
+        const connection = RoomApi.connect({ urlServer, username: "person " + number });
+        await new Promise((resolve, reject) => connection.on("ESTABLISHED", resolve).on("FAILED", reject));
+        const stay = connection.join({ name: room });
+        await new Promise((resolve, reject) => stay.on("STATE", resolve).on("FAILED", reject));
+        if (number > cameras) continue;
+        const media = lab.pattern({ width: 160, height: 90, fps: 5 });
+        media.setVolume(0);
+        const stream = stay.publish({ constraints: { customStream: media } });
+        await new Promise((resolve, reject) => stream.on("PUBLISHING", resolve).on("FAILED", reject));
+    }
+}"""
+
+
+def test_the_conference_page_holds_two_to_twenty_five_people(a, tab, visit, room):
+    page = visit(f"{a.http}/conference.html?roomName={room}&participants=25")
+    join(page, "test")
+    crowd, there, cameras = tab(a), 1, 9
+    for count in (2, 3, 9, 25):
+        crowd.page.evaluate(CROWD, [a.ws, room, there + 1, count, cameras])
+        there = count
+        expect(page.locator(".tile")).to_have_count(count)
+        for number in range(2, min(count, cameras) + 1):
+            sees(page, f"person {number}")
+        picture(page, f"conference-{count}")
+    late = visit(f"{a.http}/conference.html?roomName={room}&participants=25")
+    join(late, "too late", succeeds=False)
+    expect(late.locator("#info")).to_have_text("Current room is full.")
+
+
 def test_a_video_chat_with_muting_and_stopping(a, visit, room):
     test, test2 = (visit(f"{a.http}/video_chat.html?roomName={room}") for _ in range(2))
     join(test, "test")
