@@ -28,7 +28,8 @@ public final class MediaStream {
 
     public init(handle: StreamHandle) { self.handle = handle }
 
-    private var withholdsSilence = false
+    /// Players get no sound of this stream while it is silent.
+    public private(set) var withholdsSilence = false
 
     /// Called by the source once it knows what it brings.
     public func setTracks(_ tracks: [UplinkTrack]) {

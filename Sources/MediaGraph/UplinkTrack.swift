@@ -208,7 +208,7 @@ public final class UplinkTrack {
     public func flush(into arena: SendArena, at now: Int64) {
         guard pendingCount > 0 else { return }
         let count = gather()
-        if gate.isOn, !passesGate(count, into: arena, at: now) { return showTaps(count) }
+        if gate.isOn, !passesGate(count, into: arena, at: now) { return handOn(count) }
         sinks.withUnsafeBufferPointer { sinks in
             for sink in sinks {
                 guard sink.pointee.isOpen else { continue }
@@ -227,12 +227,13 @@ public final class UplinkTrack {
                 }
             }
         }
-        if !mirrors.isEmpty { feedMirrors(count) }
-        showTaps(count)
+        handOn(count)
     }
 
+    /// To those who are no players and get everything: mirrors judge for themselves what their players get.
     @inline(__always)
-    private func showTaps(_ count: Int) {
+    private func handOn(_ count: Int) {
+        if !mirrors.isEmpty { feedMirrors(count) }
         guard !taps.isEmpty else { return }
         for i in 0..<count {
             for (_, tap) in taps { tap(ring.bytes(of: outgoing[i].slot), outgoing[i].slot) }

@@ -41,10 +41,11 @@ extension ReactorCore {
         let isThere = { (mirror: StreamMirror) in mirror.handle.rawValue >> 56 == fresh.rawValue >> 56 }
         if let known = stream.mirrors.first(where: { isThere($0) && $0.shows(stream) }) { return known.handle }
         let link = MirrorLink { other.post { $0.receiveMirrored(fresh) } }
-        let formats = stream.tracks.map(\.format), original = stream.handle
+        let formats = stream.tracks.map(\.format), original = stream.handle, withholdsSilence = stream.withholdsSilence
         // What is posted first is done first: the mirror exists before anything arrives for it, players included.
         other.post { core in
             let mirror = core.addStream(fresh)
+            if withholdsSilence { mirror.withholdSilence() }
             core.mirrorSources[fresh.rawValue] = MirrorSource(stream: mirror, formats: formats, link: link, keyFrameGap: keyFrameGap) { track in
                 home.post { core in
                     guard let stream = core.stream(original), stream.tracks.indices.contains(track) else { return }

@@ -40,7 +40,22 @@ import Testing
 
         deinit { sender.destroy() }
 
-        func addPlayer() {
+        /// A copy of the track on another reactor.
+        private var mirror: MirrorSource?
+
+        /// A player on a mirror of the stream.
+        func addMirroredPlayer() {
+            let link = MirrorLink {}
+            let stream = MediaStream(handle: StreamHandle(rawValue: 2))
+            stream.withholdSilence()
+            mirror = MirrorSource(stream: stream, formats: [track.format], link: link, keyFrameGap: 0) { _ in }
+            track.addMirror(link, track: 0, arena: arena, at: now)
+            addPlayer(of: stream.tracks[0])
+        }
+
+        func addPlayer() { addPlayer(of: track) }
+
+        private func addPlayer(of track: UplinkTrack) {
             let sink = track.addSink(
                 DownlinkTrack.Parameters(ssrc: UInt32(sinks.count), payloadType: 100), sender: sender,
                 destination: Destination(address: SocketAddress(ipv4: 1, port: UInt16(2 + sinks.count)), socket: 3), history: path.history,
@@ -50,7 +65,7 @@ import Testing
             track.open(sink, arena: arena, at: now)
         }
 
-        /// One packet of −`level` dBov, or without a level; `order` says by how much it is late or early in the numbers.
+        /// One packet of −`level` dBov, or without a level.
         func packet(_ level: UInt8?, number: UInt16) {
             var bytes: [UInt8] = [level == nil ? 0x80 : 0x90, 111, UInt8(number >> 8), UInt8(number & 255)]
             let timestamp = UInt32(number &- 65_500) * 960
@@ -63,6 +78,8 @@ import Testing
                 _ = track.receive(RTPView(raw)!, bytes: raw, isRetransmission: false, extensions: extensions, arena: arena, at: now)
             }
             track.flush(into: arena, at: now)
+            mirror?.receive(arena: arena, at: now)
+            mirror?.stream.flush(into: arena, at: now)
             arena.flush()
         }
 
@@ -163,6 +180,19 @@ import Testing
         bench.track.retransmit([last &+ 5, last &+ 50], to: bench.sinks[0], room: &room, arena: bench.arena, at: bench.now)
         bench.arena.flush()
         #expect(bench.seen[0].count == before)
+    }
+
+    @Test("players on a mirror of the stream get the same as those on the stream itself")
+    func mirrors() throws {
+        let bench = try Bench()
+        bench.track.withholdSilence()
+        bench.addMirroredPlayer()
+        bench.say(30, milliseconds: 1000)
+        bench.say(90, milliseconds: 5000)
+        bench.say(30, milliseconds: 1000)
+        #expect(bench.seen[0].count == 153)
+        #expect(bench.seen[1].map(\.timestamp) == bench.seen[0].map(\.timestamp))
+        #expect(bench.isContinuous(1))
     }
 
     @Test("the level rises within 100 ms, falls within a second, and is silence when packets stop")
