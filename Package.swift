@@ -80,7 +80,7 @@ let package = Package(
         .target(name: "CBenchmarks"),
         .target(
             name: "Benchmarks",
-            dependencies: ["MartletServer", "WebRTC", "RTP", "SDP", "SRTP", "DTLS", "Primitives", "CMartlet", "CBenchmarks"]),
+            dependencies: ["MartletServer", "Signalling", "WebRTC", "RTP", "SDP", "SRTP", "DTLS", "Primitives", "CMartlet", "CBenchmarks"]),
         .executableTarget(
             name: "martlet",
             dependencies: [

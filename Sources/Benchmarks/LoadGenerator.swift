@@ -19,7 +19,8 @@ final class LoadGenerator: Sendable {
     ///   - gro: players take merged datagrams (UDP_GRO).
     ///   - playersLookEachMillisecond: see `LoadReactor`; not for benchmarks that measure how soon something is answered.
     init(threads: Int, gro: Bool, playersLookEachMillisecond: Bool) throws {
-        Self.raiseFileLimit()
+        // A thousand players are two thousand sockets.
+        FileLimit.raise()
         publishing = try LoadReactor(name: "load-publish", gro: false)
         playing = try (0..<max(1, threads)).map {
             try LoadReactor(name: "load-play-\($0)", gro: gro, looksEachMillisecond: playersLookEachMillisecond)
@@ -30,14 +31,6 @@ final class LoadGenerator: Sendable {
         configuration.connectTimeout = .seconds(60)
         configuration.answerTimeout = .seconds(60)
         self.configuration = configuration
-    }
-
-    /// A thousand players are two thousand sockets.
-    private static func raiseFileLimit() {
-        var limit = rlimit()
-        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
-        limit.rlim_cur = limit.rlim_max
-        setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
     }
 
     func stop() async {

@@ -23,6 +23,7 @@ public struct Server: Sendable {
     /// sockets and returns within five seconds.
     /// - Throws: `StartError` with sentences for the person who starts it.
     public func run() async throws {
+        FileLimit.raise()
         do {
             for remark in loaded.remarks {
                 logger.log(level: remark.kind == .warning ? .warning : .notice, "\(remark.text)")

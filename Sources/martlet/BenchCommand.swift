@@ -6,7 +6,7 @@ import StreamClients
 struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measure the server on this machine (see docs/performance.md).",
-        subcommands: [Fanout.self, Rooms.self, Join.self, Push.self, Churn.self, Snapshot.self])
+        subcommands: [Fanout.self, Rooms.self, RoomsControl.self, Join.self, Push.self, Churn.self, Snapshot.self])
 
     struct Options: ParsableArguments {
         @Flag(help: "Print one JSON line instead of a table.") var json = false
@@ -67,6 +67,29 @@ struct BenchCommand: AsyncParsableCommand {
         func run() async throws {
             let (streams, players) = (rooms * participants, participants - 1)
             try await options.run { try await FanoutBenchmark.run(streams: streams, players: players, name: "rooms", $0) }
+        }
+    }
+
+    struct RoomsControl: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "rooms-control", abstract: "Rooms without media: people who come, go and write, and how long their messages take.")
+        @Option(help: "Rooms.") var rooms = 50
+        @Option(help: "Participants of each.") var participants = 50
+        @Option(help: "Lines of chat that each room writes a second; each goes to everybody else.") var lines = 1.0
+        @Option(help: "People of each room who leave and come back, a second.") var moves = 0.5
+        @OptionGroup var options: Options
+
+        func validate() throws {
+            guard participants > 1, (0...100).contains(lines), (0...100).contains(moves) else {
+                throw ValidationError("A room needs two participants at least; --lines and --moves are 0 to 100.")
+            }
+            try checkCount(rooms * participants)
+        }
+        func run() async throws {
+            let (rooms, participants, lines, moves) = (rooms, participants, lines, moves)
+            try await options.run {
+                try await RoomsControlBenchmark.run(rooms: rooms, participants: participants, lines: lines, moves: moves, $0)
+            }
         }
     }
 

@@ -34,6 +34,8 @@ public struct WCSClientConfiguration: Sendable {
     public var silenceTimeout = Duration.seconds(50)
     /// Bytes of one received message.
     public var maximumMessageSize = 16 * 1_048_576
+    /// Told of `DataStatusEvent` and `OnDataEvent`, on an event loop: hand on, never block.
+    public var onData: @Sendable (ServerMessage) -> Void = { _ in }
     public init() {}
 }
 

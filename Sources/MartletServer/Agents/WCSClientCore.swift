@@ -22,7 +22,12 @@ final class WCSClientCore: Sendable {
     private let state = Mutex(State())
     private let address: WCSAddress
 
-    init(address: WCSAddress) { self.address = address }
+    private let onData: @Sendable (ServerMessage) -> Void
+
+    init(address: WCSAddress, onData: @escaping @Sendable (ServerMessage) -> Void = { _ in }) {
+        self.address = address
+        self.onData = onData
+    }
 
     var userData: JSONValue { state.withLock { $0.userData ?? .null } }
     var isClosed: Bool { state.withLock { $0.closed != nil } }
@@ -103,7 +108,8 @@ final class WCSClientCore: Sendable {
         state.withLock { $0.messages += 1 }
         // What we don't understand does no harm.
         guard let envelope = try? Envelope(parsing: text) else { return nil }
-        switch ServerMessage(envelope) {
+        let message = ServerMessage(envelope)
+        switch message {
         case .ping: return .pong
         case .userData(let object): establish(object)
         case .setRemoteSDP(let id, let sdp): take(answer: sdp, of: id)
@@ -113,6 +119,7 @@ final class WCSClientCore: Sendable {
         case .fail(let failure):
             if let status = failure.streamStatus { take(status) }
             state.withLock { $0.lastFailure = failure.info }
+        case .dataStatus, .data: onData(message)
         default: break
         }
         return nil

@@ -62,7 +62,7 @@ enum WCSConnector {
                     let handler = WebSocketHandler(isServer: false, limits: limits)
                     try channel.pipeline.syncOperations.addHandler(handler)
                     let connection = WebSocketConnection(channel: channel, handler: handler)
-                    let core = WCSClientCore(address: address)
+                    let core = WCSClientCore(address: address, onData: configuration.onData)
                     handler.deliver { event in
                         switch event {
                         case .text(let text):

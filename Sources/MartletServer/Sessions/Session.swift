@@ -8,7 +8,8 @@ actor Session {
     /// What arrives for a session.
     enum Input: Sendable {
         case text(String)
-        case notice(StreamNotice)
+        /// Boxed: it is large, and the mailbox keeps room for as many inputs as ever waited in it.
+        indirect case notice(StreamNotice)
         /// A message for the client, ready to be sent.
         case frame(String)
         /// One keep-alive interval has passed.

@@ -16,7 +16,7 @@ struct SnapshotStatistics: StatSource {
                 ("snapshot_last_decode_us", JSONValue(counters.lastDecodeMicroseconds)),
                 ("snapshot_last_encode_us", JSONValue(counters.lastEncodeMicroseconds)),
                 ("snapshot_workers", JSONValue(workers.processes)), ("snapshot_workers_started", JSONValue(workers.started)),
-                ("snapshot_workers_crashed", JSONValue(workers.crashes)),
+                ("snapshot_worker_jobs", JSONValue(workers.jobs)), ("snapshot_workers_crashed", JSONValue(workers.crashes)),
             ])
         ]
     }
