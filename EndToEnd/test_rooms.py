@@ -3,12 +3,14 @@ import contextlib
 import pathlib
 import re
 import secrets
+import time
 
 import pytest
 from playwright.sync_api import expect
 
 from harness import chromium
 from harness.paths import OUT
+from harness.processes import OwnBrowser
 from harness.waiting import wait_until
 
 PICTURES = OUT / "pages"
@@ -345,3 +347,70 @@ def test_a_login_that_is_taken_is_said_on_the_page(a, visit, room):
     join(other, "test", succeeds=False)
     expect(other.locator("#info")).to_have_text("Room already has user with such login.")
     expect(other.get_by_role("button", name="Join")).to_be_enabled()
+
+
+# People who are lost.
+
+@pytest.fixture
+def own_browser(browser):
+    """`own_browser()`: a Chromium of the test's own."""
+    made = []
+
+    def launch():
+        made.append(OwnBrowser(lambda: browser.browser_type.launch(executable_path=chromium.executable(), args=chromium.FLAGS)))
+        return made[-1]
+    yield launch
+    for one in made:
+        one.kill()
+
+
+def lost_tab(own, node):
+    """A tab of a browser that does not live to the end: nobody closes it."""
+    return chromium.Tab(own.browser.new_context(ignore_https_errors=True), node)
+
+
+def test_a_browser_that_is_killed_is_gone_for_the_others_at_once(a, person, own_browser, room):
+    alice, own = person("alice"), own_browser()
+    alice.join(room)
+    bob = Person(lost_tab(own, a), a, "bob")
+    bob.join(room)
+    assert bob.publish(room)[0] == "PUBLISHING"
+    alice.sees_and_hears(room, 1)
+    start = time.monotonic()
+    own.kill()
+    alice.until(room, "LEFT bob", 5000)
+    print("killed: LEFT after", round(time.monotonic() - start, 2), "s")
+    assert time.monotonic() - start < 3
+    assert alice.heard(room) == ["STATE ", "JOINED bob", "PUBLISHED bob", "UNPUBLISHED bob", "LEFT bob"]
+
+
+def test_a_browser_that_falls_silent_is_gone_within_the_documented_time(make_node, tab, own_browser, room):
+    """With shorter times than the usual ones: media must be heard of within ice_consent_timeout, a pong within so many pings."""
+    consent, interval, probes, idle = 3, 1, 5, 2
+    node = make_node(
+        "A", ice_consent_timeout=consent * 1000, keep_alive__server_interval=interval * 1000, keep_alive__probes=probes,
+        room__idle_timeout=idle * 1000)
+    alice, own = Person(tab(node), node, "alice"), own_browser()
+    alice.join(room)
+    bob = Person(lost_tab(own, node), node, "bob")
+    bob.join(room)
+    assert bob.publish(room)[0] == "PUBLISHING"
+    alice.sees_and_hears(room, 1)
+    with own.frozen():
+        start = time.monotonic()
+        alice.until(room, "UNPUBLISHED bob", 30_000)
+        unpublished = time.monotonic() - start
+        alice.until(room, "LEFT bob", 30_000)
+        left = time.monotonic() - start
+    print(f"silent: UNPUBLISHED after {unpublished:.2f} s, LEFT after {left:.2f} s")
+    assert alice.heard(room) == ["STATE ", "JOINED bob", "PUBLISHED bob", "UNPUBLISHED bob", "LEFT bob"]
+    # The last sign of life may be a check's interval old; on top the turns of timers on a busy machine.
+    assert consent - 1.5 <= unpublished <= consent + 3
+    assert probes * interval - 1.5 <= left <= (probes + 1) * interval + 3
+
+    # A room whose last participant is lost waits for room.idle_timeout.
+    start = time.monotonic()
+    alice.disconnect()
+    wait_until(lambda: node.rest("room/find", {"name": room}).body[0]["status"] == "IDLE", 2, "the empty room waits", pause=0.05)
+    wait_until(lambda: node.rest("room/find", {"name": room}).status == 404, 15, "the empty room ends", pause=0.05)
+    assert idle - 0.1 <= time.monotonic() - start <= idle + 3

@@ -5,7 +5,6 @@ import io
 import os
 import pathlib
 import signal
-import time
 
 import numpy
 import pytest
@@ -174,8 +173,7 @@ def test_a_worker_killed_in_the_middle_costs_one_request(make_node, name):
         os.kill(worker, signal.SIGSTOP)
         with concurrent.futures.ThreadPoolExecutor() as pool:
             asked = pool.submit(node.rest, "stream/snapshot", {"streamName": name})
-            wait_until(lambda: counter(node, "snapshots_requested") == 2, 5, "the request is in")
-            time.sleep(0.2)
+            wait_until(lambda: counter(node, "snapshot_worker_jobs") == 2, 5, "the worker has got the request", pause=0.02)
             os.kill(worker, signal.SIGKILL)
             reply = asked.result()
         assert reply.status == 500 and "worker" in reply.reason, reply
