@@ -52,8 +52,11 @@ public final class UplinkTrack {
     public var reception: ReceiverStatistics
     /// Sender report of the source last seen: wall clock (NTP 32.32), RTP time, when it arrived (ns). 0 = none yet.
     public private(set) var reportedNTP: UInt64 = 0
-    private(set) var reportedTimestamp: UInt32 = 0
+    public private(set) var reportedTimestamp: UInt32 = 0
     public private(set) var reportArrival: Int64 = 0
+
+    /// Times the source has started anew: its timestamps go on, but say nothing about the time that lay between.
+    public private(set) var restarts: UInt32 = 0
 
     // Counters, read by a timer.
     public private(set) var packets: UInt64 = 0
@@ -310,6 +313,7 @@ public final class UplinkTrack {
         sequenceShift = ring.newest + 1 - newestUnwrapped
         timestampShift = lastTimestamp &+ clockRate / 30 &- view.timestamp
         reportedNTP = 0
+        restarts &+= 1
     }
 
     // MARK: players

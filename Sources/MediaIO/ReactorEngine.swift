@@ -351,6 +351,8 @@ public final class ReactorEngine: MediaEngineProtocol {
         UInt64(reactor.index) << 56 | nextID.add(1, ordering: .relaxed).oldValue
     }
 
+    func newEndpointID(on reactor: Reactor) -> EndpointID { EndpointID(rawValue: newID(on: reactor)) }
+
     func reactor(of id: UInt64) -> Reactor { reactors[min(Int(id >> 56), reactors.count - 1)] }
 }
 

@@ -1,5 +1,6 @@
 // What happens to a file's sound on its way out. Owned by a FileProducer.
 import Codecs
+import RTP
 import SDP
 
 /// Passes Opus through, or decodes and encodes.
@@ -35,7 +36,7 @@ final class FileAudioStage {
     /// What one packet of the file becomes, with its time in µs.
     func process(_ packet: EncodedPacket) throws(CodecError) -> [(time: Int64, unit: ProducedUnit)] {
         guard let decoder, let encoder else {
-            let place = timeline.place(microseconds: packet.timestamp, ticks: OpusDuration.samples(packet.bytes))
+            let place = timeline.place(microseconds: packet.timestamp, ticks: OpusPacket.samples(packet.bytes))
             return [(packet.timestamp, ProducedUnit(track: track, bytes: packet.bytes, ticks: place.time, isKeyFrame: true))]
         }
         var result: [(time: Int64, unit: ProducedUnit)] = []

@@ -1,0 +1,74 @@
+// Bytes from a reactor to whoever takes them away: a bounded ring without locks, so that neither side ever waits for the other.
+// Filled by StreamTap on the reactor, emptied by one consumer.
+import Synchronization
+
+/// A ring for one producer and one consumer. What is read is always a row of whole records.
+///
+/// Thread rule: one thread at a time writes (the stream's reactor), one at a time reads. The two positions are atomics; bytes
+/// between them belong to the reader, the others to the writer.
+public final class PacketPipe: Sendable {
+    /// Bytes that may wait.
+    public let capacity: Int
+    private nonisolated(unsafe) let memory: UnsafeMutableRawPointer
+    /// Bytes written and read since the beginning.
+    private let written = Atomic<Int>(0)
+    private let taken = Atomic<Int>(0)
+    private let dropped = Atomic<Int>(0)
+
+    /// - Parameter capacity: bytes, a power of two. The memory is touched only as far as it is used.
+    public init(capacity: Int = 1 << 22) {
+        precondition(capacity > 0 && capacity & (capacity - 1) == 0, "the pipe's size must be a power of two")
+        self.capacity = capacity
+        memory = .allocate(byteCount: capacity, alignment: 64)
+    }
+
+    deinit { memory.deallocate() }
+
+    /// Records that found no room.
+    public var droppedRecords: Int { dropped.load(ordering: .relaxed) }
+    /// Bytes that wait to be read.
+    public var waiting: Int { written.load(ordering: .acquiring) - taken.load(ordering: .relaxed) }
+
+    /// Appends one record made of two parts. Writer's thread; never waits, allocates nothing.
+    /// - Returns: false when there is no room: the record is dropped and counted.
+    @inline(__always)
+    @discardableResult
+    public func write(_ head: UnsafeRawBufferPointer, _ body: UnsafeRawBufferPointer) -> Bool {
+        let position = written.load(ordering: .relaxed)
+        let count = head.count + body.count
+        guard position - taken.load(ordering: .acquiring) + count <= capacity else {
+            dropped.add(1, ordering: .relaxed)
+            return false
+        }
+        store(head, at: position)
+        store(body, at: position + head.count)
+        written.store(position + count, ordering: .releasing)
+        return true
+    }
+
+    @inline(__always)
+    private func store(_ bytes: UnsafeRawBufferPointer, at position: Int) {
+        guard let source = bytes.baseAddress, bytes.count > 0 else { return }
+        let offset = position & (capacity - 1)
+        let first = min(bytes.count, capacity - offset)
+        (memory + offset).copyMemory(from: source, byteCount: first)
+        if first < bytes.count { memory.copyMemory(from: source + first, byteCount: bytes.count - first) }
+    }
+
+    /// Everything that waits. Reader's thread; never waits.
+    public func read() -> [UInt8] {
+        let position = taken.load(ordering: .relaxed)
+        let count = written.load(ordering: .acquiring) - position
+        guard count > 0 else { return [] }
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+            guard let target = buffer.baseAddress.map(UnsafeMutableRawPointer.init) else { return }
+            let offset = position & (capacity - 1)
+            let first = min(count, capacity - offset)
+            target.copyMemory(from: memory + offset, byteCount: first)
+            if first < count { (target + first).copyMemory(from: memory, byteCount: count - first) }
+            initialized = count
+        }
+        taken.store(position + count, ordering: .releasing)
+        return bytes
+    }
+}

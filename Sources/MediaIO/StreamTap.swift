@@ -1,0 +1,149 @@
+// Listening in on a stream for work that is done elsewhere: all packets and sender reports of its tracks, copied into a pipe.
+// What recorders stand on. Any thread; carried out on the stream's home reactor.
+import MediaGraph
+import SDP
+
+/// What recorders need of the media engine.
+public protocol StreamTapping: Sendable {
+    /// Copies everything that arrives on the stream's tracks from now on into `pipe`, as `TapRecord`s. Ends with
+    /// `removeEndpoint`, or with the stream.
+    ///
+    /// - Parameter backlog: ns; what is still in the rings and not older than this comes first, video from a key frame on.
+    ///   Without such a key frame one is asked for.
+    /// - Throws: `.noSuchStream`, `.notReady` while the stream has no tracks.
+    func tap(_ stream: StreamHandle, into pipe: PacketPipe, backlog: Int64) async throws(EngineError) -> StreamTap
+    func removeEndpoint(_ endpoint: EndpointID) async
+    func requestKeyFrame(of stream: StreamHandle)
+}
+
+/// A tap that has been set.
+public struct StreamTap: Sendable {
+    public let id: EndpointID
+    /// In the order of the records' track numbers.
+    public let tracks: [TrackFormat]
+
+    public init(id: EndpointID, tracks: [TrackFormat]) {
+        self.id = id
+        self.tracks = tracks
+    }
+}
+
+/// Writes what one track gets into the pipe. Its reactor's thread only.
+final class TrackTap {
+    private unowned let track: UplinkTrack
+    private let index: UInt8
+    private let pipe: PacketPipe
+    private var seenReport: Int64 = 0
+    private var seenRestarts: UInt32
+    /// The head of a record, built here and copied from here.
+    private let head = UnsafeMutableRawPointer.allocate(byteCount: TapRecord.packetHead, alignment: 8)
+
+    init(_ track: UplinkTrack, index: Int, pipe: PacketPipe) {
+        self.track = track
+        self.index = UInt8(truncatingIfNeeded: index)
+        self.pipe = pipe
+        seenRestarts = track.restarts
+    }
+
+    deinit { head.deallocate() }
+
+    @inline(__always)
+    private func store(_ value: some FixedWidthInteger, at offset: Int) {
+        head.storeBytes(of: value.bigEndian, toByteOffset: offset, as: type(of: value).self)
+    }
+
+    private func begin(_ kind: UInt8, length: Int, arrival: Int64) {
+        store(UInt32(length - 4), at: 0)
+        store(kind, at: 4)
+        store(index, at: 5)
+        store(arrival, at: 6)
+    }
+
+    /// What has changed about the source since the packet before.
+    @inline(never)
+    private func noteSource(at arrival: Int64) {
+        if track.restarts != seenRestarts {
+            seenRestarts = track.restarts
+            begin(TapRecord.restartKind, length: 14, arrival: arrival)
+            pipe.write(UnsafeRawBufferPointer(start: head, count: 14), UnsafeRawBufferPointer(start: nil, count: 0))
+        }
+        if track.reportedNTP != 0, track.reportArrival != seenReport {
+            seenReport = track.reportArrival
+            begin(TapRecord.reportKind, length: TapRecord.reportLength, arrival: seenReport)
+            store(track.reportedNTP, at: 14)
+            store(track.reportedTimestamp, at: 22)
+            pipe.write(UnsafeRawBufferPointer(start: head, count: TapRecord.reportLength), UnsafeRawBufferPointer(start: nil, count: 0))
+        }
+    }
+
+    @inline(__always)
+    func take(_ slot: UnsafePointer<PacketSlot>) {
+        let packet = slot.pointee
+        if track.reportArrival != seenReport || track.restarts != seenRestarts { noteSource(at: packet.arrival) }
+        let payload = track.ring.payload(of: slot)
+        begin(TapRecord.packetKind, length: TapRecord.packetHead + payload.count, arrival: packet.arrival)
+        store(packet.orientation, at: 14)
+        store(packet.audioLevel, at: 15)
+        store(UInt8(0x80), at: 16)
+        store(UInt8(packet.marker ? 0x80 : 0), at: 17)
+        store(UInt16(truncatingIfNeeded: packet.sequence), at: 18)
+        store(packet.timestamp, at: 20)
+        store(UInt32(index) + 1, at: 24)
+        pipe.write(UnsafeRawBufferPointer(start: head, count: TapRecord.packetHead), payload)
+    }
+
+    /// Hands over what the ring still holds from `first` on.
+    func takeBacklog(from first: Int64) {
+        guard first > 0, track.ring.newest >= first else { return }
+        for sequence in first...track.ring.newest {
+            if let slot = track.ring.slot(sequence) { take(slot) }
+        }
+    }
+}
+
+extension ReactorEngine: StreamTapping {
+    public func tap(_ stream: StreamHandle, into pipe: PacketPipe, backlog: Int64) async throws(EngineError) -> StreamTap {
+        let reactor = reactor(of: stream.rawValue)
+        let id = newEndpointID(on: reactor)
+        let result = await reactor.run { core -> Result<[TrackFormat], EngineError> in
+            guard let stream = core.stream(stream) else { return .failure(.noSuchStream) }
+            guard !stream.tracks.isEmpty else { return .failure(.notReady) }
+            // Whatever waits for this turn's end is fanned out first, so that no packet comes twice.
+            for track in stream.tracks { track.flush(into: core.arena, at: core.now) }
+            let oldest = core.now - backlog
+            for (index, track) in stream.tracks.enumerated() {
+                let writer = TrackTap(track, index: index, pipe: pipe)
+                let start = track.backlogStart(since: oldest, maximumBytes: pipe.capacity / 4)
+                if start > 0 {
+                    writer.takeBacklog(from: start)
+                } else {
+                    stream.requestKeyFrame(of: track, arena: core.arena, at: core.now)
+                }
+                track.addTap(id: id.rawValue) { _, slot in writer.take(slot) }
+            }
+            core.addTap(id, on: stream)
+            return .success(stream.tracks.map(\.format))
+        }
+        return StreamTap(id: id, tracks: try (result ?? .failure(.shutDown)).get())
+    }
+}
+
+extension UplinkTrack {
+    /// First packet in the ring that arrived after `oldest`, for video the start of the newest key frame if that did; 0 = none.
+    func backlogStart(since oldest: Int64, maximumBytes: Int) -> Int64 {
+        guard ring.newest > 0 else { return 0 }
+        var first = ring.newest, bytes = 0
+        if kind == .video {
+            guard let start = ring.joinPoint, start.pointee.arrival >= oldest else { return 0 }
+            first = start.pointee.sequence
+            for sequence in first...ring.newest { bytes += ring.slot(sequence)?.pointee.length ?? 0 }
+            return bytes <= maximumBytes ? first : 0
+        }
+        guard let newest = ring.slot(first), newest.pointee.arrival >= oldest else { return 0 }
+        while first > 1, let slot = ring.slot(first - 1), slot.pointee.arrival >= oldest, bytes < maximumBytes {
+            bytes += slot.pointee.length
+            first -= 1
+        }
+        return first
+    }
+}

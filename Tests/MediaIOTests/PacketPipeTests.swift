@@ -1,0 +1,63 @@
+import Foundation
+import Testing
+
+@testable import MediaIO
+
+struct PacketPipeTests {
+    private func write(_ pipe: PacketPipe, _ head: [UInt8], _ body: [UInt8]) -> Bool {
+        head.withUnsafeBytes { head in body.withUnsafeBytes { pipe.write(head, $0) } }
+    }
+
+    @Test("what goes in comes out, over the end of the ring as well")
+    func order() {
+        let pipe = PacketPipe(capacity: 64)
+        for round in 0..<100 {
+            let head = [UInt8(round), 1, 2], body = [UInt8](repeating: UInt8(round), count: round % 20)
+            #expect(write(pipe, head, body))
+            #expect(pipe.read() == head + body)
+        }
+    }
+
+    @Test("a full pipe drops whole records and counts them")
+    func full() {
+        let pipe = PacketPipe(capacity: 64)
+        #expect(write(pipe, [1], [UInt8](repeating: 2, count: 50)))
+        #expect(!write(pipe, [3], [UInt8](repeating: 4, count: 20)))
+        #expect(pipe.droppedRecords == 1 && pipe.read().count == 51 && pipe.read().isEmpty)
+        #expect(write(pipe, [3], [4]))
+    }
+
+    @Test("a writer and a reader on threads of their own lose nothing")
+    func threads() async {
+        let pipe = PacketPipe(capacity: 1 << 12)
+        let count = 20_000
+        let writer = Task.detached {
+            for index in 0..<count {
+                let head = [UInt8(index & 0xff), UInt8(index >> 8 & 0xff)]
+                while !head.withUnsafeBytes({ head in head.withUnsafeBytes { pipe.write(head, $0) } }) { await Task.yield() }
+            }
+        }
+        var bytes: [UInt8] = []
+        while bytes.count < count * 4 {
+            bytes += pipe.read()
+            await Task.yield()
+        }
+        await writer.value
+        for index in 0..<count {
+            let number = Int(bytes[4 * index]) + 256 * Int(bytes[4 * index + 1])
+            guard number == index & 0xffff else { Issue.record("record \(index) says \(number)"); return }
+        }
+    }
+
+    @Test("records are read as they were written")
+    func records() {
+        let records = [
+            TapRecord(track: 1, arrival: 123_456_789, content: .packet(orientation: 1, audioLevel: 0xff, rtp: [0x80] + [UInt8](repeating: 5, count: 20))),
+            TapRecord(track: 0, arrival: 5, content: .report(ntp: 0x0123_4567_89ab_cdef, timestamp: 77)),
+            TapRecord(track: 0, arrival: -1, content: .restart),
+        ]
+        var bytes = records.flatMap(\.encoded)[...]
+        for record in records { #expect(TapRecord.next(in: &bytes) == record) }
+        #expect(TapRecord.next(in: &bytes) == nil)
+    }
+}
