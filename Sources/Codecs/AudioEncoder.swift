@@ -26,6 +26,9 @@ public final class AudioEncoder {
     public let configuration: Configuration
     /// Samples per channel in one packet.
     public let packetSamples: Int
+    /// Samples by which what a packet decodes to lies before its timestamp: AAC's overlap, Opus's look-ahead. Whoever writes a file
+    /// subtracts them; real-time receivers don't.
+    public let delay: Int
     /// The codec's out-of-band header (AAC's AudioSpecificConfig, OpusHead); empty for the others.
     public let extradata: [UInt8]
     private let codec: CodecContext
@@ -67,6 +70,7 @@ public final class AudioEncoder {
         try codec.open(options: options)
         let codecSize = Int(context.pointee.frame_size)
         packetSamples = codecSize > 0 ? codecSize : configuration.sampleRate * configuration.packetMilliseconds / 1000
+        delay = Int(context.pointee.initial_padding)
         if let data = context.pointee.extradata, context.pointee.extradata_size > 0 {
             extradata = Array(UnsafeBufferPointer(start: data, count: Int(context.pointee.extradata_size)))
         } else {
