@@ -19,27 +19,43 @@ int martlet_worker_pair(int pair[2]) {
     return 0;
 }
 
-pid_t martlet_worker_spawn(const char *const *argv, const char *const *environment, int fd) {
-    posix_spawn_file_actions_t actions;
+static pid_t spawn(const char *const *argv, const char *const *environment, posix_spawn_file_actions_t *actions) {
     posix_spawnattr_t attributes;
     sigset_t all, none;
     pid_t pid = 0;
     sigfillset(&all);
     sigemptyset(&none);
-    posix_spawn_file_actions_init(&actions);
     posix_spawnattr_init(&attributes);
-    posix_spawn_file_actions_adddup2(&actions, fd, 3);
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
-    posix_spawn_file_actions_addclosefrom_np(&actions, 4);
     posix_spawnattr_setsigdefault(&attributes, &all);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setpgroup(&attributes, 0);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
-    int error = posix_spawn(&pid, argv[0], &actions, &attributes, (char *const *)argv, (char *const *)environment);
-    posix_spawn_file_actions_destroy(&actions);
+    int error = posix_spawn(&pid, argv[0], actions, &attributes, (char *const *)argv, (char *const *)environment);
+    posix_spawn_file_actions_destroy(actions);
     posix_spawnattr_destroy(&attributes);
     return error == 0 ? pid : -error;
+}
+
+pid_t martlet_worker_spawn(const char *const *argv, const char *const *environment, int fd) {
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, fd, 3);
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_addclosefrom_np(&actions, 4);
+    return spawn(argv, environment, &actions);
+}
+
+int martlet_program_pipe(int pair[2]) { return pipe2(pair, O_CLOEXEC) == 0 ? 0 : -errno; }
+
+pid_t martlet_program_spawn(const char *const *argv, const char *const *environment, int output) {
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&actions, output, 1);
+    posix_spawn_file_actions_adddup2(&actions, output, 2);
+    posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+    return spawn(argv, environment, &actions);
 }
 
 void martlet_worker_settle(int niceness, uint64_t maximum_memory) {

@@ -11,6 +11,8 @@ public actor WorkerPool {
         public var maximumJobsPerProcess = 1
         /// Jobs that may wait for a free worker; beyond, `open` throws `.busy`.
         public var maximumWaiting = 64
+        /// Jobs go to a new process while there may be one: what kills a worker takes fewer others along. Otherwise idle ones first.
+        public var spreadsJobs = false
         /// A worker without a job for this long is let go.
         public var idleTimeout = Duration.seconds(20)
         /// A worker that takes no input for this long though it has some is killed.
@@ -156,7 +158,8 @@ public actor WorkerPool {
         let free = slots.indices.filter { slots[$0].process.jobCount < configuration.maximumJobsPerProcess }
         if let warm = free.first(where: { slots[$0].affinities.contains(affinity) }) { return warm }
         // An idle process that somebody else's work is warm in is still quicker than a new one.
-        if let idle = free.min(by: { slots[$0].process.jobCount < slots[$1].process.jobCount }) { return idle }
+        if let idle = free.min(by: { slots[$0].process.jobCount < slots[$1].process.jobCount }),
+            !configuration.spreadsJobs || slots[idle].process.jobCount == 0 || slots.count >= configuration.maximumProcesses { return idle }
         guard slots.count < configuration.maximumProcesses else { return nil }
         let process = try WorkerProcess.start(
             command: configuration.command,

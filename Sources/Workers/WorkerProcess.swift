@@ -36,8 +36,8 @@ final class WorkerProcess: Sendable {
         let made = martlet_worker_pair(&pair)
         guard made == 0 else { throw .notStarted(String(cString: strerror(-made))) }
         let socket = WorkerSocket(owning: pair[0])
-        let pid = withCStrings(command) { arguments in
-            withCStrings(environment()) { environment in martlet_worker_spawn(arguments, environment, pair[1]) }
+        let pid = CStringList.with(command) { arguments in
+            CStringList.with(environment()) { environment in martlet_worker_spawn(arguments, environment, pair[1]) }
         }
         close(pair[1])
         guard pid > 0 else { throw .notStarted("\(command.first ?? "?"): \(String(cString: strerror(-pid)))") }
@@ -207,15 +207,5 @@ final class WorkerProcess: Sendable {
     private static func environment() -> [String] {
         let prefixes = ["PATH=", "LD_LIBRARY_PATH=", "HOME=", "TMPDIR=", "LANG=", "LC_", "TZ=", "ASAN_OPTIONS=", "MALLOC_"]
         return ProcessInfo.processInfo.environment.map { "\($0)=\($1)" }.filter { line in prefixes.contains { line.hasPrefix($0) } }
-    }
-
-    private static func withCStrings<Result>(_ strings: [String], _ body: (UnsafePointer<UnsafePointer<CChar>?>) -> Result) -> Result {
-        let copies = strings.map { strdup($0) }
-        defer { for copy in copies { free(copy) } }
-        let pointers = copies.map { UnsafePointer($0) } + [nil]
-        return pointers.withUnsafeBufferPointer { buffer in
-            // The list ends with nil, so it is never empty and has an address.
-            body(buffer.baseAddress.unsafelyUnwrapped)
-        }
     }
 }

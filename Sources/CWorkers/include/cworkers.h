@@ -18,6 +18,13 @@ void martlet_worker_settle(int niceness, uint64_t maximum_memory);
 // A connected pair of stream sockets, both close-on-exec. 0 or -errno.
 int martlet_worker_pair(int pair[2]);
 
+// A pipe, both ends close-on-exec. 0 or -errno.
+int martlet_program_pipe(int pair[2]);
+
+// Starts `argv` with /dev/null as standard input and `output` as standard output and error; otherwise as a worker is started.
+// Returns the process id or -errno.
+pid_t martlet_program_spawn(const char *const *argv, const char *const *environment, int output);
+
 #ifdef __cplusplus
 }
 #endif
