@@ -13,6 +13,8 @@ final class LocalSourceCore: StreamSource {
     private let keyFrameGap: Int64
     private let onKeyFrameRequest: @Sendable () -> Void
     private static let extensions = UplinkExtensions()
+    /// It tells its clock itself.
+    private var hasOwnClock = false
 
     init(
         id: EndpointID, stream: MediaStream, formats: [TrackFormat], keyFrameGap: Int64,
@@ -34,13 +36,19 @@ final class LocalSourceCore: StreamSource {
             guard let view = RTPView(bytes) else { return }
             track.receive(view, bytes: bytes, isRetransmission: false, extensions: Self.extensions, arena: arena, at: now)
         }
-        if track.reportedNTP == 0 || now - track.reportArrival > 1_000_000_000 {
+        if !hasOwnClock, track.reportedNTP == 0 || now - track.reportArrival > 1_000_000_000 {
             // The source's clock is ours: the packet's RTP time is now.
             packet.withUnsafeBytes { bytes in
                 guard let view = RTPView(bytes) else { return }
                 track.receiveReport(ntp: WallClock.ntp(), timestamp: view.timestamp, at: now)
             }
         }
+    }
+
+    func report(ntp: UInt64, timestamp: UInt32, track index: Int, at now: Int64) {
+        guard stream.tracks.indices.contains(index) else { return }
+        hasOwnClock = true
+        stream.tracks[index].receiveReport(ntp: ntp, timestamp: timestamp, at: now)
     }
 
     func keyFrameWanted(of track: UplinkTrack, arena: SendArena, at now: Int64) {
@@ -74,6 +82,13 @@ final class LocalSourceHandle: LocalSource {
             guard let source = core.localSources[id.rawValue] else { return }
             source.receive(packet, track: track, arena: core.arena, at: core.now)
             core.touch(source.stream)
+        }
+    }
+
+    func report(track: Int, ntp: UInt64, timestamp: UInt32) {
+        let id = id
+        reactor.post(limit: Self.mailboxLimit) { core in
+            core.localSources[id.rawValue]?.report(ntp: ntp, timestamp: timestamp, track: track, at: core.now)
         }
     }
 

@@ -81,6 +81,9 @@ public protocol LocalSource: Sendable {
     /// One complete RTP packet of track `track` (index into the formats given at creation).
     /// Never blocks; false when the stream is gone or the mailbox is full (counted).
     func write(track: Int, packet: [UInt8]) -> Bool
+    /// The source's own clock: its wall clock (NTP 32.32) at an RTP timestamp. A source that never says is taken to send each
+    /// packet at the time of its timestamp.
+    func report(track: Int, ntp: UInt64, timestamp: UInt32)
     /// Called when a player needs a key frame on a video track. At most every `keyFrameRequestGap`.
     func onKeyFrameRequest(_ handler: @escaping @Sendable () -> Void)
 }

@@ -53,6 +53,9 @@ public final class PublishEngine {
     /// When `advance` wants to be called next (ns since the start); `nil` when everything has been sent.
     public var nextDue: Int64? { [producer.nextDue, pacer.nextDue].compactMap { $0 }.min() }
 
+    /// The RTP timestamp that each track has reached `elapsed` ns after the start.
+    public func timestamps(at elapsed: Int64) -> [UInt32] { senders.map { $0.timestamp(at: elapsed) } }
+
     /// The next picture is to be a key frame. Of no effect on video that is passed through from a file.
     public func requestKeyFrame() {
         figures.keyFrameRequests += 1

@@ -36,16 +36,19 @@ public final class PublishPipeline: Sendable {
     /// Starts the thread; of no effect the second time.
     /// - Parameters:
     ///   - onPacket: track index and one whole RTP packet, on the pipeline's thread. Must not block.
+    ///   - onReport: once a second and before the first packet, for each track: the wall clock (NTP 32.32) at an RTP timestamp, for
+    ///     sender reports. Exact, whatever encoding and pacing have delayed.
     ///   - onEnd: called once on that thread when the source is through (`nil`), or failed.
     /// - Throws: `CodecError.failed` when the system has no thread left.
     public func start(
         onPacket: @escaping @Sendable (_ track: Int, _ packet: [UInt8]) -> Void,
+        onReport: @escaping @Sendable (_ track: Int, _ ntp: UInt64, _ timestamp: UInt32) -> Void = { _, _, _ in },
         onEnd: @escaping @Sendable ((any Error)?) -> Void = { _ in }
     ) throws(CodecError) {
         let core = core
         let hasThread = core.shared.update { shared -> Bool in
             guard shared.thread == nil, !shared.isStopped else { return true }
-            shared.thread = WorkerThread { Self.run(core, onPacket, onEnd) }
+            shared.thread = WorkerThread { Self.run(core, onPacket, onReport, onEnd) }
             return shared.thread != nil
         }
         guard hasThread else { throw .failed(operation: "Starting to publish", reason: "the system has no thread left") }
@@ -66,8 +69,11 @@ public final class PublishPipeline: Sendable {
         thread?.join()
     }
 
-    private static func run(_ core: Core, _ onPacket: (Int, [UInt8]) -> Void, _ onEnd: ((any Error)?) -> Void) {
-        let start = SteadyClock.now()
+    private static func run(
+        _ core: Core, _ onPacket: (Int, [UInt8]) -> Void, _ onReport: (Int, UInt64, UInt32) -> Void, _ onEnd: ((any Error)?) -> Void
+    ) {
+        let start = SteadyClock.now(), wallStart = WallClock.now()
+        var nextReport: Int64 = 0
         while true {
             let (isStopped, wantsKeyFrame) = core.shared.withLock { shared in
                 defer { shared.wantsKeyFrame = false }
@@ -77,6 +83,11 @@ public final class PublishPipeline: Sendable {
             if wantsKeyFrame { core.engine.requestKeyFrame() }
             do {
                 let elapsed = SteadyClock.now().nanoseconds(since: start)
+                if elapsed >= nextReport {
+                    nextReport = elapsed + 1_000_000_000
+                    let ntp = WallClock.ntp(wallStart.advanced(byNanoseconds: elapsed))
+                    for (track, timestamp) in core.engine.timestamps(at: elapsed).enumerated() { onReport(track, ntp, timestamp) }
+                }
                 let packets = try core.engine.advance(
                     to: elapsed, unixMilliseconds: WallClock.now().nanoseconds / 1_000_000)
                 for (track, packet) in packets { onPacket(track, packet) }

@@ -8,6 +8,7 @@ struct RTPTrackSender {
     let ssrc: UInt32
     private let payloadType: UInt8
     private let isVideo: Bool
+    private let clockRate: Int64
     private let firstTimestamp: UInt32
     private var sequence: UInt16
     private var packetizer: FramePacketizer
@@ -16,6 +17,7 @@ struct RTPTrackSender {
     init?(_ format: TrackFormat, maximumPayload: Int, random: inout RandomSource) {
         payloadType = format.codec.payloadType
         isVideo = format.kind == .video
+        clockRate = Int64(format.codec.clockRate)
         ssrc = UInt32.random(in: 1...UInt32.max, using: &random)
         firstTimestamp = UInt32.random(in: 0...UInt32.max, using: &random)
         sequence = UInt16.random(in: 0...UInt16.max / 2, using: &random)
@@ -23,6 +25,12 @@ struct RTPTrackSender {
             codec: CodecKind(encodingName: format.codec.name), maximumPayload: maximumPayload)
         else { return nil }
         self.packetizer = packetizer
+    }
+
+    /// The timestamp of what is drawn or sounds `elapsed` ns after the start.
+    func timestamp(at elapsed: Int64) -> UInt32 {
+        let (seconds, rest) = elapsed.quotientAndRemainder(dividingBy: 1_000_000_000)
+        return firstTimestamp &+ UInt32(truncatingIfNeeded: seconds * clockRate + rest * clockRate / 1_000_000_000)
     }
 
     /// The packets of one frame; the last one carries the marker for video.

@@ -50,7 +50,19 @@ public struct TestPattern: Sendable {
             BurntInClock.draw(BurntInClock.value(unixMilliseconds: unixMilliseconds), on: &canvas)
             drawBlock(unixMilliseconds, on: &canvas)
             drawText(unixMilliseconds, on: &canvas)
+            if (timestamp % 90_000 + 90_000) % 90_000 < Self.flashTicks {
+                let area = Self.flashArea(width: width, height: height)
+                canvas.fill(x: area.x, y: area.y, width: area.width, height: area.height, .white)
+            }
         }
+    }
+
+    /// For so long the flash is seen at the start of each second of the stream, with the beep: 100 ms.
+    static let flashTicks: Int64 = 9_000
+
+    /// Where the flash is: the left quarter of the last sixteenth.
+    public static func flashArea(width: Int, height: Int) -> (x: Int, y: Int, width: Int, height: Int) {
+        (0, height * 15 / 16, width / 4, height - height * 15 / 16)
     }
 
     private func drawBlock(_ now: Int64, on canvas: inout I420Canvas) {

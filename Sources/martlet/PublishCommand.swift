@@ -20,6 +20,7 @@ struct PublishCommand: AsyncParsableCommand {
     @Option(help: "Seconds between key frames; 0: on request only.") var keyInterval = 0
     @Flag(help: "Without sound.") var noAudio = false
     @Flag(help: "Without picture.") var noVideo = false
+    @Flag(help: "Ask the server to record it; the record's name is printed at the end.") var record = false
     @OptionGroup var trust: TrustOptions
 
     func run() async throws {
@@ -38,14 +39,15 @@ struct PublishCommand: AsyncParsableCommand {
         }
         let clients = try ClientEngine(trust: try trust.value)
         let (ends, end) = AsyncStream.makeStream(of: String.self)
-        let publisher = try await StreamPublisher.start(options, to: try WCSAddress(server), name: name, using: clients) { error in
+        let publisher = try await StreamPublisher.start(options, to: try WCSAddress(server), name: name, record: record, using: clients) { error in
             end.yield(error.map { "the source failed: \($0)" } ?? "the file is through")
         }
         StandardError.print("PUBLISHING \(name) on \(server); Ctrl-C ends it")
         Task { for await _ in Interrupt.signals() { end.yield("") } }
         Task { end.yield("the server ended it: \(await publisher.ended())") }
         for await reason in ends {
-            await publisher.stop()
+            let recordName = await publisher.stop()
+            if record { StandardError.print(recordName.map { "RECORD \($0)" } ?? "martlet: the server has not recorded it") }
             await clients.shutdown()
             if reason.hasPrefix("the s") {
                 StandardError.print("martlet: \(reason)")

@@ -114,13 +114,14 @@ public final class WCSClient: Sendable {
 
     /// Publishes with an SDP offer; returns with the server's answer. Wait for PUBLISHING in `statuses` or by `started()`.
     public func publish(
-        name: String, offer: String, mediaSessionID: String? = nil, hasAudio: Bool = true, hasVideo: Bool = true
+        name: String, offer: String, mediaSessionID: String? = nil, hasAudio: Bool = true, hasVideo: Bool = true, record: Bool = false
     ) async throws(WCSClientError) -> WCSStream {
         let id = mediaSessionID ?? Identifier.uuid()
         var request = StreamRequest(
             mediaSessionID: id, name: name, published: true, hasAudio: hasAudio, hasVideo: hasVideo, sdp: offer)
         // We connect by UDP only: a server that prefers TCP is to know.
         request.transport = "UDP"
+        request.record = record
         return try await begin(request, .publishStream(request))
     }
 
