@@ -56,13 +56,19 @@ let package = Package(
                 "Codecs", "RTP", "MediaGraph", "MediaIO", "Primitives", "Workers", .product(name: "Logging", package: "swift-log"),
             ]),
 
+        .target(
+            name: "Recording",
+            dependencies: [
+                "Codecs", "RTP", "SDP", "MediaGraph", "MediaIO", "Primitives", "Workers", .product(name: "Logging", package: "swift-log"),
+            ]),
+
         .target(name: "MediaTools", dependencies: ["Codecs", "RTP", "SDP", "Primitives"]),
 
         // The composition and the executable.
         .target(
             name: "MartletServer",
             dependencies: [
-                "Signalling", "MediaIO", "SDP", "DTLS", "Codecs", "Snapshots", "Workers",
+                "Signalling", "MediaIO", "SDP", "DTLS", "Codecs", "Snapshots", "Recording", "Workers",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -84,7 +90,7 @@ let package = Package(
         .executableTarget(
             name: "martlet",
             dependencies: [
-                "MartletServer", "StreamClients", "Benchmarks", "Snapshots", "Workers", "NetworkRelay",
+                "MartletServer", "StreamClients", "Benchmarks", "Snapshots", "Recording", "Workers", "NetworkRelay",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
@@ -102,6 +108,9 @@ let package = Package(
         .testTarget(
             name: "SnapshotsTests",
             dependencies: ["Snapshots", "Workers", "Codecs", "CFFmpeg", "MediaTools", "MediaIO", "RTP", "SDP", "Primitives"]),
+        .testTarget(
+            name: "RecordingTests",
+            dependencies: ["Recording", "Workers", "Codecs", "CFFmpeg", "MediaTools", "MediaIO", "NetworkEmulator", "RTP", "SDP", "Primitives"]),
         .testTarget(name: "MediaToolsTests", dependencies: ["MediaTools", "Codecs", "CFFmpeg", "RTP", "SDP", "Primitives"]),
         .testTarget(name: "SignallingTests", dependencies: ["Signalling"]),
         .testTarget(name: "BenchmarksTests", dependencies: ["Benchmarks", "MediaIO", "RTP", "DTLS"]),

@@ -1,0 +1,143 @@
+// The pictures of a recording: packets in, whole frames in their places out. What was damaged is left out up to the next key
+// frame. Inside the worker; owned by RecordingJob.
+import Codecs
+import Primitives
+import RTP
+
+/// One video track, never transcoded. Not Sendable: its job's thread only.
+final class PictureLane {
+    private struct Waiting {
+        var frame: EncodedFrame
+        var orientation: UInt8
+    }
+
+    /// A packet that is missing is waited for by this much; retransmissions have come by then.
+    static let patience = Duration.seconds(1)
+    /// A frame without a successor is shown for this long, microseconds.
+    static let lastFrame: Int64 = 33_333
+
+    let track: Int
+    let codec: VideoCodec
+    private let kind: CodecKind
+    /// H.264 parameter sets of the description, for sources that don't send them in band.
+    private let describedSets: [UInt8]
+    private var assembler: FrameAssembler
+    private var waiting: [Waiting] = []
+    private var waitsForKeyFrame = true
+    private var orientation: UInt8 = 0
+    /// Written once its successor tells how long it is shown.
+    private var held: RecordedSample?
+    /// Nothing can be recorded before a key frame comes.
+    private(set) var wantsKeyFrame = false
+    private(set) var damagedFrames = 0
+    private(set) var largest = (width: 0, height: 0)
+
+    init(track: Int, codec kind: CodecKind, parameterSets: [UInt8]) throws {
+        guard let codec = VideoCodec(kind), let assembler = FrameAssembler(codec: kind, maximumPackets: 4096, patience: Self.patience) else {
+            throw CodecError.invalid("Video in \(kind.encodingName) can't be recorded.")
+        }
+        self.track = track
+        self.codec = codec
+        self.kind = kind
+        self.assembler = assembler
+        describedSets = parameterSets
+    }
+
+    /// The first frame that waits is one that a file can begin with.
+    var isReady: Bool { !waiting.isEmpty }
+    var firstTimestamp: UInt32? { waiting.first?.frame.timestamp }
+    /// A key frame waits, at this timestamp: a file may be ended before it and another begun with it.
+    var keyFrameTimestamp: UInt32? { waiting.first { $0.frame.isKeyFrame }?.frame.timestamp }
+
+    func push(_ packet: RTPView, orientation: UInt8, at arrival: Int64) {
+        if orientation != 0xff { self.orientation = orientation }
+        keep(assembler.push(packet, at: Instant(nanoseconds: arrival)))
+    }
+    func advance(to now: Int64) { keep(assembler.advance(to: Instant(nanoseconds: now))) }
+
+    private func keep(_ frames: [EncodedFrame]) {
+        for frame in frames {
+            guard frame.isComplete, frame.isKeyFrame || !frame.followsLoss else {
+                damagedFrames += 1
+                waitsForKeyFrame = true
+                wantsKeyFrame = true
+                continue
+            }
+            if frame.isKeyFrame {
+                waitsForKeyFrame = false
+                wantsKeyFrame = false
+            } else if waitsForKeyFrame {
+                wantsKeyFrame = true
+                continue
+            }
+            waiting.append(Waiting(frame: frame, orientation: orientation))
+        }
+    }
+
+    /// Begins a file with the frame that waits first; `nil` when there is none, or its headers are missing.
+    func begin() -> MuxerTrack? {
+        while let first = waiting.first {
+            var header = FrameHeader(codec: kind, keyFrame: first.frame.bytes)
+            if codec == .h264, header.parameterSets.isEmpty { header.parameterSets = describedSets }
+            if first.frame.isKeyFrame, codec == .vp8 || codec == .vp9 || !header.parameterSets.isEmpty {
+                largest = (header.width ?? 0, header.height ?? 0)
+                return MuxerTrack(.video(
+                    codec, width: header.width ?? 640, height: header.height ?? 360, parameterSets: header.parameterSets,
+                    rotation: PictureRotation(orientation: first.orientation)))
+            }
+            waiting.removeFirst()
+        }
+        wantsKeyFrame = true
+        return nil
+    }
+
+    /// Everything that has come since the last call, placed; up to the key frame at `stop`, if there is one.
+    func drain(_ timeline: inout StreamTimeline, origin: Int64, before stop: UInt32? = nil) -> [RecordedSample] {
+        var samples: [RecordedSample] = []
+        while let next = waiting.first {
+            if let stop, next.frame.isKeyFrame, next.frame.timestamp == stop { break }
+            waiting.removeFirst()
+            guard let time = timeline.time(timeline.media(next.frame.timestamp, track: track), track: track) else { continue }
+            if next.frame.isKeyFrame {
+                let header = FrameHeader(codec: kind, keyFrame: next.frame.bytes)
+                if let width = header.width, let height = header.height, width * height > largest.width * largest.height {
+                    largest = (width, height)
+                }
+            }
+            let sample = RecordedSample(
+                kind: .picture, time: max(0, (time - origin) / 1000), duration: Self.lastFrame, isKeyFrame: next.frame.isKeyFrame,
+                bytes: next.frame.bytes)
+            if let done = release(before: sample.time) { samples.append(done) }
+            held = sample
+        }
+        return samples
+    }
+
+    private func release(before next: Int64) -> RecordedSample? {
+        guard var done = held else { return nil }
+        done.duration = max(1, next - done.time)
+        held = nil
+        return done
+    }
+
+    /// Ends the file.
+    /// - Parameter end: where its sound ends, microseconds; the last picture is shown up to there.
+    func finish(_ timeline: inout StreamTimeline, origin: Int64, before stop: UInt32? = nil, end: Int64) -> [RecordedSample] {
+        if stop == nil { keep(assembler.finish()) }
+        var samples = drain(&timeline, origin: origin, before: stop)
+        if let held, let last = release(before: max(end, held.time + Self.lastFrame)) { samples.append(last) }
+        return samples
+    }
+}
+
+extension VideoCodec {
+    init?(_ kind: CodecKind) {
+        switch kind {
+        case .h264: self = .h264
+        case .vp8: self = .vp8
+        case .vp9: self = .vp9
+        case .av1: self = .av1
+        default: return nil
+        }
+    }
+}

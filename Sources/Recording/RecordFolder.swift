@@ -1,0 +1,148 @@
+// The folder of records: finished files in it, unfinished ones and what is known about each in hidden folders below. Blocking calls;
+// every one of them is short. Used by Recorder and by whoever lists records.
+import Foundation
+
+/// A finished file and what is known about it.
+public struct FinishedRecord: Codable, Sendable, Equatable {
+    public var fileName: String
+    public var facts: RecordFacts
+    /// Milliseconds since 1970.
+    public var startTime: Int64
+    public var endTime: Int64
+    public var milliseconds: Int64 = 0
+    public var bytes: Int64 = 0
+    public var width = 0
+    public var height = 0
+    public var videoCodec: String?
+    public var audioCodec: String?
+    public var videoFrames = 0
+    /// It was found unfinished after a crash, and finished then.
+    public var isRepaired = false
+    /// Logins of those who are in it.
+    public var participants: [String] = []
+}
+
+/// What is written down when a recording begins, so that its files can be finished by whoever finds them.
+struct UnfinishedRecord: Codable, Sendable, Equatable {
+    var facts: RecordFacts
+    var template: RecordTemplate
+    /// Of each part by its number, milliseconds since 1970.
+    var partStarts: [Int: Int64] = [:]
+}
+
+public struct RecordFolder: Sendable {
+    public let path: String
+    /// Of unfinished files.
+    let spool: String
+    private let notes: String
+
+    public init(path: String) {
+        self.path = path
+        spool = path + "/.recording"
+        notes = path + "/.about"
+    }
+
+    /// Makes the folders.
+    public func prepare() throws {
+        for folder in [path, spool, notes] { try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true) }
+    }
+
+    // MARK: unfinished
+
+    func note(_ record: UnfinishedRecord, stem: String) throws {
+        try JSONEncoder().encode(record).write(to: URL(fileURLWithPath: "\(spool)/\(stem).json"), options: .atomic)
+    }
+    func forget(stem: String) { unlink("\(spool)/\(stem).json") }
+
+    /// What earlier runs have left: the parts of each recording.
+    func unfinished() -> [(stem: String, record: UnfinishedRecord?, parts: [(number: Int, file: String)])] {
+        let files = (try? FileManager.default.contentsOfDirectory(atPath: spool)) ?? []
+        var parts: [String: [(number: Int, file: String)]] = [:]
+        for file in files {
+            if file.hasSuffix(".done") || file.hasSuffix(".jpg") {
+                // Half of a last step; its source is still there.
+                unlink("\(spool)/\(file)")
+                continue
+            }
+            if file.hasSuffix(".json") {
+                parts[String(file.dropLast(5)), default: []] += []
+                continue
+            }
+            guard let match = file.wholeMatch(of: /(.+)-(\d+)\.(mp4|webm|mkv)/), let number = Int(match.2) else { continue }
+            parts[String(match.1), default: []].append((number, file))
+        }
+        return parts.sorted { $0.key < $1.key }.map { stem, parts in
+            let data = FileManager.default.contents(atPath: "\(spool)/\(stem).json")
+            return (stem, data.flatMap { try? JSONDecoder().decode(UnfinishedRecord.self, from: $0) }, parts.sorted { $0.number < $1.number })
+        }
+    }
+
+    // MARK: finished
+
+    /// Gives a file its name in the folder; a number is added while the name is taken. Nobody ever sees half a file, and none is
+    /// written over.
+    /// - Returns: the name it got.
+    func publish(_ file: String, naming: (_ number: Int) -> String) throws -> String {
+        for number in 1...100_000 {
+            let name = naming(number)
+            if link(file, "\(path)/\(name)") == 0 {
+                unlink(file)
+                return name
+            }
+            guard errno == EEXIST else {
+                // A file system without links.
+                let code = errno
+                guard code == EPERM || code == EOPNOTSUPP || code == EMLINK, !FileManager.default.fileExists(atPath: "\(path)/\(name)"),
+                    rename(file, "\(path)/\(name)") == 0
+                else { throw RecordingError.file("\(path)/\(name)", String(cString: strerror(code))) }
+                return name
+            }
+        }
+        throw RecordingError.file(path, "there are too many files of one name")
+    }
+
+    func note(_ record: FinishedRecord, thumbnail: String) {
+        let about = "\(notes)/\(shortened(record.fileName))"
+        try? JSONEncoder().encode(record).write(to: URL(fileURLWithPath: about + ".json"), options: .atomic)
+        if rename(thumbnail, about + ".jpg") != 0 { unlink(thumbnail) }
+    }
+
+    /// The name of a file with room for another ending; equal for equal names only by the rarest chance.
+    private func shortened(_ name: String) -> String {
+        guard name.utf8.count > 200 else { return name }
+        let hash = name.utf8.reduce(UInt64(0xcbf2_9ce4_8422_2325)) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+        return String(hash, radix: 16)
+    }
+
+    public static let endings: Set<String> = ["mp4", "webm", "mkv"]
+
+    /// The records, newest first, at most `limit`.
+    public func list(limit: Int = 1000) -> [FinishedRecord] {
+        let names = ((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []).filter { name in
+            !name.hasPrefix(".") && Self.endings.contains((name as NSString).pathExtension.lowercased())
+        }
+        let dated = names.compactMap { name -> (name: String, info: stat)? in
+            var info = stat()
+            guard stat("\(path)/\(name)", &info) == 0, info.st_mode & S_IFMT == S_IFREG else { return nil }
+            return (name, info)
+        }
+        return dated.sorted { ($0.info.st_mtim.tv_sec, $0.name) > ($1.info.st_mtim.tv_sec, $1.name) }.prefix(limit).map { name, info in
+            if let data = FileManager.default.contents(atPath: "\(notes)/\(shortened(name)).json"),
+                let record = try? JSONDecoder().decode(FinishedRecord.self, from: data), record.fileName == name {
+                return record
+            }
+            // Somebody else put it there.
+            let time = Int64(info.st_mtim.tv_sec) * 1000
+            var record = FinishedRecord(
+                fileName: name, facts: RecordFacts(streamName: "", mediaSessionID: "", sessionID: "", login: ""), startTime: time, endTime: time)
+            record.bytes = Int64(info.st_size)
+            return record
+        }
+    }
+
+    /// A small JPEG of a record's first picture.
+    public func thumbnail(of name: String) -> [UInt8]? {
+        guard !name.contains("/"), !name.hasPrefix(".") else { return nil }
+        return FileManager.default.contents(atPath: "\(notes)/\(shortened(name)).jpg").map { Array($0) }
+    }
+}

@@ -1,0 +1,266 @@
+// One recording on the server's side: a tap on the stream, a job in a worker process, and the files that come of it. When the
+// worker dies the next one goes on in a new file. Owned by RecordingService.
+import Foundation
+import Logging
+import MediaIO
+import RTP
+import Workers
+
+/// What is to be recorded, and how.
+public struct RecordingRequest: Sendable {
+    public var stream: StreamHandle
+    public var facts: RecordFacts
+    public var template: RecordTemplate
+    public var rotation = RecordRotation()
+    /// ns; what has arrived on the stream within this much belongs to the recording.
+    public var backlog: Int64 = 300_000_000
+    /// ns on the monotonic clock: the file begins there, before the stream did. 0: with the stream.
+    public var origin: Int64 = 0
+
+    public init(stream: StreamHandle, facts: RecordFacts, template: RecordTemplate) {
+        self.stream = stream
+        self.facts = facts
+        self.template = template
+    }
+}
+
+actor Recorder {
+    /// Workers that may die within this time before the recording is given up.
+    static let crashWindow = Duration.seconds(30)
+    static let maximumCrashes = 5
+    /// A finished part is copied within this time, or used as it is.
+    static let finishingTime = Duration.seconds(1800)
+
+    /// A file on its way.
+    private struct Part {
+        var file: String
+        var start: Int64
+        var width = 0, height = 0
+    }
+
+    let request: RecordingRequest
+    let stem: String
+    private let configuration: RecordingService.Configuration
+    private let folder: RecordFolder
+    private let taps: any StreamTapping
+    private let pool: WorkerPool
+    private let onFinished: @Sendable (FinishedRecord) async -> Void
+    private var logger: Logger
+    private let pipe = PacketPipe()
+    private var tap: StreamTap?
+    private var job: WorkerJob?
+    private var nextPart = 1
+    private var parts: [Int: Part] = [:]
+    private var finishing: [Task<FinishedRecord?, Never>] = []
+    private var follower: Task<Void, Never>?
+    private var crashes: [ContinuousClock.Instant] = []
+    private var unfinished: UnfinishedRecord
+    private var reportedDrops = 0
+    /// Nothing is recorded any more.
+    private(set) var isOver = false
+    private(set) var crashCount = 0
+
+    init(
+        _ request: RecordingRequest, configuration: RecordingService.Configuration, taps: any StreamTapping, pool: WorkerPool,
+        logger: Logger, onFinished: @escaping @Sendable (FinishedRecord) async -> Void
+    ) {
+        self.request = request
+        self.configuration = configuration
+        folder = RecordFolder(path: configuration.folder)
+        self.taps = taps
+        self.pool = pool
+        self.onFinished = onFinished
+        stem = UUID().uuidString.lowercased()
+        unfinished = UnfinishedRecord(facts: request.facts, template: request.template)
+        self.logger = logger
+        self.logger[metadataKey: "stream"] = "\(request.facts.streamName)"
+        self.logger[metadataKey: "media_session"] = "\(request.facts.mediaSessionID)"
+    }
+
+    /// The name as it is known so far.
+    nonisolated var provisionalName: String {
+        request.template.name(request.facts, end: nil, milliseconds: nil, audioCodec: nil, videoCodec: nil, fileExtension: "mp4")
+    }
+    var bytesDropped: Int { pipe.droppedRecords }
+
+    // MARK: life
+
+    /// Sets the tap and starts the worker's job.
+    func begin() async throws(RecordingError) {
+        do {
+            try folder.prepare()
+            try folder.note(unfinished, stem: stem)
+        } catch {
+            throw .file(folder.path, error.localizedDescription)
+        }
+        do throws(EngineError) {
+            tap = try await taps.tap(request.stream, into: pipe, backlog: request.backlog)
+        } catch {
+            folder.forget(stem: stem)
+            switch error {
+            case .noSuchStream: throw .noSuchStream
+            case .notReady: throw .notReady
+            default: throw .failed("\(error)")
+            }
+        }
+        do throws(RecordingError) {
+            try await openJob()
+        } catch {
+            await close()
+            folder.forget(stem: stem)
+            throw error
+        }
+    }
+
+    private func openJob() async throws(RecordingError) {
+        guard let tap else { throw .notReady }
+        let tracks = tap.tracks.map { format in
+            RecordingOrder.Track(
+                codec: CodecKind(encodingName: format.codec.name), clockRate: format.codec.clockRate, channels: format.codec.channels,
+                parameterSets: format.codec.parameters["sprop-parameter-sets"])
+        }
+        guard tracks.contains(where: { ![.other, .h265, .aac].contains($0.codec) }) else { throw .nothingToRecord }
+        var order = RecordingOrder(folder: folder.spool, stem: stem, firstPart: nextPart, tracks: tracks, formats: configuration.formats)
+        order.maximumBytes = request.rotation.bytes
+        order.maximumMilliseconds = request.rotation.milliseconds
+        order.minimumFree = configuration.minimumFree
+        order.origin = request.origin
+        order.title = request.facts.streamName
+        let job: WorkerJob
+        do throws(WorkerError) {
+            job = try await pool.open(
+                kind: RecordingJob.name, parameters: order.encoded, affinity: stem, maximumUnconsumed: 64 << 20, maximumOutputs: 4096)
+        } catch {
+            if error == .busy { throw .busy }
+            throw error == .cancelled ? .shutDown : .failed("\(error)")
+        }
+        self.job = job
+        follower = Task { await follow(job) }
+    }
+
+    /// Hands on what has arrived. Called a few times a second; never waits.
+    func pump() {
+        guard let job else { return }
+        let bytes = pipe.read()
+        if !bytes.isEmpty, !job.send(bytes) { logger.debug("the recording worker does not keep up") }
+        let dropped = pipe.droppedRecords + job.dropped.inputs
+        if dropped > reportedDrops {
+            logger.warning("packets are missing in a recording: the worker does not keep up", metadata: ["lost": "\(dropped - reportedDrops)"])
+            reportedDrops = dropped
+        }
+    }
+
+    /// Ends the recording and waits until its files are in the folder.
+    func end() async -> [FinishedRecord] {
+        if !isOver {
+            isOver = true
+            if let tap { await taps.removeEndpoint(tap.id) }
+            pump()
+            job?.finish()
+        }
+        await follower?.value
+        return await finishedParts()
+    }
+
+    private func finishedParts() async -> [FinishedRecord] {
+        var records: [FinishedRecord] = []
+        // What a dead worker left behind.
+        for number in parts.keys.sorted() { finish(number) }
+        for task in finishing { if let record = await task.value { records.append(record) } }
+        folder.forget(stem: stem)
+        return records.sorted { $0.startTime < $1.startTime }
+    }
+
+    private func close() async {
+        isOver = true
+        if let tap { await taps.removeEndpoint(tap.id) }
+        job?.cancel()
+        job = nil
+    }
+
+    // MARK: the worker
+
+    private func follow(_ job: WorkerJob) async {
+        do {
+            for try await output in job.outputs { try take(RecordingReport(decoding: output)) }
+            if !isOver { await close() }
+        } catch {
+            await recover(from: error)
+        }
+    }
+
+    private func take(_ report: RecordingReport) {
+        switch report {
+        case .began(let number, let file, let time):
+            // The time is one of the monotonic clock.
+            let start = Self.wallClock() - (Self.monotonicClock() - time) / 1_000_000
+            parts[number] = Part(file: file, start: start)
+            nextPart = number + 1
+            unfinished.partStarts[number] = start
+            try? folder.note(unfinished, stem: stem)
+            logger.info("recording", metadata: ["file": "\(file)", "part": "\(number)"])
+        case .ended(let number, let end, let width, let height, let reason):
+            parts[number]?.width = width
+            parts[number]?.height = height
+            finish(number)
+            if end == .diskFull {
+                logger.error("recording stopped: the disk is full; the stream goes on", metadata: ["reason": "\(reason)"])
+                configuration.onDiskFull()
+            }
+        case .keyFrameWanted: taps.requestKeyFrame(of: request.stream)
+        }
+    }
+
+    /// The worker has died, or said that it can't go on.
+    private func recover(from error: any Error) async {
+        job = nil
+        crashCount += 1
+        for number in parts.keys.sorted() { finish(number) }
+        if isOver || error as? WorkerError == .cancelled {
+            if !isOver { await close() }
+            return logger.error("the end of a recording may be missing", metadata: ["reason": "\(error)"])
+        }
+        let now = ContinuousClock.now
+        crashes = crashes.filter { now - $0 < Self.crashWindow } + [now]
+        guard crashes.count <= Self.maximumCrashes else {
+            logger.error("recording given up: its workers keep failing", metadata: ["reason": "\(error)"])
+            return await close()
+        }
+        logger.warning("the recording's worker is gone; going on in a new file", metadata: ["reason": "\(error)"])
+        do throws(RecordingError) {
+            // A part that never told its beginning may have used the number.
+            nextPart += 1
+            try await openJob()
+            taps.requestKeyFrame(of: request.stream)
+        } catch {
+            logger.error("recording given up", metadata: ["reason": "\(error)"])
+            await close()
+        }
+    }
+
+    // MARK: finished files
+
+    private func finish(_ number: Int) {
+        guard let part = parts.removeValue(forKey: number) else { return }
+        let finisher = RecordFinisher(folder: folder, pool: pool, minimumFree: configuration.minimumFree, logger: logger)
+        var facts = request.facts
+        facts.startTime = part.start
+        let onFinished = onFinished, unfinished = unfinished
+        let timeLimit = Self.finishingTime
+        finishing.append(Task {
+            let record = await finisher.finish(
+                part.file, facts: facts, template: unfinished.template, size: (part.width, part.height), endTime: Self.wallClock(),
+                isRepair: false, timeLimit: timeLimit)
+            if let record { await onFinished(record) }
+            return record
+        })
+    }
+
+    static func wallClock() -> Int64 { Int64((Date().timeIntervalSince1970 * 1000).rounded()) }
+
+    static func monotonicClock() -> Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    }
+}

@@ -1,0 +1,31 @@
+// Why something is not recorded, as sentences for whoever asked. Thrown by RecordingService and Recorder.
+
+public enum RecordingError: Error, Sendable, Equatable, CustomStringConvertible {
+    case noSuchStream
+    /// No media has come yet, so nothing is known of the tracks.
+    case notReady
+    /// The stream has no track in a codec that can be recorded.
+    case nothingToRecord
+    case notRecording
+    /// More recordings than the server takes at once.
+    case busy
+    case diskFull(String)
+    /// A file or folder can't be made or written; the second text is the system's reason.
+    case file(String, String)
+    case failed(String)
+    case shutDown
+
+    public var description: String {
+        switch self {
+        case .noSuchStream: "there is no such stream"
+        case .notReady: "no media has arrived from the publisher yet"
+        case .nothingToRecord: "the stream has no track in a codec that can be recorded"
+        case .notRecording: "it is not being recorded"
+        case .busy: "as many recordings run as may (record_workers)"
+        case .diskFull(let reason): "the disk is full: \(reason)"
+        case .file(let path, let reason): "\(path) can't be written: \(reason)"
+        case .failed(let reason): reason
+        case .shutDown: "the server is stopping"
+        }
+    }
+}

@@ -1,0 +1,220 @@
+// A recording inside the worker: takes what a tap has seen, puts it in its place in time, writes files. Begins once it is known
+// how sound and picture lie to each other.
+import Codecs
+import Foundation
+import MediaIO
+import RTP
+import Workers
+
+/// The job kind "record". Lives on one thread.
+final class RecordingJob: WorkerHandler {
+    static let name = "record"
+    /// Sender reports and a key frame are waited for by this much before the file is begun without; ns.
+    static let reportPatience: Int64 = 3_000_000_000
+    /// The same for the first key frame where there is sound to begin with.
+    static let keyFramePatience: Int64 = 10_000_000_000
+    /// Sound that is this late is not coming; the file goes on with silence, ns.
+    static let silencePatience: Int64 = 2_000_000_000
+    /// Bytes gathered at most before the file is begun.
+    static let maximumGathered = 64 << 20
+    /// Key frames are asked for this often at most, ns.
+    static let keyFrameGap: Int64 = 1_000_000_000
+
+    private let order: RecordingOrder
+    private var timeline: StreamTimeline
+    private let sound: SoundLane?
+    private let picture: PictureLane?
+    private var part: RecordingPart?
+    private var nextPart: Int
+    private var hasSound = false, hasPicture = false
+    private var gathered = 0
+    private var firstArrival: Int64?
+    /// The newest arrival: the only clock here.
+    private var now: Int64 = 0
+    private var lastKeyFrameRequest: Int64 = .min / 2
+    private var isOver = false
+
+    static func kind() -> WorkerJobKind {
+        WorkerJobKind(name: name) { parameters, _ in try RecordingJob(try RecordingOrder(decoding: parameters)) }
+    }
+
+    init(_ order: RecordingOrder) throws {
+        self.order = order
+        nextPart = order.firstPart
+        timeline = StreamTimeline(clockRates: order.tracks.map(\.clockRate))
+        var sound: SoundLane?, picture: PictureLane?
+        for (index, track) in order.tracks.enumerated() {
+            if track.codec.isVideo, picture == nil {
+                picture = try PictureLane(track: index, codec: track.codec, parameterSets: Self.annexB(track.parameterSets))
+            } else if !track.codec.isVideo, sound == nil {
+                sound = try SoundLane(track: index, codec: track.codec, channels: track.channels)
+            }
+        }
+        (self.sound, self.picture) = (sound, picture)
+        guard sound != nil || picture != nil else { throw WorkerError.failed("the stream has nothing that can be recorded") }
+    }
+
+    // MARK: input
+
+    func receive(_ input: [UInt8], output: WorkerOutput) throws {
+        guard !isOver else { return }
+        var rest = input[...]
+        while let record = TapRecord.next(in: &rest) { take(record) }
+        sound?.advance(to: now)
+        picture?.advance(to: now)
+        if part == nil {
+            gathered += input.count
+            guard isReadyToBegin else { return askForKeyFrame(output) }
+        }
+        try guardingDisk(output) {
+            if part == nil { try begin(output) }
+            if part != nil { try goOn(output) }
+        }
+        askForKeyFrame(output)
+    }
+
+    func finish(output: WorkerOutput) throws {
+        guard !isOver else { return }
+        try guardingDisk(output) {
+            if part == nil { try begin(output) }
+            try endPart(.finished, output)
+        }
+    }
+
+    private func take(_ record: TapRecord) {
+        guard order.tracks.indices.contains(record.track) else { return }
+        now = max(now, record.arrival)
+        if firstArrival == nil { firstArrival = record.arrival }
+        switch record.content {
+        case .report(let ntp, let timestamp):
+            timeline.report(ntp: ntp, timestamp: timestamp, track: record.track, arrival: record.arrival)
+        case .restart: timeline.restart()
+        case .packet(let orientation, _, let rtp):
+            rtp.withUnsafeBytes { bytes in
+                guard let view = RTPView(bytes) else { return }
+                timeline.note(view.timestamp, track: record.track, arrival: record.arrival)
+                if record.track == sound?.track { sound?.push(view, at: record.arrival) }
+                if record.track == picture?.track { picture?.push(view, orientation: orientation, at: record.arrival) }
+            }
+        }
+    }
+
+    private func askForKeyFrame(_ output: WorkerOutput) {
+        // Also for the next part to begin with.
+        let isPartFull = hasPicture && part.map(isFull) ?? false
+        guard let picture, picture.wantsKeyFrame || isPartFull || (part == nil && !picture.isReady), now - lastKeyFrameRequest >= Self.keyFrameGap else { return }
+        lastKeyFrameRequest = now
+        output.send(RecordingReport.keyFrameWanted.encoded)
+    }
+
+    // MARK: files
+
+    /// Everything is there that places sound and picture rightly, or has been waited for long enough.
+    private var isReadyToBegin: Bool {
+        guard let firstArrival else { return false }
+        if gathered > Self.maximumGathered { return true }
+        let waited = now - firstArrival
+        let tracks = [sound?.track, picture?.track].compactMap { $0 }
+        let isPictureReady = picture?.isReady ?? true
+        let isSoundReady = sound == nil || sound?.firstTimestamp != nil
+        if isPictureReady, isSoundReady, tracks.allSatisfy({ timeline.hasReports(of: $0) }) { return true }
+        if isPictureReady { return waited >= Self.reportPatience }
+        return waited >= Self.keyFramePatience && sound?.firstTimestamp != nil
+    }
+
+    private func begin(_ output: WorkerOutput) throws {
+        let pictureTrack = picture?.begin()
+        // Sound that was agreed on may still come; the file has a place for it. Without either there is nothing to begin.
+        guard pictureTrack != nil || sound?.firstTimestamp != nil else { return }
+        let pictureTime = pictureTrack == nil ? nil : picture?.firstTimestamp.flatMap { time($0, picture) }
+        let soundTime = sound?.firstTimestamp.flatMap { time($0, sound) }
+        guard let earliest = [pictureTime, soundTime].compactMap({ $0 }).min() else { return }
+        timeline.settle()
+        try begin(pictureTrack, origin: nextPart == 1 && order.origin > 0 ? min(order.origin, earliest) : earliest, output)
+    }
+
+    private func begin(_ pictureTrack: MuxerTrack?, origin: Int64, _ output: WorkerOutput) throws {
+        let container = order.formats.container(for: pictureTrack == nil ? nil : picture?.codec)
+        let soundTrack = try sound?.begin(order.formats.sound(for: container), origin: origin)
+        hasPicture = pictureTrack != nil
+        hasSound = soundTrack != nil
+        let part = try RecordingPart(
+            number: nextPart, order: order, container: container, picture: pictureTrack, sound: soundTrack, origin: origin, now: now)
+        nextPart += 1
+        self.part = part
+        output.send(RecordingReport.began(part: part.number, file: part.file, time: origin).encoded)
+    }
+
+    private func time(_ timestamp: UInt32, _ lane: SoundLane?) -> Int64? {
+        lane.flatMap { timeline.time(timeline.media(timestamp, track: $0.track), track: $0.track) }
+    }
+    private func time(_ timestamp: UInt32, _ lane: PictureLane?) -> Int64? {
+        lane.flatMap { timeline.time(timeline.media(timestamp, track: $0.track), track: $0.track) }
+    }
+
+    private func goOn(_ output: WorkerOutput) throws {
+        guard var part else { return }
+        // Pictures that come only now, or a part that is long enough: the next file begins with the key frame that waits.
+        if let picture, let key = picture.keyFrameTimestamp, !hasPicture || isFull(part) {
+            try endPart(.rotated, before: key, output)
+            guard let time = time(key, picture), let track = picture.begin() else { return }
+            try begin(track, origin: time, output)
+            guard let next = self.part else { return }
+            part = next
+        } else if !hasPicture, picture == nil, isFull(part) {
+            try endPart(.rotated, output)
+            guard let sound else { return }
+            try begin(nil, origin: sound.firstTimestamp.flatMap { time($0, sound) } ?? part.origin + sound.end * 1000, output)
+            guard let next = self.part else { return }
+            part = next
+        }
+        if hasPicture, let picture { part.take(picture.drain(&timeline, origin: part.origin)) }
+        if hasSound, let sound {
+            part.take(try sound.drain(&timeline))
+            part.take(try sound.fill(to: now - Self.silencePatience))
+        }
+        if try part.flushIfDue(now), order.minimumFree > 0, part.free < order.minimumFree {
+            try endPart(.diskFull, output, reason: "fewer than \(order.minimumFree >> 20) MB are free")
+            isOver = true
+        }
+    }
+
+    private func isFull(_ part: RecordingPart) -> Bool {
+        (order.maximumBytes > 0 && part.size >= order.maximumBytes)
+            || (order.maximumMilliseconds > 0 && (now - part.origin) / 1_000_000 >= order.maximumMilliseconds)
+    }
+
+    private func endPart(
+        _ end: RecordingReport.End, before stop: UInt32? = nil, _ output: WorkerOutput, reason: String = ""
+    ) throws {
+        guard let part else { return }
+        self.part = nil
+        if hasSound, let sound { part.take(try sound.finish(&timeline, everything: end == .finished)) }
+        if hasPicture, let picture { part.take(picture.finish(&timeline, origin: part.origin, before: stop, end: sound?.end ?? 0)) }
+        try part.finish()
+        report(part, end, reason, output)
+    }
+
+    private func report(_ part: RecordingPart, _ end: RecordingReport.End, _ reason: String, _ output: WorkerOutput) {
+        let size = (hasPicture ? picture?.largest : nil) ?? (width: 0, height: 0)
+        output.send(RecordingReport.ended(part: part.number, end, width: size.width, height: size.height, reason: reason).encoded)
+    }
+
+    /// A disk that takes no more ends the recording, not the worker; what is on it stays playable.
+    private func guardingDisk(_ output: WorkerOutput, _ body: () throws -> Void) throws {
+        let current = part
+        do { try body() } catch let error as CodecError {
+            guard case .failed = error, let part = part ?? current else { throw error }
+            self.part = nil
+            isOver = true
+            part.abandon()
+            report(part, .diskFull, "\(error)", output)
+        }
+    }
+
+    static func annexB(_ parameterSets: String?) -> [UInt8] {
+        (parameterSets ?? "").split(separator: ",").prefix(32).flatMap { part -> [UInt8] in
+            Data(base64Encoded: String(part)).map { [0, 0, 0, 1] + $0 } ?? []
+        }
+    }
+}

@@ -1,0 +1,83 @@
+// One file while it is being recorded: takes samples in about the right order and puts them on the disk once a second.
+// Inside the worker; owned by RecordingJob.
+import Codecs
+import Foundation
+
+/// Not Sendable: its job's thread only.
+final class RecordingPart {
+    /// What would be lost if the machine stopped now, ns.
+    static let flushPeriod: Int64 = 1_000_000_000
+
+    let number: Int
+    let file: String
+    /// ns on the server's clock; the file's time 0.
+    let origin: Int64
+    private let folder: String
+    /// `nil` once it has been ended.
+    private var muxer: Muxer?
+    /// Bytes of the file that are whole fragments.
+    private var wholeSize: Int64 = 0
+    private let soundIndex: Int?
+    private let pictureIndex: Int?
+    private var pending: [RecordedSample] = []
+    private var nextFlush: Int64
+
+    /// - Parameter now: ns, by the arrivals.
+    init(
+        number: Int, order: RecordingOrder, container: MediaContainer, picture: MuxerTrack?, sound: MuxerTrack?, origin: Int64, now: Int64
+    ) throws {
+        self.number = number
+        self.origin = origin
+        folder = order.folder
+        file = "\(order.stem)-\(number).\(container.fileExtension)"
+        muxer = try Muxer(
+            path: order.folder + "/" + file, container: container, tracks: [picture, sound].compactMap { $0 },
+            metadata: order.title.isEmpty ? [:] : ["title": order.title])
+        pictureIndex = picture == nil ? nil : 0
+        soundIndex = sound == nil ? nil : picture == nil ? 0 : 1
+        nextFlush = now + Self.flushPeriod
+    }
+
+    var size: Int64 { muxer?.size ?? wholeSize }
+
+    func take(_ samples: [RecordedSample]) { pending += samples }
+
+    /// Once a second: everything so far onto the disk. True when it did.
+    func flushIfDue(_ now: Int64) throws -> Bool {
+        guard now >= nextFlush, !pending.isEmpty else { return false }
+        nextFlush = now + Self.flushPeriod
+        try write()
+        try muxer?.flush()
+        wholeSize = size
+        return true
+    }
+
+    /// Completes the file, but for an index in front.
+    func finish() throws {
+        try write()
+        try muxer?.finish()
+        muxer = nil
+    }
+
+    /// The disk takes no more: what is not whole is cut off, so that the rest can be played.
+    func abandon() {
+        muxer = nil
+        truncate("\(folder)/\(file)", off_t(wholeSize))
+    }
+
+    /// Bytes free where it lies.
+    var free: Int64 {
+        var info = statvfs()
+        guard statvfs(folder, &info) == 0 else { return .max }
+        return Int64(clamping: UInt64(info.f_bavail) * UInt64(info.f_frsize))
+    }
+
+    private func write() throws {
+        let samples = pending.enumerated().sorted { ($0.element.time, $0.offset) < ($1.element.time, $1.offset) }.map(\.element)
+        pending.removeAll(keepingCapacity: true)
+        for sample in samples {
+            guard let index = sample.kind == .picture ? pictureIndex : soundIndex else { continue }
+            try muxer?.write(track: index, sample.bytes, time: sample.time, duration: sample.duration, isKeyFrame: sample.isKeyFrame)
+        }
+    }
+}

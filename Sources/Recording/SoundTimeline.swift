@@ -1,0 +1,100 @@
+// Lays pieces of sound end to end so that each stands where it belongs: gaps become silence, drift is stretched away.
+// Owned by SoundLane; sans-IO.
+
+/// Uncompressed sound from a beginning on, without a hole.
+struct SoundTimeline {
+    /// Samples that a piece may be made longer or shorter by, of a thousand: half a percent nobody hears.
+    static let stretchPerMille = 5
+    /// Beyond this much a piece is not stretched to its place but put there, samples: 100 ms.
+    static let jump: Int64 = 4_800
+    /// More silence than this is never asked for in one go: the time is wrong then. 10 minutes.
+    static let maximumSilence: Int64 = 600 * 48_000
+
+    let channels: Int
+    /// ns; the time of sample 0.
+    let origin: Int64
+    /// Samples laid so far.
+    private(set) var position: Int64 = 0
+
+    init(channels: Int, origin: Int64) {
+        self.channels = channels
+        self.origin = origin
+    }
+
+    /// The sample that belongs to a time.
+    func sample(at time: Int64) -> Int64 { SampleTime.samples(in: time - origin) }
+
+    /// Lays a piece. Returns what is to be appended: silence where something is missing, then the piece.
+    ///
+    /// - Parameters:
+    ///   - missing: samples that are known to be missing before it, by its timestamp.
+    ///   - time: when its first sample was made.
+    mutating func lay(_ piece: [Float], at time: Int64, missing: Int64) -> [Float] {
+        var output: [Float] = []
+        let target = sample(at: time)
+        var distance = target - position
+        if position == 0 || missing > 0 || distance > Self.jump {
+            // Of what is missing some may have been filled already. What the clocks differ by beyond it is stretched, unless it is much.
+            var silence = position == 0 ? distance : min(missing, distance)
+            if distance - silence > Self.jump { silence = distance }
+            silence = min(max(0, silence), Self.maximumSilence)
+            output = [Float](repeating: 0, count: Int(silence) * channels)
+            position += silence
+            distance = target - position
+        }
+        var piece = piece
+        let count = piece.count / channels
+        if distance < -Self.jump || (position == 0 && distance < 0) {
+            // It belongs where something lies already.
+            let surplus = min(Int64(count), -distance)
+            piece.removeFirst(Int(surplus) * channels)
+        } else if distance != 0 {
+            let most = max(1, count * Self.stretchPerMille / 1000)
+            let change = Int(max(Int64(-most), min(Int64(most), distance)))
+            // One sample of wobble is rounding.
+            if abs(distance) > 24 { piece = Self.stretch(piece, to: count + change, channels: channels) }
+        }
+        position += Int64(piece.count / channels)
+        return output + piece
+    }
+
+    /// Silence up to a time; nothing when it lies before the end.
+    mutating func fill(to time: Int64) -> [Float] {
+        let count = min(max(0, sample(at: time) - position), Self.maximumSilence)
+        position += count
+        return [Float](repeating: 0, count: Int(count) * channels)
+    }
+
+    /// Linear interpolation: for a change of half a percent as good as anything.
+    private static func stretch(_ piece: [Float], to count: Int, channels: Int) -> [Float] {
+        let old = piece.count / channels
+        guard old > 1, count > 1, old != count else { return piece }
+        var output: [Float] = []
+        output.reserveCapacity(count * channels)
+        let step = Float(old - 1) / Float(count - 1)
+        for index in 0..<count {
+            let exact = Float(index) * step
+            let left = min(old - 2, Int(exact))
+            let weight = exact - Float(left)
+            for channel in 0..<channels {
+                let a = piece[left * channels + channel], b = piece[(left + 1) * channels + channel]
+                output.append(a + (b - a) * weight)
+            }
+        }
+        return output
+    }
+}
+
+/// Times of recorded sound, which is always at 48 kHz.
+enum SampleTime {
+    static let rate: Int64 = 48_000
+
+    static func samples(in nanoseconds: Int64) -> Int64 {
+        let (seconds, rest) = nanoseconds.quotientAndRemainder(dividingBy: 1_000_000_000)
+        return seconds * rate + rest * rate / 1_000_000_000
+    }
+    static func microseconds(_ samples: Int64) -> Int64 {
+        let (seconds, rest) = samples.quotientAndRemainder(dividingBy: rate)
+        return seconds * 1_000_000 + rest * 1_000_000 / rate
+    }
+}

@@ -1,0 +1,92 @@
+// One track's media clock held against its sender reports: from RTP ticks to the publisher's wall clock. Owned by StreamTimeline.
+
+/// RTP timestamps of one source to wall-clock time, by a robust line through its newest sender reports (RFC 3550 §6.4.1).
+struct TrackClock {
+    /// Reports looked at. Browsers send one every 1 to 5 seconds.
+    static let maximumReports = 16
+    /// A slope is believed from this span on, ns.
+    static let slopeSpan: Int64 = 10_000_000_000
+    /// No oscillator is worse; anything beyond is jitter of the reports.
+    static let maximumSlope = 0.002
+
+    let clockRate: Int64
+    private var newest: (timestamp: UInt32, ticks: Int64)?
+    private struct Report {
+        /// ns of media time, and the wall clock (ns since 1900) less that.
+        var media: Int64, offset: Int64
+    }
+    private var reports: [Report] = []
+    private var slope = 0.0
+    private var offset: Int64 = 0
+    private var reference: Int64 = 0
+
+    init(clockRate: Int) { self.clockRate = Int64(max(1, clockRate)) }
+
+    var hasReports: Bool { !reports.isEmpty }
+
+    /// Nanoseconds of media time of a timestamp, counted on over wraps. Timestamps may come out of order.
+    mutating func media(_ timestamp: UInt32) -> Int64 {
+        guard let newest else {
+            // Room below for what comes out of order.
+            let ticks = Int64(timestamp) + (1 << 32)
+            self.newest = (timestamp, ticks)
+            return nanoseconds(ticks)
+        }
+        let ticks = newest.ticks + Int64(Int32(bitPattern: timestamp &- newest.timestamp))
+        if ticks > newest.ticks { self.newest = (timestamp, ticks) }
+        return nanoseconds(ticks)
+    }
+
+    private func nanoseconds(_ ticks: Int64) -> Int64 {
+        let (seconds, rest) = ticks.quotientAndRemainder(dividingBy: clockRate)
+        return seconds * 1_000_000_000 + rest * 1_000_000_000 / clockRate
+    }
+
+    /// Takes a sender report. A repetition changes nothing.
+    mutating func report(ntp: UInt64, timestamp: UInt32) {
+        let wall = Self.nanoseconds(ntp: ntp), media = media(timestamp)
+        guard reports.last?.media != media else { return }
+        reports.append(Report(media: media, offset: wall - media))
+        if reports.count > Self.maximumReports { reports.removeFirst() }
+        fit()
+    }
+
+    /// The publisher's wall clock, ns since 1900, at a media time; `nil` without reports.
+    func wall(_ media: Int64) -> Int64? {
+        guard hasReports else { return nil }
+        return media + offset + Int64(slope * Double(media - reference))
+    }
+
+    mutating func reset() {
+        reports = []
+        slope = 0
+    }
+
+    /// Theil–Sen: the median of the slopes of all pairs, then of the offsets. One report that is off by any amount changes little.
+    private mutating func fit() {
+        reference = reports[reports.count - 1].media
+        let span = reference - reports[0].media
+        slope = 0
+        if span >= Self.slopeSpan {
+            var slopes: [Double] = []
+            for (index, one) in reports.enumerated() {
+                for other in reports[(index + 1)...] where other.media - one.media >= Self.slopeSpan / 4 {
+                    slopes.append(Double(other.offset - one.offset) / Double(other.media - one.media))
+                }
+            }
+            slope = min(Self.maximumSlope, max(-Self.maximumSlope, Self.median(slopes) ?? 0))
+        }
+        let offsets = reports.map { Double($0.offset - reports[0].offset) - slope * Double($0.media - reference) }
+        offset = reports[0].offset + Int64(Self.median(offsets) ?? 0)
+    }
+
+    private static func median(_ values: [Double]) -> Double? {
+        guard !values.isEmpty else { return nil }
+        let sorted = values.sorted()
+        let middle = sorted.count / 2
+        return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+    }
+
+    /// NTP 32.32 as ns since 1900.
+    static func nanoseconds(ntp: UInt64) -> Int64 { Int64(ntp >> 32) * 1_000_000_000 + Int64(((ntp & 0xffff_ffff) * 1_000_000_000) >> 32) }
+}

@@ -1,0 +1,65 @@
+import Primitives
+import Testing
+
+@testable import Recording
+
+struct TrackClockTests {
+    private func ntp(_ nanoseconds: Int64) -> UInt64 {
+        let wall = nanoseconds + 3_900_000_000_000_000_000
+        return UInt64(wall / 1_000_000_000) << 32 | (UInt64(wall % 1_000_000_000) << 32) / 1_000_000_000
+    }
+
+    @Test("a timestamp is placed by the reports around it, over a wrap, within what their jitter leaves", arguments: [0.0, 0.0003, -0.0005])
+    func drift(rate: Double) throws {
+        var clock = TrackClock(clockRate: 48_000), random = RandomSource.seeded(7)
+        let first = UInt32.max - 100_000
+        func timestamp(_ elapsed: Int64) -> UInt32 { first &+ UInt32(truncatingIfNeeded: Int64(Double(elapsed) * (1 + rate) * 48_000 / 1e9)) }
+        var worst: Int64 = 0
+        for second in 0..<120 {
+            let now = Int64(second) * 1_000_000_000
+            _ = clock.media(timestamp(now))
+            if second % 5 == 0 {
+                clock.report(ntp: ntp(now + Int64.random(in: -8_000_000...8_000_000, using: &random)), timestamp: timestamp(now))
+            }
+            let wall = try #require(clock.wall(clock.media(timestamp(now))))
+            if second > 30 { worst = max(worst, abs(wall - 3_900_000_000_000_000_000 - now)) }
+        }
+        #expect(worst < 15_000_000, "\(worst)")
+    }
+
+    @Test("one report that is off by a second changes next to nothing")
+    func outlier() throws {
+        var clock = TrackClock(clockRate: 90_000)
+        for second in 0..<20 {
+            let now = Int64(second) * 1_000_000_000
+            clock.report(ntp: ntp(now + (second == 13 ? 1_000_000_000 : 0)), timestamp: UInt32(second * 90_000))
+        }
+        let wall = try #require(clock.wall(clock.media(19 * 90_000)))
+        #expect(abs(wall - 3_900_000_000_000_000_000 - 19_000_000_000) < 1_000_000)
+    }
+}
+
+struct LeastDelayTests {
+    @Test("it jumps to the smallest delay until it is settled, and follows drift only after")
+    func settling() {
+        var delay = LeastDelay()
+        delay.note(100, at: 0)
+        delay.note(40, at: 1)
+        #expect(delay.value == 40)
+        delay.settle()
+        delay.note(10, at: 2)
+        #expect(delay.value == 40)
+    }
+
+    @Test("a clock that drifts by 100 ppm is followed within a few milliseconds")
+    func drift() throws {
+        var delay = LeastDelay(), random = RandomSource.seeded(3)
+        delay.note(0, at: 0)
+        delay.settle()
+        for step in 0..<60_000 {
+            let now = Int64(step) * 10_000_000
+            delay.note(Int64(Double(now) * 0.0001) + Int64.random(in: 0...20_000_000, using: &random), at: now)
+        }
+        #expect(abs(try #require(delay.value) - 60_000_000) < 5_000_000, "\(delay.value ?? 0)")
+    }
+}
