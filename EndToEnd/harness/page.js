@@ -85,7 +85,7 @@ window.lab = (() => {
     : ((0b0101 << 20) | ((value & 0xffff) << 4) | (crc8(value) & 0x0f)) >>> 0;
   const clockNow = () => Math.floor(performance.timeOrigin + performance.now()) % 4294967296;
 
-  function pattern({ width = 320, height = 240, fps = 20, noise = false } = {}) {
+  function pattern({ width = 320, height = 240, fps = 20, noise = false, flash = false } = {}) {
     const canvas = document.createElement("canvas");
     canvas.width = width;
     canvas.height = height;
@@ -93,6 +93,7 @@ window.lab = (() => {
     const media = canvas.captureStream(0);
     const track = media.getVideoTracks()[0];
     let n = 0;
+    const audio = new AudioContext();
     const draw = () => {
       n += 1;
       context.fillStyle = `hsl(${n * 7 % 360} 60% 45%)`;
@@ -114,17 +115,28 @@ window.lab = (() => {
           context.fillRect(left, top, right - left, bottom - top);
         }
       }
+      // As in the pattern of `martlet publish`: a flash at each full second, with the beep below.
+      if (flash) {
+        context.fillStyle = audio.currentTime % 1 < 0.1 ? "#fff" : "#000";
+        context.fillRect(0, Math.floor(height * 15 / 16), width / 4, height);
+      }
       (track.requestFrame ? track : media).requestFrame();
     };
     // A worker's timer keeps its pace in pages that nobody looks at.
     const worker = new Worker(URL.createObjectURL(new Blob([`setInterval(() => postMessage(0), ${1000 / fps})`])));
     worker.onmessage = draw;
     draw();
-    const audio = new AudioContext();
     const tone = audio.createOscillator();
     const out = audio.createMediaStreamDestination();
-    tone.frequency.value = 440;
     const gain = audio.createGain();
+    tone.frequency.value = flash ? 1000 : 440;
+    if (flash) {
+      gain.gain.value = 0;
+      for (let second = 1; second < 300; second++) {
+        gain.gain.setValueAtTime(0.6, second);
+        gain.gain.setValueAtTime(0, second + 0.05);
+      }
+    }
     tone.connect(gain).connect(out);
     tone.start();
     media.addTrack(out.stream.getAudioTracks()[0]);

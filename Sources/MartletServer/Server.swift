@@ -4,6 +4,7 @@ import Foundation
 import Logging
 import MediaIO
 import NIOSSL
+import Recording
 import ServiceLifecycle
 import UnixSignals
 
@@ -50,12 +51,15 @@ public struct Server: Sendable {
         let tls = try tlsConfiguration(settings)
         try Self.checkAuthorities(settings)
         let pages = try pages(settings)
+        let records = try Self.records(settings)
         let authentication = settings.restAuthDisabled ? nil : try BasicAuthentication(file: settings.restUsersFile)
 
         // Media.
         let engine = try Self.makeEngine(settings)
+        let recordings = StreamRecordings.make(settings, engine: engine)
         let streams = StreamRegistry(
-            engine: engine, nodeID: Identifier.uuid(), maximumStreams: settings.maximumStreams, logger: Logger(label: "martlet.streams"))
+            engine: engine, nodeID: Identifier.uuid(), maximumStreams: settings.maximumStreams, recorder: recordings,
+            logger: Logger(label: "martlet.streams"))
 
         // Links to other servers.
         let agents = AgentRegistry(registry: streams, settings: AgentSettings(settings), logger: Logger(label: "martlet.agents"))
@@ -74,15 +78,20 @@ public struct Server: Sendable {
         let listeners = ListenerRegistry()
         let routes = Self.routes(
             listeners: listeners, sessions: signalling.sessions, streams: streams, agents: agents, rooms: rooms,
-            snapshots: snapshots)
+            snapshots: snapshots, recordings: recordings)
         let responder = WebResponder(
             router: RESTRouter(
-                routes: routes, downloads: [SnapshotRoutes(snapshots: snapshots).download], logger: Logger(label: "martlet.rest")),
+                routes: routes,
+                downloads: [
+                    SnapshotRoutes(snapshots: snapshots).download, RecordingRoutes(streams: streams, recordings: recordings).thumbnails,
+                ],
+                logger: Logger(label: "martlet.rest")),
             statistics: StatPage(sources: [
                 ServerStatistics(sessions: signalling.sessions, streams: streams, agents: agents, engine: engine),
-                SnapshotStatistics(snapshots: snapshots), ProcessStatistics(version: Version.current),
+                SnapshotStatistics(snapshots: snapshots), RecordingStatistics(recordings: recordings),
+                ProcessStatistics(version: Version.current),
             ]),
-            pages: pages, crossOriginHeaders: CrossOriginHeaders.make(from: settings), authentication: authentication,
+            pages: pages, records: records, crossOriginHeaders: CrossOriginHeaders.make(from: settings), authentication: authentication,
             logger: Logger(label: "martlet.web"))
         let web: [HTTPListener] = [
             (ListenerKind.http, settings.httpPort, nil), (.https, settings.httpsPort, tls),
@@ -101,26 +110,33 @@ public struct Server: Sendable {
         let gallery = SnapshotGallery(settings, snapshots: snapshots, logger: Logger(label: "martlet.gallery"))
         let services: [any Service] = [MediaService(engine: engine, end: end)] + web + [agents, signalling, speakers] + (gallery.map { [$0] } ?? [])
             + [announcer]
+        // What a crash has left is finished while the server runs already.
+        let repair = Task { await recordings.service.repair() }
         // However it ends, no worker stays behind.
+        func stopWorkers() async {
+            repair.cancel()
+            await snapshots.service.shutdown()
+            await recordings.service.shutdown()
+        }
         do {
             try await Self.run(services, until: end)
         } catch {
-            await snapshots.service.shutdown()
+            await stopWorkers()
             throw error
         }
-        await snapshots.service.shutdown()
+        await stopWorkers()
         logger.info("Stopped")
     }
 
     /// Every REST method of the server.
     static func routes(
         listeners: ListenerRegistry, sessions: SessionRegistry, streams: StreamRegistry, agents: AgentRegistry,
-        rooms: RoomService, snapshots: StreamSnapshots
+        rooms: RoomService, snapshots: StreamSnapshots, recordings: StreamRecordings
     ) -> [RESTRoute] {
         let providers: [any RESTRouteProvider] = [
             ServerRoutes(listeners: listeners), StreamRoutes(streams: streams), ConnectionRoutes(sessions: sessions),
             PullRoutes(agents: agents), RoomRoutes(rooms: rooms, streams: streams),
-            SnapshotRoutes(snapshots: snapshots),
+            SnapshotRoutes(snapshots: snapshots), RecordingRoutes(streams: streams, recordings: recordings),
         ]
         return providers.flatMap(\.restRoutes)
     }
@@ -185,6 +201,14 @@ public struct Server: Sendable {
         }
         logger.debug("Serving pages", metadata: ["folder": "\(root)"])
         return try StaticFiles(root: root)
+    }
+
+    private static func records(_ settings: Settings) throws(SettingsError) -> StaticFiles {
+        let folder = StreamRecordings.folder(settings)
+        do { try RecordFolder(path: folder).prepare() } catch {
+            throw SettingsError(problems: ["record_folder: the folder \(folder) can't be made: \(error.localizedDescription)"])
+        }
+        return try StaticFiles(root: folder, below: "/client/records")
     }
 
     private static func makeEngine(_ settings: Settings) throws -> ReactorEngine {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Recording
 import Snapshots
 import Workers
 
@@ -8,6 +9,6 @@ struct WorkerCommand: ParsableCommand {
         commandName: "worker", abstract: "A worker process of the server; started by it on demand.", shouldDisplay: false)
 
     func run() {
-        WorkerHost.run(kinds: [SnapshotWorker.kind()])
+        WorkerHost.run(kinds: [SnapshotWorker.kind()] + RecordingWorker.kinds())
     }
 }

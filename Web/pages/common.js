@@ -37,7 +37,7 @@ export async function fillServerUrl(field) {
 const TONES = {
   ESTABLISHED: "good", SNAPSHOT_COMPLETE: "good", PUBLISHING: "good", PLAYING: "good", AVAILABLE: "good", RUNNING: "good",
   FAILED: "bad", UNAVAILABLE: "bad", "NO ANSWER": "bad",
-  PENDING: "busy", CONNECTED: "busy", LOADING: "busy", PLAYBACK_PROBLEM: "busy",
+  PENDING: "busy", CONNECTED: "busy", PROCESSING: "busy", LOADING: "busy", PLAYBACK_PROBLEM: "busy",
 };
 
 /** Shows the protocol's word as a chip and the human sentence beside it. */

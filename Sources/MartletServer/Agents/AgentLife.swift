@@ -114,7 +114,7 @@ struct AgentLife {
             }
         case .linkLost(_, let failure):
             return failure == .closedByPeer ? .expectGoodbye : .broken(.media(failure.info))
-        case .rate, .notEnoughBandwidth: return .nothing
+        case .rate, .notEnoughBandwidth, .recorded: return .nothing
         }
     }
 

@@ -10,6 +10,7 @@ public struct SettingDefinition: Sendable {
         case signalling = "Signalling"
         case rooms = "Rooms"
         case snapshots = "Snapshots"
+        case recording = "Recording"
         case agents = "Links to other servers"
         case rest = "REST"
         case limits = "Limits"

@@ -116,6 +116,27 @@ public struct Settings: Sendable, Equatable {
     /// Pictures of each stream that stay (`snapshot_auto_keep`).
     public var snapshotAutoKeep = 10
 
+    // Recording
+
+    /// `record: true` of a publisher is heeded (`record_streams`).
+    public var recordStreams = true
+    /// Folder of the records; empty = `records` under `stateDirectory` (`record_folder`).
+    public var recordFolder = ""
+    /// Containers by codec (`record_formats`).
+    public var recordFormats = "h264-mp4,vp8-webm"
+    /// How the files are called, without the ending (`stream_record_policy_template`).
+    public var recordTemplate = "stream-{mediaSessionId}-{login}"
+    /// Size or length at which another file is begun; empty = never (`record_rotation`).
+    public var recordRotation = ""
+    /// Megabytes that have to stay free (`record_min_free_space`).
+    public var recordMinimumFree = 512
+    /// Processes that write records (`record_workers`).
+    public var recordWorkers = 4
+    /// Program run for each finished file (`on_record_hook_script`).
+    public var recordHookScript = ""
+    /// It is killed after this time (`record_hook_timeout`).
+    public var recordHookTimeout = 60_000
+
     // Agents: links to other servers (pull/push)
 
     /// true = only wss:// URIs are accepted and wss is used on both sides (`wcs_agent_ssl`).

@@ -1,9 +1,10 @@
 // The declarative table of all settings: the loader, `martlet config` and docs/settings.md are made from it.
 // A new setting is a property in `Settings` plus a line here.
+import Recording
 
 /// All settings, in the order of the documentation.
 public enum SettingsTable {
-    public static let all: [SettingDefinition] = addresses + files + media + signalling + rooms + snapshots + agents + rest + limits + logs
+    public static let all: [SettingDefinition] = addresses + files + media + signalling + rooms + snapshots + recording + agents + rest + limits + logs
 
     /// Keys and aliases, lower case, to their definition.
     static let byName: [String: SettingDefinition] = {
@@ -137,6 +138,33 @@ public enum SettingsTable {
                 "How they are called, without the ending. Without a time each picture replaces the one before."),
         .choice("snapshot_auto_format", .snapshots, \.snapshotAutoFormat, "What they are."),
         .integer("snapshot_auto_keep", .snapshots, \.snapshotAutoKeep, 1...100_000, "How many of each stream are kept; the oldest go."),
+    ]
+
+    private static let recording: [SettingDefinition] = [
+        .flag("record_streams", .recording, \.recordStreams,
+              "Record publishers that ask for it by `record: true`. REST can record any stream, whatever is said here."),
+        .string("record_folder", aliases: ["records_dir"], .recording, \.recordFolder, type: "folder", allowed: "the path of a folder",
+                "Where records go; served below `/client/records/`. Empty: `records` under `state_dir`."),
+        .string("record_formats", .recording, \.recordFormats, type: "list",
+                allowed: "a comma-separated list of " + RecordFormats.choices.joined(separator: ", "),
+                accepts: { RecordFormats($0) != nil },
+                "Container by video codec. MP4 gets its sound as AAC, WebM and MKV as Opus. What is not named stays as it is by default: VP9 and AV1 go into WebM. Sound alone is always MP4 with AAC."),
+        .string("stream_record_policy_template", .recording, \.recordTemplate,
+                allowed: "a text of one line with elements out of " + RecordTemplate.elementNames.map { "{\($0)}" }.joined(separator: ", "),
+                accepts: { RecordTemplate($0) != nil },
+                "How the files are called, without the ending. Always one file name: separators and signs that mean something to a shell or a link become `_`, and names are cut to 255 bytes."),
+        .string("record_rotation", .recording, \.recordRotation, type: "size or time",
+                allowed: "a size such as 20M (K, M, G) or a time such as 30m (s, m, h; a plain number is seconds)",
+                accepts: { RecordRotation($0) != nil },
+                "Go on in another file at the first key frame beyond. Empty: one file."),
+        .integer("record_min_free_space", .recording, \.recordMinimumFree, 0...1_048_576, unit: "MB",
+                 "A recording ends before less than this is free on its disk; the stream goes on."),
+        .integer("record_workers", .recording, \.recordWorkers, 1...64,
+                 "Processes that write records; each takes up to 32 recordings at a time. They are started on demand and end when idle."),
+        .string("on_record_hook_script", .recording, \.recordHookScript, type: "file", allowed: "the path of a program",
+                "Run for each finished file, with the stream's name and the file's absolute path. A relative path lies in the folder `bin` of the working directory. Empty: none."),
+        .milliseconds("record_hook_timeout", .recording, \.recordHookTimeout, 100...86_400_000,
+                      "A hook script and what it has started are killed after this time."),
     ]
 
     private static let agents: [SettingDefinition] = [

@@ -26,7 +26,11 @@ extension OpenAPIDocument {
             failures: [
                 400: "The path or an option is malformed", 404: "There is no such stream",
                 500: "No picture could be taken in time; the reason says why", 503: "Too many are being taken at the moment",
-            ])
+            ]),
+        Download(
+            pattern: "record/thumbnail/{fileName}", summary: "A small picture of a record's beginning",
+            parameter: ("fileName", "Name of the file, percent-encoded"), mediaTypes: ["image/jpeg"],
+            failures: [404: "There is no such record, or it has no picture"]),
     ]
 
     static func pathItem(_ download: Download) -> JSONValue {

@@ -49,6 +49,23 @@ extension OpenAPIDocument {
                 503: "Too many are being taken at the moment",
             ]),
         Operation(
+            path: "recorder/startup", summary: "Record a published stream; a recording of it that runs is ended, and another begun",
+            fields: recorderFields, failures: recorderFailures),
+        Operation(
+            path: "recorder/terminate", summary: "End a recording; answered when the file is complete",
+            fields: [.required("mediaSessionId", "Media session that is recorded")], failures: [404: "It is not being recorded"]),
+        Operation(
+            path: "recorder/find_all", summary: "What is being recorded", allowsGET: true, result: "Recording", isList: true,
+            failures: [404: "Nothing is"]),
+        Operation(
+            path: "stream/startRecording", summary: "Older name of recorder/startup", fields: recorderFields, failures: recorderFailures),
+        Operation(
+            path: "stream/stopRecording", summary: "Older name of recorder/terminate",
+            fields: [.required("mediaSessionId", "Media session that is recorded")], failures: [404: "It is not being recorded"]),
+        Operation(
+            path: "record/find_all", summary: "The finished records, newest first; their files are below /client/records/", allowsGET: true,
+            result: "Record", isList: true, failures: [404: "There are none"]),
+        Operation(
             path: "connection/find", summary: "The WebSocket sessions that match all fields given", fields: connectionFilter,
             result: "Connection", isList: true, failures: [404: "No session matches"]),
         Operation(
@@ -90,6 +107,14 @@ extension OpenAPIDocument {
             .required("localStreamName", local), .required("remoteStreamName", remote),
         ]
     }
+
+    private static let recorderFields: [Field] = [
+        .required("mediaSessionId", "Media session of the publisher"),
+        .optional("config", "{\"fileTemplate\": …, \"rotation\": \"20M\"}: how the files are called, and the size or time of one", type: "object"),
+    ]
+    private static let recorderFailures = [
+        404: "There is no such publisher", 500: "The recording can't be begun; the reason says why", 503: "As many recordings run as may",
+    ]
 
     private static let streamFilter: [Field] = [
         .optional("name", "Stream name"), .optional("mediaSessionId", "One media session"),

@@ -25,6 +25,18 @@ enum OpenAPISchemas {
             "metrics": ["type": "object", "description": "Figures, with display: [\"metrics\"]", "additionalProperties": true],
         ], required: ["mediaSessionId", "name", "published", "status"]),
         "Snapshot": object(["data": string("The picture, in base64")], required: ["data"]),
+        "Recording": object([
+            "mediaSessionId": string("Media session of the publisher"),
+            "fileName": string("Name of the file, as far as it is known; {endTime} and the like stay as they are written"),
+        ], required: ["mediaSessionId", "fileName"]),
+        "Record": object([
+            "fileName": string("Name of the file"), "startTime": integer("Milliseconds since 1970"), "endTime": integer("Milliseconds since 1970"),
+            "duration": integer("Milliseconds"), "size": integer("Bytes"), "width": integer("Pixels; 0 = no video"),
+            "height": integer("Pixels; 0 = no video"), "videoCodec": string("Name of the video codec"),
+            "audioCodec": string("Name of the audio codec"), "streamName": string("Stream it was made of"),
+            "mediaSessionId": string("Media session it was made of"), "room": string("Room of the stream"),
+            "participants": ["type": "array", "description": "Logins of who is in it", "items": ["type": "string"]],
+        ], required: ["fileName", "startTime", "endTime", "duration", "size"]),
         "Connection": object([
             "sessionId": string("Session"), "appKey": string("Application key the client gave"),
             "clientVersion": string("Version the client gave"), "remoteAddress": string("The client's address and port"),

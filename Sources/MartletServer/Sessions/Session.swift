@@ -121,6 +121,7 @@ actor Session {
             status.status = StreamStatus.notEnoughBandwidth.rawValue
             send(.streamStatus(status))
         case .notice(.rate(let rate, let isPublisher)): channel.send(rate.serialized(isInbound: isPublisher))
+        case .notice(.recorded(let record, let reason)): send(.streamStatus(record.statusMessage(info: reason.info.rawValue)))
         case .notice(.linkLost): break  // only agents are told
         case .frame(let text): channel.send(text)
         case .probe(let probe): begin(probe)
@@ -146,7 +147,8 @@ actor Session {
             send(.streamStatus(record.statusMessage()))
             if await !application.mediaStarted(record, of: link) { await registry.end(record.mediaSessionID, ownerID: id, .restricted) }
         case .notice(.ended(let record, let reason)):
-            send(.streamStatus(record.statusMessage(info: reason.info.rawValue)))
+            // Everybody else learns it at once; the owner of a recorded stream when the file is complete.
+            if !record.awaitsRecord { send(.streamStatus(record.statusMessage(info: reason.info.rawValue))) }
             await application.mediaEnded(record, reason, of: link)
         case .terminate:
             logger.info("session terminated by REST")
@@ -224,6 +226,6 @@ actor Session {
 
     /// The owner of this session's streams, as the registry knows it.
     var owner: StreamOwner {
-        StreamOwner(id: id, appKey: info.appKey, deliver: { [weak self] notice in self?.post(.notice(notice)) })
+        StreamOwner(id: id, appKey: info.appKey, login: info.login ?? "", deliver: { [weak self] notice in self?.post(.notice(notice)) })
     }
 }

@@ -7,6 +7,8 @@ struct StreamOwner: Sendable {
     /// The session's id; an agent has one as well.
     let id: String
     let appKey: String
+    /// What the client calls itself; empty when it doesn't.
+    var login = ""
     /// Takes a notice and returns at once; called in order.
     let deliver: @Sendable (StreamNotice) -> Void
 }
@@ -17,6 +19,8 @@ enum StreamNotice: Sendable {
     case started(StreamRecord)
     /// The media session is over and forgotten; the record has its last status.
     case ended(StreamRecord, StreamEnd)
+    /// The record of an ended stream is complete, or there is none after all. Follows an end that said `awaitsRecord`.
+    case recorded(StreamRecord, StreamEnd)
     /// Something happened on the stream a player watches; carries the player's own id.
     case event(StreamEventMessage)
     /// The older form of the event `notEnoughBandwidth`, a status that changes nothing; `info` is "<bitrate>/<bandwidth>", bit/s.

@@ -21,6 +21,10 @@ struct StreamRecord: Sendable, Equatable {
     var maxBitrate = 0
     var quality = 0
     var record = false
+    /// The file, once it is complete.
+    var recordName: String?
+    /// It has ended, but its owner is told only when the record is complete.
+    var awaitsRecord = false
     var cvoExtension = true
     var mediaProvider = "WebRTC"
     /// What media travels on; `nil` until the peer is connected.
@@ -43,6 +47,7 @@ struct StreamRecord: Sendable, Equatable {
         var message = StreamStatusMessage(
             mediaSessionID: mediaSessionID, status: status, info: info, name: name, published: isPublished,
             hasVideo: hasVideo, hasAudio: hasAudio, record: record, mediaProvider: mediaProvider)
+        message.recordName = recordName
         message.audioCodec = audioCodec
         message.videoCodec = videoCodec
         message.width = width

@@ -56,8 +56,27 @@ extension StreamRegistry {
             metadata: Self.metadata(entry.record, [
                 "audio": "\(entry.record.audioCodec ?? "-")", "video": "\(entry.record.videoCodec ?? "-")",
             ]))
+        if status == .publishing, entry.record.record, let recorder, let stream = entry.stream {
+            let record = entry.record, login = entry.owner.login
+            entries[id]?.recording = Task { await recorder.begin(record, login: login, stream: stream) }
+        }
         entry.owner.deliver(.started(entry.record))
         tellIfLoudest(entry.publisherID, to: id)
+    }
+
+    /// The recording of a publisher ends with it. Who asked for one is told the end once the file is complete, with its name.
+    func endRecording(_ entry: inout Entry, _ reason: StreamEnd) {
+        guard entry.record.isPublished, let recorder else { return }
+        entry.record.awaitsRecord = entry.recording != nil
+        let record = entry.record, owner = entry.owner, recording = entry.recording
+        Task {
+            await recording?.value
+            let name = await recorder.end(record.mediaSessionID)
+            guard recording != nil else { return }
+            var record = record
+            record.recordName = name
+            owner.deliver(.recorded(record, reason))
+        }
     }
 
     private func resize(_ id: String, width: Int, height: Int) {

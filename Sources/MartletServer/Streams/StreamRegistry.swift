@@ -21,6 +21,8 @@ actor StreamRegistry {
         var players: Set<String> = []
         /// Of a publisher: the level with which it became the loudest of its room, while it is.
         var loudestLevel: UInt8?
+        /// Of a publisher that is being recorded from its start: done once the recording has begun.
+        var recording: Task<Void, Never>?
     }
 
     /// What is left to do in the engine after an entry is gone.
@@ -37,6 +39,8 @@ actor StreamRegistry {
 
     let engine: any MediaEngineProtocol
     let logger: Logger
+    /// `nil`: this server records nothing.
+    let recorder: (any PublisherRecorder)?
     private let nodeID: String
     private let maximumStreams: Int
     /// Milliseconds since 1970.
@@ -53,12 +57,13 @@ actor StreamRegistry {
     private var isShutDown = false
 
     init(
-        engine: any MediaEngineProtocol, nodeID: String, maximumStreams: Int = 10_000,
+        engine: any MediaEngineProtocol, nodeID: String, maximumStreams: Int = 10_000, recorder: (any PublisherRecorder)? = nil,
         wallClock: @escaping @Sendable () -> Int64 = WallClock.milliseconds, logger: Logger
     ) {
         self.engine = engine
         self.nodeID = nodeID
         self.maximumStreams = maximumStreams
+        self.recorder = recorder
         self.wallClock = wallClock
         self.logger = logger
         (events, eventSink) = AsyncStream.makeStream()
@@ -206,6 +211,7 @@ actor StreamRegistry {
         }
         entry.record.status = reason.status(ofPublisher: entry.record.isPublished)
         logger.info("\(entry.record.isPublished ? "stream" : "player") ended", metadata: Self.metadata(entry.record, ["reason": "\(reason.info.rawValue)"]))
+        endRecording(&entry, reason)
         entry.owner.deliver(.ended(entry.record, reason))
         return cleanups
     }

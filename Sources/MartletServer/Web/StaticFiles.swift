@@ -9,14 +9,17 @@ struct StaticFiles: Sendable {
     /// The folder with all symbolic links resolved.
     private let root: String
     private let aliases: AliasTable
+    /// What requested paths begin with, and is no part of the file's.
+    private let prefix: String
     private let fileIO = FileIO()
 
     /// - Throws: `SettingsError` when the folder doesn't exist.
-    init(root: String) throws(SettingsError) {
+    init(root: String, below prefix: String = "") throws(SettingsError) {
         guard let resolved = Self.realPath(root), Self.status(of: resolved)?.isFolder == true else {
             throw SettingsError(problems: ["web_root: the folder \(root) doesn't exist"])
         }
         self.root = resolved
+        self.prefix = prefix
         self.aliases = AliasTable(file: resolved + "/" + AliasTable.fileName)
     }
 
@@ -25,7 +28,7 @@ struct StaticFiles: Sendable {
 
     /// Answers GET and HEAD.
     func respond(to request: Request, context: some RequestContext) async -> Response {
-        guard let path = request.uri.path.removingPercentEncoding, let relative = Self.safePath(aliases.target(of: path) ?? path) else {
+        guard let path = request.uri.path.removingPercentEncoding.map({ String($0.dropFirst(prefix.count)) }), let relative = Self.safePath(aliases.target(of: path) ?? path) else {
             return WebResponder.text("The path is malformed\n", status: .badRequest)
         }
         let found: File?

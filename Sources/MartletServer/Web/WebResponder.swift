@@ -12,6 +12,8 @@ struct WebResponder: HTTPResponder {
     let statistics: StatPage
     /// `nil` when the server has no pages.
     let pages: StaticFiles?
+    /// Finished recordings, below `/client/records/`.
+    var records: StaticFiles?
     let crossOriginHeaders: HTTPFields
     /// `nil` = everybody may use REST.
     let authentication: BasicAuthentication?
@@ -80,6 +82,7 @@ struct WebResponder: HTTPResponder {
             response.headers[.allow] = "GET, HEAD, OPTIONS"
             return response
         }
+        if request.uri.path.hasPrefix("/client/records/"), let records { return await records.respond(to: request, context: context) }
         guard let pages else {
             return Self.text("This server has no pages: no folder Web was found at start. Set web_root.\n", status: .notFound)
         }

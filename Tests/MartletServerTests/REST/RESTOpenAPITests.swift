@@ -21,16 +21,18 @@ struct RESTOpenAPITests {
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let streams = StreamRegistry(engine: engine, nodeID: "node", logger: logger)
         let snapshots = StreamSnapshots.make(Settings(), streams: streams, engine: engine)
+        let recordings = StreamRecordings.make(Settings(), engine: engine)
         let routes = Server.routes(
             listeners: ListenerRegistry(), sessions: SessionRegistry(), streams: streams,
             agents: AgentRegistry(registry: streams, settings: AgentSettings(), logger: logger),
-            rooms: RoomService(streams: streams, logger: logger), snapshots: snapshots)
+            rooms: RoomService(streams: streams, logger: logger), snapshots: snapshots, recordings: recordings)
         let served = Dictionary(uniqueKeysWithValues: routes.map { ("/" + $0.path, $0.allowsGET) })
         let paths = try #require(OpenAPIDocument.document()["paths"]?.objectValue)
         // What can't be posted is a download.
         let methods = paths.filter { $0.value["post"] != nil }
         #expect(served == methods.mapValues { $0["get"] != nil })
-        #expect(paths.keys.filter { methods[$0] == nil } == ["/" + SnapshotRoutes(snapshots: snapshots).download.pattern])
+        let downloads = [SnapshotRoutes(snapshots: snapshots).download, RecordingRoutes(streams: streams, recordings: recordings).thumbnails]
+        #expect(paths.keys.filter { methods[$0] == nil }.sorted() == downloads.map { "/" + $0.pattern }.sorted())
         await engine.shutdown()
     }
 

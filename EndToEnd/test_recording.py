@@ -1,0 +1,431 @@
+"""Recordings of single streams: what is in the files, their names, what happens when something dies or the disk is full."""
+import contextlib
+import os
+import pathlib
+import signal
+import stat
+import subprocess
+import time
+
+import numpy
+import pytest
+import requests
+from playwright.sync_api import expect
+
+from harness import records
+from harness.chromium import ONLY
+from harness.paths import MARTLET, OUT
+from harness.waiting import wait_until
+from test_pages import visit  # noqa: F401 (a fixture)
+from test_tools import publishing
+
+
+def folder(node):
+    return pathlib.Path(node.settings["state_dir"]) / "records"
+
+
+def files(node):
+    return sorted(path for path in folder(node).iterdir() if path.is_file())
+
+
+def unfinished(node):
+    spool = folder(node) / ".recording"
+    return sorted(path for path in spool.iterdir() if path.suffix in (".mp4", ".webm", ".mkv")) if spool.exists() else []
+
+
+def wait_for_media(node, more_than=30_000, timeout=15):
+    """Waits until an unfinished file has something in it."""
+    wait_until(lambda: any(path.stat().st_size > more_than for path in unfinished(node)), timeout, lambda: f"a growing file in {unfinished(node)}")
+
+
+def session_of(node, name):
+    return next(record["mediaSessionId"] for record in node.streams(name=name, published=True))
+
+
+@contextlib.contextmanager
+def recorded(node, name, *options, seconds=None):
+    """A recorded `martlet publish`. Gives a list that holds the record's path once the block is left."""
+    process = subprocess.Popen(
+        [str(MARTLET), "publish", node.ws, name, "--record", *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    result = []
+    try:
+        node.wait_for_stream(name, timeout=20)
+        yield result
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+        named = [line.removeprefix("RECORD ") for line in output.splitlines() if line.startswith("RECORD ")]
+        assert named, output
+        result.append(folder(node) / named[0])
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+
+
+def run_for(seconds):
+    """Media needs its time; nothing is waited for by this."""
+    time.sleep(seconds)
+
+
+def in_step(contents, spread=40):
+    offsets = contents.offsets()
+    assert len(offsets) >= 3, (contents.beeps, contents.flashes)
+    assert numpy.percentile(numpy.abs(offsets), 95) <= spread, offsets
+
+
+# What is in a file.
+
+@pytest.mark.parametrize("codec, ending, audio", [("h264", ".mp4", "aac"), ("vp8", ".webm", "opus"), ("vp9", ".webm", "opus"), ("av1", ".webm", "opus")])
+def test_sound_and_picture_are_in_step_in_every_pair_of_codecs(a, name, codec, ending, audio):
+    with recorded(a, name, "--video", codec, "--size", "320x240", "--fps", "20") as result:
+        start = time.monotonic()
+        wait_for_media(a, 20_000)
+        run_for(6)
+        length = time.monotonic() - start
+    path = result[0]
+    assert path.suffix == ending
+    streams = {stream["codec_type"]: stream["codec_name"] for stream in records.probe(path)["streams"]}
+    assert streams == {"video": codec, "audio": audio}
+    records.decodes(path)
+    contents = records.look(path)
+    in_step(contents)
+    assert contents.sizes == [(320, 240)]
+    # The stream began at most a moment before.
+    assert length - 0.2 <= contents.duration <= length + 2.5
+    # No frame is missing but what a busy machine has not drawn.
+    span = contents.frames[-1][0] - contents.frames[0][0]
+    assert len(contents.frames) >= span * 20 * 0.8
+    assert abs(contents.frames[-1][0] + 0.05 - contents.duration) < 0.15
+    assert abs(len(contents.sound) / 48000 + contents.sound_start - contents.duration) < 0.15
+    if ending == ".mp4":
+        assert records.is_fast_start(path)
+
+
+def test_sound_alone_is_mp4_with_aac(a, name):
+    with recorded(a, name, "--no-video") as result:
+        run_for(5)
+    assert result[0].suffix == ".mp4"
+    assert [stream["codec_name"] for stream in records.probe(result[0])["streams"]] == ["aac"]
+    contents = records.look(result[0])
+    assert len(contents.beeps) >= 3
+    assert all(abs(interval - 1) < 0.01 for interval in numpy.diff(contents.beeps))
+
+
+def test_pictures_alone_are_recorded(a, name):
+    with recorded(a, name, "--no-audio", "--size", "320x240", "--fps", "20") as result:
+        run_for(4)
+    assert [stream["codec_name"] for stream in records.probe(result[0])["streams"]] == ["h264"]
+    assert len(records.look(result[0]).frames) >= 40
+
+
+@pytest.mark.parametrize("formats, codec, ending, audio", [
+    ("h264-mkv,vp8-mkv", "h264", ".mkv", "opus"), ("h264-mkv,vp8-mkv", "vp8", ".mkv", "opus"), ("h264-webm", "h264", ".webm", "opus")])
+def test_other_containers_can_be_chosen(make_node, name, formats, codec, ending, audio):
+    node = make_node("formats", record_formats=formats)
+    with recorded(node, name, "--video", codec, "--size", "320x240", "--fps", "20") as result:
+        run_for(5)
+    assert result[0].suffix == ending
+    assert {stream["codec_name"] for stream in records.probe(result[0])["streams"]} == {codec, audio}
+    records.decodes(result[0])
+    in_step(records.look(result[0]))
+
+
+@pytest.mark.parametrize("codec", ["H264", "VP8"])
+def test_chromium_is_recorded_in_step(a, tab, name, codec):
+    page = tab(a)
+    published = page.publish(a.ws, name, record=True, pattern={"width": 320, "height": 240, "fps": 20, "flash": True}, stripCodecs=ONLY[codec])
+    run_for(9)
+    published.act("stop")
+    published.ended(timeout=30)
+    record = page.page.evaluate("(key) => lab.streams.get(key).stream.getRecordInfo()", published.key)
+    path = folder(a) / record
+    records.probe(path)
+    records.decodes(path)
+    contents = records.look(path)
+    assert contents.video_codec.startswith(codec.lower())
+    offsets = contents.offsets()
+    assert len(offsets) >= 5, (contents.beeps, contents.flashes)
+    # What the browser's own capture puts between the two is the same for all.
+    assert numpy.percentile(numpy.abs(numpy.array(offsets) - numpy.median(offsets)), 95) <= 40, offsets
+    assert abs(numpy.median(offsets)) <= 100, offsets
+
+
+# Muting and silence.
+
+KEEP_PEERS = """() => {
+  lab.peers = [];
+  const Original = RTCPeerConnection;
+  window.RTCPeerConnection = class extends Original {
+    constructor(...values) {
+      super(...values);
+      lab.peers.push(this);
+    }
+  };
+}"""
+
+
+def test_a_muted_microphone_leaves_silence_not_a_hole(a, tab, name):
+    page = tab(a)
+    page.page.evaluate(KEEP_PEERS)
+    published = page.publish(a.ws, name, record=True, pattern={"width": 320, "height": 240, "fps": 20, "flash": True}, stripCodecs=ONLY["H264"])
+    run_for(3)
+    senders = """async (key) => {
+      const peer = lab.peers.at(-1);
+      const sender = peer.getSenders().find((one) => one.track?.kind === "audio");
+      window.muted = [sender, sender.track];
+      await sender.replaceTrack(null);
+    }"""
+    page.page.evaluate(senders, published.key)
+    run_for(4)
+    page.page.evaluate("async () => { await muted[0].replaceTrack(muted[1]); }")
+    run_for(4)
+    published.act("stop")
+    published.ended(timeout=30)
+    path = folder(a) / page.page.evaluate("(key) => lab.streams.get(key).stream.getRecordInfo()", published.key)
+    contents = records.look(path)
+    records.decodes(path)
+    gap = max(numpy.diff(contents.beeps))
+    assert 3.5 <= gap <= 6.5, contents.beeps
+    assert abs(len(contents.sound) / 48000 - contents.duration) < 0.15
+    # And in step afterwards as before.
+    offsets = numpy.array(contents.offsets())
+    assert numpy.percentile(numpy.abs(offsets - numpy.median(offsets)), 90) <= 40, offsets
+
+
+# On demand.
+
+def test_a_stream_is_recorded_on_demand(a, name):
+    with publishing(a, name, "--size", "320x240", "--fps", "20"):
+        session = session_of(a, name)
+        assert a.rest("recorder/terminate", {"mediaSessionId": session}).status == 404
+        assert a.rest("recorder/startup", {"mediaSessionId": session, "config": {"fileTemplate": "{streamName}-{startTime}-{endTime}"}}).status == 200
+        active = a.rest("recorder/find_all").body
+        mine = next(entry for entry in active if entry["mediaSessionId"] == session)
+        assert mine["fileName"].startswith(name) and "{endTime}" in mine["fileName"]
+        wait_for_media(a)
+        run_for(3)
+        assert a.rest("recorder/terminate", {"mediaSessionId": session}, timeout=60).status == 200
+        # The stream goes on.
+        assert a.has_stream(name)
+        found = [entry for entry in a.rest("record/find_all").body if entry["streamName"] == name]
+        assert len(found) == 1 and found[0]["fileName"].startswith(name + "-2") and "{" not in found[0]["fileName"], found
+        path = folder(a) / found[0]["fileName"]
+        contents = records.look(path)
+        in_step(contents)
+        assert abs(contents.duration * 1000 - found[0]["duration"]) < 60
+        thumbnail = requests.get(f"{a.http}/rest-api/record/thumbnail/{found[0]['fileName']}", timeout=5)
+        assert thumbnail.status_code == 200 and thumbnail.content[:2] == b"\xff\xd8"
+
+
+def test_the_older_methods_do_the_same_and_a_second_start_begins_a_second_file(a, name):
+    with publishing(a, name, "--size", "320x240", "--fps", "20"):
+        session = session_of(a, name)
+        assert a.rest("stream/startRecording", {"mediaSessionId": session}).status == 200
+        run_for(3)
+        assert a.rest("stream/startRecording", {"mediaSessionId": session, "config": {"fileTemplate": "second-{streamName}"}}).status == 200
+        run_for(3)
+        assert a.rest("stream/stopRecording", {"mediaSessionId": session}, timeout=60).status == 200
+    wait_until(lambda: len([path for path in files(a) if session in path.name or name in path.name]) == 2, 15, lambda: f"two files: {files(a)}")
+
+
+@pytest.mark.parametrize("body, word", [
+    ({}, "mediaSessionId"), ({"mediaSessionId": "x", "config": {"fileTemplate": "{nothing}"}}, "fileTemplate"),
+    ({"mediaSessionId": "x", "config": {"rotation": "often"}}, "rotation")])
+def test_malformed_requests_are_named(a, body, word):
+    reply = a.rest("recorder/startup", body)
+    assert reply.status == 400 and word in reply.reason, reply
+
+
+def test_unknown_sessions_are_404(a):
+    for method in ("recorder/startup", "recorder/terminate", "stream/startRecording", "stream/stopRecording"):
+        assert a.rest(method, {"mediaSessionId": "nobody"}).status == 404
+
+
+# Names.
+
+@pytest.mark.parametrize("stream_name", ["../../etc/passwd", "a/b\\c", "x" * 900, "Имя потока", ".hidden"], ids=["climbing", "slashes", "long", "cyrillic", "hidden"])
+def test_no_name_leads_out_of_the_folder(make_node, stream_name):
+    node = make_node("names", stream_record_policy_template="../{streamName}/../x")
+    with recorded(node, stream_name, "--no-video") as result:
+        run_for(2)
+    assert [path.parent for path in files(node)] == [folder(node)]
+    assert result[0].exists() and not result[0].name.startswith(".") and len(result[0].name.encode()) <= 255
+
+
+def test_a_name_that_is_taken_gets_a_number(make_node):
+    node = make_node("taken", stream_record_policy_template="same")
+    for index in range(2):
+        with recorded(node, f"stream{index}", "--no-video"):
+            run_for(2)
+    assert [path.name for path in files(node)] == ["same.mp4", "same_2.mp4"]
+
+
+def test_files_are_rotated_by_time(make_node, name):
+    node = make_node("rotation", record_rotation="3s")
+    with recorded(node, name, "--size", "320x240", "--fps", "20", "--key-interval", "1"):
+        run_for(10)
+    wait_until(lambda: len(files(node)) >= 3 and not unfinished(node), 15, lambda: f"three files: {files(node)}")
+    lengths = []
+    for path in files(node):
+        records.decodes(path)
+        contents = records.look(path)
+        assert all(abs(offset) <= 40 for offset in contents.offsets()), contents.offsets()
+        lengths.append(contents.duration)
+    assert sum(lengths) >= 8 and sorted(lengths)[-2] <= 6, lengths
+
+
+# Hooks.
+
+def script(tmp_path, text):
+    path = tmp_path / "hook.sh"
+    path.write_text("#!/bin/sh\n" + text)
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+def test_a_hook_is_told_stream_and_file_and_its_words_are_logged(make_node, tmp_path, name):
+    node = make_node("hook", on_record_hook_script=script(tmp_path, f'echo "done with $1"; echo "$1|$2" > {tmp_path}/said\n'))
+    with recorded(node, name, "--no-video") as result:
+        run_for(2)
+    wait_until((tmp_path / "said").exists, 10, "the hook's file")
+    wait_until(lambda: (tmp_path / "said").read_text() == f"{name}|{result[0]}\n", 5, lambda: (tmp_path / "said").read_text())
+    wait_until(lambda: f"done with {name}" in node.log(), 5, "the hook's words in the log")
+
+
+@pytest.mark.parametrize("text, words", [("exit 3\n", "exit code 3"), ("sleep 600\n", "its time was over"), (None, "not started")], ids=["fails", "hangs", "missing"])
+def test_a_hook_that_goes_wrong_harms_nothing(make_node, tmp_path, name, text, words):
+    path = script(tmp_path, text) if text else tmp_path / "nothing.sh"
+    node = make_node("badhook", on_record_hook_script=path, record_hook_timeout=1000)
+    with recorded(node, name, "--no-video") as result:
+        run_for(2)
+    records.decodes(result[0])
+    wait_until(lambda: words in node.log(), 10, f"{words} in the log")
+
+
+# Crashes.
+
+def workers(node):
+    pids = []
+    for task in pathlib.Path(f"/proc/{node.process.pid}/task").iterdir():
+        pids += [int(pid) for pid in (task / "children").read_text().split()]
+    return pids
+
+
+@pytest.mark.parametrize("codec", ["h264", "vp8"])
+def test_after_a_killed_server_the_file_is_repaired_at_the_next_start(make_node, name, codec):
+    node = make_node(f"crash-{codec}")
+    with publishing(node, name, "--size", "320x240", "--fps", "20", "--video", codec):
+        assert node.rest("recorder/startup", {"mediaSessionId": session_of(node, name)}).status == 200
+        wait_for_media(node)
+        start = time.monotonic()
+        run_for(5)
+        length = time.monotonic() - start
+        node.kill()
+    assert unfinished(node) and not files(node)
+    node.start()
+    wait_until(lambda: files(node) and not unfinished(node), 20, lambda: f"a repaired file; {unfinished(node)}")
+    path = files(node)[0]
+    records.probe(path)
+    records.decodes(path)
+    contents = records.look(path)
+    in_step(contents)
+    assert contents.duration >= length - 2, (contents.duration, length)
+
+
+def test_after_a_killed_worker_the_recording_goes_on_in_a_new_file(make_node, name):
+    node = make_node("workercrash")
+    with recorded(node, name, "--size", "320x240", "--fps", "20"):
+        wait_for_media(node)
+        run_for(3)
+        first = {path.name for path in unfinished(node)}
+        killed = time.monotonic()
+        for pid in workers(node):
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: {path.name for path in unfinished(node)} - first, 5, "another file", pause=0.02)
+        again = time.monotonic() - killed
+        assert node.has_stream(name)
+        run_for(4)
+    wait_until(lambda: len(files(node)) == 2 and not unfinished(node), 20, lambda: f"two files: {files(node)}")
+    for path in files(node):
+        records.decodes(path)
+        in_step(records.look(path), spread=40)
+    assert again < 1.5, again
+
+
+# The disk.
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+@pytest.mark.parametrize("size, floor", [("3m", 2), ("1m", 0)], ids=["with a floor", "to the last byte"])
+def test_a_full_disk_ends_the_recording_and_nothing_else(make_node, tmp_path, name, size, floor):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("this machine lets nobody mount")
+    try:
+        node = make_node(f"disk-{size}", record_folder=disk / "records", record_min_free_space=floor)
+        with publishing(node, name, "--size", "1280x720", "--fps", "20", "--bitrate", "8000", "--key-interval", "1"):
+            assert node.rest("recorder/startup", {"mediaSessionId": session_of(node, name)}).status == 200
+            wait_until(lambda: "the disk is full" in node.log(), 40, "the end of the recording")
+            run_for(2)
+            assert node.has_stream(name)
+            assert node.rest("recorder/terminate", {"mediaSessionId": session_of(node, name)}, timeout=60).status in (200, 404)
+        found = [path for path in (disk / "records").iterdir() if path.is_file()]
+        assert found, list((disk / "records" / ".recording").iterdir())
+        contents = records.look(found[0])
+        assert contents.duration > 1 or contents.frames[-1][0] > 1
+        node.stop()
+    finally:
+        subprocess.run(["umount", "-l", str(disk)])
+
+
+# Serving and pages.
+
+def test_records_are_served_with_ranges(a, name):
+    with recorded(a, name, "--no-video") as result:
+        run_for(2)
+    url = f"{a.http}/client/records/{result[0].name}"
+    whole = requests.get(url, timeout=5)
+    assert whole.status_code == 200 and whole.headers["content-type"] == "video/mp4" and whole.content == result[0].read_bytes()
+    part = requests.get(url, headers={"Range": "bytes=100-199"}, timeout=5)
+    assert part.status_code == 206 and part.content == whole.content[100:200]
+    for path in ("..%2fcertificates", ".about", "%2e%2e/x", "nothing.mp4"):
+        assert requests.get(f"{a.http}/client/records/{path}", timeout=5).status_code in (400, 404)
+
+
+@pytest.mark.parametrize("path", ["/stream_recording.html", "/client2/examples/demo/streaming/stream_recording/recording.html"])
+def test_the_recording_page_records_plays_and_offers_the_file(a, visit, path):
+    page = visit(a.http + path)
+    page.locator("#publishBtn").click()
+    expect(page.locator("#status")).to_have_text("PUBLISHING", timeout=15000)
+    run_for(4)
+    page.locator("#publishBtn").click()
+    expect(page.locator("#status")).to_have_text("UNPUBLISHED", timeout=30000)
+    page.wait_for_function("document.getElementById('recVideo').duration > 2", timeout=10000)
+    name = page.locator("#link").get_attribute("download")
+    assert (folder(a) / name).exists()
+    # It plays, and can be sought in.
+    seen = page.evaluate("""async () => {
+      const video = document.getElementById("recVideo");
+      video.muted = true;
+      await video.play();
+      video.currentTime = 1.5;
+      await new Promise((resolve) => video.addEventListener("seeked", resolve, { once: true }));
+      return [video.currentTime, video.videoWidth, video.duration];
+    }""")
+    assert seen[0] >= 1.4 and seen[1] > 0, seen
+    OUT.joinpath("pages").mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=str(OUT / "pages" / "stream_recording.png"))
+
+
+def test_the_records_page_lists_and_plays(a, visit, name):
+    with recorded(a, name, "--size", "320x240", "--fps", "20") as result:
+        run_for(4)
+    page = visit(a.http + "/records.html")
+    row = page.locator("#records li", has_text=result[0].name)
+    expect(row).to_be_visible(timeout=10000)
+    expect(row.locator("img")).to_be_visible(timeout=10000)
+    expect(row.locator(".facts")).to_contain_text("h264 + aac")
+    row.locator("button.play").click()
+    page.wait_for_function("document.getElementById('video').currentTime > 0.5", timeout=10000)
+    page.screenshot(path=str(OUT / "pages" / "records.png"))

@@ -1,0 +1,78 @@
+// Recordings by media session, with the settings that go with them: what the registry of streams and REST ask. Owned by the
+// composition.
+import Foundation
+import Logging
+import MediaIO
+import Recording
+import Workers
+
+struct StreamRecordings: PublisherRecorder {
+    let service: RecordingService
+    let template: RecordTemplate
+    let rotation: RecordRotation
+    /// Publishers' wish to be recorded is heeded.
+    let isEnabled: Bool
+    let logger: Logger
+    /// Media that came before PUBLISHING was told belongs to a recording from the start, ns.
+    static let backlog: Int64 = 5_000_000_000
+
+    func begin(_ record: StreamRecord, login: String, stream: StreamHandle) async {
+        guard isEnabled else { return }
+        var request = RecordingRequest(stream: stream, facts: Self.facts(record, login: login), template: template)
+        request.rotation = rotation
+        request.backlog = Self.backlog
+        do {
+            try await service.start(request)
+        } catch {
+            logger.error("the stream is not recorded", metadata: StreamRegistry.metadata(record, ["reason": "\(error)"]))
+        }
+    }
+
+    func end(_ mediaSessionID: String) async -> String? { await service.stop(mediaSessionID)?.first?.fileName }
+
+    /// On demand: what runs is ended, and another recording begun.
+    func start(
+        _ record: StreamRecord, login: String, stream: StreamHandle, template: RecordTemplate?, rotation: RecordRotation?
+    ) async throws(RecordingError) {
+        var request = RecordingRequest(stream: stream, facts: Self.facts(record, login: login), template: template ?? self.template)
+        request.rotation = rotation ?? self.rotation
+        try await service.start(request)
+    }
+
+    /// A client that gave no login has the end of its session's id for one, so that names of files differ.
+    private static func facts(_ record: StreamRecord, login: String) -> RecordFacts {
+        RecordFacts(
+            streamName: record.name, mediaSessionID: record.mediaSessionID, sessionID: record.sessionID,
+            login: login.isEmpty ? String(record.sessionID.suffix(12)) : login, room: record.room)
+    }
+}
+
+extension StreamRecordings {
+    /// With workers of its own, as the settings say.
+    static func make(_ settings: Settings, engine: any StreamTapping) -> StreamRecordings {
+        let logger = Logger(label: "martlet.recording")
+        var workers = WorkerPool.Configuration(command: WorkerPool.Configuration.ownExecutable())
+        workers.maximumProcesses = settings.recordWorkers
+        workers.maximumJobsPerProcess = 32
+        workers.spreadsJobs = true
+        // The disk of a busy machine may pause for long.
+        workers.stallTimeout = .seconds(30)
+        var configuration = RecordingService.Configuration(folder: folder(settings))
+        configuration.formats = RecordFormats(settings.recordFormats) ?? RecordFormats()
+        configuration.minimumFree = Int64(settings.recordMinimumFree) << 20
+        let hook = RecordHook(script: settings.recordHookScript, timeLimit: .milliseconds(settings.recordHookTimeout), logger: logger)
+        let folder = configuration.folder
+        let service = RecordingService(
+            taps: engine, pool: WorkerPool(configuration: workers, logger: Logger(label: "martlet.workers")), configuration: configuration,
+            logger: logger, onFinished: { record in hook?.run(record.facts.streamName, "\(folder)/\(record.fileName)") })
+        return StreamRecordings(
+            service: service, template: RecordTemplate(settings.recordTemplate) ?? RecordTemplate.standard,
+            rotation: RecordRotation(settings.recordRotation) ?? RecordRotation(), isEnabled: settings.recordStreams, logger: logger)
+    }
+
+    /// Absolute, because scripts are told paths in it.
+    static func folder(_ settings: Settings) -> String {
+        let path = settings.recordFolder.isEmpty ? settings.stateDirectory + "/records" : settings.recordFolder
+        return URL(fileURLWithPath: path).standardizedFileURL.path
+    }
+}
