@@ -1,13 +1,15 @@
 """Real Chromium on both ends of bad networks: what is decoded, what freezes, what the player is told."""
+import os
 import time
 
 import pytest
 
 from harness.waiting import wait_until
 
-# Seconds of each measurement here; the long form is `python EndToEnd/bad_networks.py`.
-SECONDS = 12
+SECONDS = int(os.environ.get("MARTLET_TEST_SECONDS", 10))
 IN_FLIGHT = 4
+# All of its bitrate is needed.
+NOISE = {"width": 640, "height": 480, "fps": 25, "noise": True}
 
 
 def stream(a, tab, relay, name, publisher_network, player_network, pattern=None):
@@ -64,7 +66,7 @@ def test_reordered_and_doubled_packets_cause_no_storm(a, tab, relay, name):
 
 
 def test_a_line_of_half_the_stream_is_told_and_untold(a, tab, relay, name):
-    published, played, _, down = stream(a, tab, relay, name, "delay=10", "delay=20", {"width": 640, "height": 480, "fps": 25, "noise": True})
+    published, played, _, down = stream(a, tab, relay, name, "delay=10", "delay=20", NOISE)
     metrics = lambda: a.metrics(name=name, published=False)
     # A browser that publishes takes some seconds to its rate.
     rate = wait_until(lambda: settled(metrics), 20, lambda: f"a steady rate: {metrics()}", pause=0.5)
@@ -82,6 +84,31 @@ def test_a_line_of_half_the_stream_is_told_and_untold(a, tab, relay, name):
     down.down("rate=0")
     wait_until(lambda: metrics()["NOT_ENOUGH_BANDWIDTH"] is False, 10, lambda: f"enough bandwidth: {metrics()}", pause=0.2)
     played.wait_for_change()
+
+
+def outgoing(published, seconds=3):
+    """bit/s of video that leave the browser, over some seconds."""
+    first = published.figures()["video"]
+    published.tab.page.wait_for_timeout(seconds * 1000)
+    last = published.figures()["video"]
+    return (last["bytesSent"] + last["headerBytesSent"] - first["bytesSent"] - first["headerBytesSent"]) * 8000 / (last["timestamp"] - first["timestamp"])
+
+
+@pytest.mark.parametrize("settings, video, limit", [
+    ({}, {}, None), ({"webrtc_cc_max_bitrate": 400_000}, {}, 400_000), ({}, {"maxBitrate": 300}, 300_000)])
+def test_publishers_keep_below_their_limits(make_node, tab, name, settings, video, limit):
+    node = make_node("limits", **settings)
+    page = tab(node)
+    # The SDK holds the browser to maxBitrate as well: here only what the server says counts.
+    page.page.evaluate("RTCRtpSender.prototype.setParameters = async () => {}")
+    published = page.publish(node.ws, name, "VP8", pattern=NOISE, constraints={"video": video})
+    if limit is None:
+        wait_until(lambda: outgoing(published, 1) > 600_000, 15, "more than the limits of the other cases", pause=0)
+    else:
+        # Browsers begin with 300 kbit/s; whatever overshoots has had its time.
+        published.tab.page.wait_for_timeout(5000)
+        assert 0.5 * limit < outgoing(published) < 1.15 * limit
+    published.stop()
 
 
 def told(played):

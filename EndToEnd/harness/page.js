@@ -228,7 +228,7 @@ window.lab = (() => {
     async publish(url, name, { pattern: drawn, timeout = 15000, ...options } = {}) {
       const place = display();
       const opened = await session(url);
-      const constraints = drawn ? { customStream: pattern(drawn) } : options.constraints ?? { audio: true, video: { width: 320, height: 240 } };
+      const constraints = drawn ? { ...options.constraints, customStream: pattern(drawn) } : options.constraints ?? { audio: true, video: { width: 320, height: 240 } };
       const entry = keep(opened.createStream({ name, display: place, ...options, constraints }), place);
       entry.stream.publish();
       const { status, info, error } = await reached(entry, [STREAM_STATUS.PUBLISHING, ...ENDS], timeout);

@@ -1,6 +1,7 @@
 // What endpoints are called, what they tell their owner, and what can be read of them.
 // Made on a reactor, consumed by the control plane.
 import Primitives
+import WebRTC
 
 /// A stream inside the engine: one publisher's tracks, and whoever takes them. Lives on one reactor.
 public struct StreamHandle: Hashable, Sendable {
@@ -66,6 +67,12 @@ public struct TrackStatistics: Sendable {
     public var lostPackets: UInt64 = 0
     public var nacks: UInt64 = 0
     public var plis: UInt64 = 0
+    /// Publisher: missing packets that came after all / that were given up / that were asked for though they were only late.
+    public var recoveredPackets: UInt64 = 0
+    public var abandonedPackets: UInt64 = 0
+    public var unneededNACKs: UInt64 = 0
+    /// Publisher: frames handed on between a gap that stayed and the next key frame.
+    public var brokenFrames: UInt64 = 0
     /// Player: packets sent again / requests beyond the line's room / for packets no longer here.
     public var retransmissions: UInt64 = 0
     public var refusedRetransmissions: UInt64 = 0
@@ -106,11 +113,30 @@ public enum MediaTransportKind: String, Sendable {
 public struct EndpointOptions: Sendable {
     /// bit/s; 0 = not set. Publishers are held to these by REMB / b=AS.
     public var minimumBitrate = 0
+    public var bitrate = 0
     public var maximumBitrate = 0
+    /// Publishers: bounds of what they are told by REMB, whatever they asked for themselves, bit/s; 0 = not set.
+    public var lowestREMB = 0
+    public var highestREMB = 0
     public var offersVideoOrientation = true
     /// What the peer is offered; `nil` = what the engine's settings say.
     public var transport: MediaTransportKind?
     /// What log lines call it, e.g. "stream=abc session=… peer=…".
     public var label = ""
     public init() {}
+
+    /// What a publisher is told to stay below, bit/s; `nil` = nothing. The request's own limits go first: an explicit maximum, else the
+    /// wished for bitrate, both within the server's bounds.
+    var publisherLimit: Int? {
+        let wished = maximumBitrate > 0 ? maximumBitrate : bitrate
+        guard wished > 0 else { return highestREMB > 0 ? highestREMB : nil }
+        return max(lowestREMB, highestREMB > 0 ? min(wished, highestREMB) : wished)
+    }
+
+    /// What a publisher's answer says of bitrates beside that: only what the request itself asked for.
+    public var sendLimits: SendLimits {
+        SendLimits(
+            minimum: minimumBitrate, start: bitrate,
+            maximum: maximumBitrate > 0 || bitrate > 0 ? publisherLimit ?? 0 : 0)
+    }
 }

@@ -236,6 +236,7 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
             track.updateRates(at: now)
             guard track.ssrc != 0 else { continue }
             if lines[i].media.nack {
+                track.nack.tellsRetransmissions = lines[i].media.rtx != nil
                 let missing = track.nack.pending(at: Instant(nanoseconds: now), rtt: .milliseconds(Int64(roundTripMilliseconds ?? 50)))
                 if !missing.isEmpty {
                     track.nacksSent &+= UInt64(missing.count)
@@ -245,7 +246,7 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
                 }
                 if track.nack.needsKeyFrame {
                     track.nack.needsKeyFrame = false
-                    track.requestKeyFrame()
+                    track.breakOff()
                 }
             }
             if track.wantsKeyFrame { keyFrameWanted(of: track, arena: arena, at: now) }
@@ -283,9 +284,8 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
                 .receiverReport(ReceiverReport(senderSSRC: media.localSSRC, reports: [block])),
                 .sourceDescription(SourceDescription(ssrc: media.localSSRC, cname: "martlet")),
             ]
-            // Without transport-cc the sender has no other way to learn how much is welcome.
-            if transportSequenceID == 0, media.remb {
-                let limit = options.maximumBitrate > 0 ? options.maximumBitrate : 10_000_000
+            // Browsers keep below it beside transport-cc as well; without that they have no other way to learn what is welcome.
+            if media.remb, let limit = options.publisherLimit {
                 packets.append(
                     .receiverEstimatedMaximumBitrate(
                         ReceiverEstimatedMaximumBitrate(
@@ -314,6 +314,10 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
             track.lostPackets = UInt64(max(0, line.track.reception.cumulativeLost))
             track.nacks = line.track.nacksSent
             track.plis = line.track.keyFrameRequests
+            track.recoveredPackets = line.track.nack.recovered
+            track.abandonedPackets = line.track.nack.abandoned
+            track.unneededNACKs = line.track.nack.unneeded
+            track.brokenFrames = line.track.brokenFrames
             track.bitrate = line.track.rates.bitrate
             track.framesPerSecond = line.track.rates.framesPerSecond
             track.width = line.track.width

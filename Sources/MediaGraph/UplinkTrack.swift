@@ -75,6 +75,10 @@ public final class UplinkTrack {
     /// ns of the first packet; 0 = none yet.
     public private(set) var firstArrival: Int64 = 0
     public private(set) var lastArrival: Int64 = 0
+    /// Something before the newest packets is missing for good: no decoder can use them, up to the next key frame.
+    private var isBroken = false
+    /// Frames handed on all the same, in the hope that a decoder makes something of them.
+    public private(set) var brokenFrames: UInt64 = 0
     /// Over the last second; brought up to date by `updateRates`.
     private(set) var rates = RateMeter()
     /// The same with what players get around it: header, authentication tag.
@@ -169,7 +173,10 @@ public final class UplinkTrack {
 
         packets &+= 1
         self.bytes &+= UInt64(payload.count)
-        if slot.marker { frames &+= 1 }
+        if slot.marker {
+            frames &+= 1
+            if isBroken { brokenFrames &+= 1 }
+        }
         if firstArrival == 0 { firstArrival = now }
         lastArrival = now
         if slot.startsKeyFrame { noteKeyFrame(view, payload, at: now) }
@@ -285,6 +292,7 @@ public final class UplinkTrack {
             keyFrameTimestamp = view.timestamp
             // Whatever is missing from before it is no longer worth asking for.
             nack.forget(before: view.sequenceNumber)
+            isBroken = false
         }
         lastKeyFrameArrival = now
         wantsKeyFrame = false
@@ -306,7 +314,7 @@ public final class UplinkTrack {
     private func restart(_ view: RTPView) {
         let lastTimestamp = ring.slot(ring.newest)?.pointee.timestamp ?? 0
         unwrapper = SequenceUnwrapper()
-        nack = NACKGenerator()
+        nack.restart()
         reception = ReceiverStatistics(clockRate: clockRate)
         var probe = SequenceUnwrapper()
         newestUnwrapped = probe.unwrap(view.sequenceNumber)
@@ -408,6 +416,13 @@ public final class UplinkTrack {
     /// Somebody can't go on without a key frame. The publisher's feedback sends the request, throttled, until one arrives.
     public func requestKeyFrame() {
         if kind == .video { wantsKeyFrame = true }
+    }
+
+    /// What was missing can't be repaired: decoding goes on at a key frame only, which is asked for.
+    func breakOff() {
+        guard kind == .video else { return }
+        isBroken = true
+        requestKeyFrame()
     }
 
     /// Whether the source may be asked now; notes the request when so.

@@ -38,6 +38,9 @@ public struct MediaEngineConfiguration: Sendable {
     public var periodicKeyFrameInterval: Int?
     /// Minimum gap between two key frame requests to one publisher.
     public var keyFrameRequestGap = 1000
+    /// Bounds of what publishers are told by REMB to send at most, bit/s.
+    public var lowestREMB = 30_000
+    public var highestREMB = 10_000_000
     public var maximumEndpoints = 20_000
     /// Players of one stream on its home reactor before further ones go to other reactors, where there are any.
     public var playersPerReactor = 300

@@ -89,9 +89,13 @@ public final class ReactorEngine: MediaEngineProtocol {
     ) async throws(EngineError) -> (id: EndpointID, answer: String) {
         try await add(to: stream) { core, stream, id, setup throws(EngineError) in
             guard stream.source == nil else { throw .alreadyPublished }
+            var options = options
+            options.lowestREMB = setup.configuration.lowestREMB
+            options.highestREMB = setup.configuration.highestREMB
             let made = try Self.negotiating { () throws(NegotiationError) in
                 try PeerConnection.answerPublisher(
-                    offer: offer, configuration: setup.connections(for: options), random: .system, at: Instant(nanoseconds: core.now))
+                    offer: offer, limits: options.sendLimits, configuration: setup.connections(for: options), random: .system,
+                    at: Instant(nanoseconds: core.now))
             }
             let endpoint = PublisherEndpoint(
                 id: id, stream: stream, connection: made.connection, options: options, timing: setup.timing,

@@ -57,12 +57,14 @@ public final class PeerConnection {
 
     /// A remote wants to publish.
     public static func answerPublisher(
-        offer: String, configuration: Configuration, random: RandomSource, at now: Instant
+        offer: String, limits: SendLimits = SendLimits(), configuration: Configuration, random: RandomSource, at now: Instant
     ) throws(NegotiationError) -> (connection: PeerConnection, actions: [(transport: Int, action: TransportAction)]) {
         try answer(offer, configuration, random, now) { offer, parameters, random throws(NegotiationError) in
-            try Negotiation.answerPublisher(
+            var negotiated = try Negotiation.answerPublisher(
                 offer: offer, preferences: configuration.codecs, transports: parameters, ssrcs: &random,
                 extensions: extensions)
+            limits.write(to: &negotiated.description)
+            return negotiated
         }
     }
 

@@ -155,13 +155,13 @@ private struct Rehearsal {
     @Test("what the receiver says bounds it, and stands for it where there is no other feedback")
     func obeysREMB() {
         var controller = CongestionController()
-        controller.limit(to: 750_000)
+        controller.limit(to: 750_000, isAlone: true)
         #expect(controller.estimate == 750_000)
-        controller.limit(to: 5_000_000)
+        controller.limit(to: 5_000_000, isAlone: true)
         #expect(controller.estimate == 5_000_000)
         var rehearsal = Rehearsal(LinkProfile(delay: .milliseconds(25)), demand: 2_500_000)
         rehearsal.run(milliseconds: 3000)
-        rehearsal.controller.limit(to: 700_000)
+        rehearsal.controller.limit(to: 700_000, isAlone: false)
         rehearsal.run(milliseconds: 3000)
         #expect(rehearsal.controller.estimate == 700_000)
     }

@@ -89,6 +89,64 @@ import Testing
         #expect(generator.pending(at: at(20), rtt: rtt).isEmpty)
     }
 
+    @Test("once packets are seen to come late, requests wait for them, and are quick again when that is over")
+    func learnsReordering() {
+        var generator = NACKGenerator()
+        var requests: [Int64] = []
+        func gap(_ sequence: UInt16, at ms: Int64, late: Int64?) {
+            for i in 0..<10 as Range<UInt16> where i != 4 { generator.receive(sequence + i, isRetransmission: false, at: at(ms + Int64(i))) }
+            for step in ms + 10..<ms + 200 {
+                if step - ms - 5 == late { generator.receive(sequence + 4, isRetransmission: false, at: at(step)) }
+                requests += generator.pending(at: at(step), rtt: rtt).map { _ in step - ms - 5 }
+            }
+            if late == nil { generator.receive(sequence + 4, isRetransmission: true, at: at(ms + 200)) }
+        }
+        gap(0, at: 0, late: 30)
+        #expect(requests.count == 1 && generator.unneeded == 1)
+        requests = []
+        for i in 1..<20 { gap(UInt16(i * 10), at: Int64(i) * 300, late: 30) }
+        #expect(requests.isEmpty, "\(requests)")
+        #expect(generator.unneeded == 1)
+        // Lost for good: asked for a little later than else.
+        gap(200, at: 6000, late: nil)
+        #expect((30...45).contains(requests.first ?? 0), "\(requests)")
+        requests = []
+        gap(210, at: 17_000, late: nil)
+        #expect(requests.first == 5, "as soon as it is looked at")
+    }
+
+    @Test("repetitions follow the round trip that retransmissions show, whatever was believed before")
+    func measuresRoundTrip() {
+        var generator = NACKGenerator()
+        var sequence: UInt16 = 1
+        var now: Int64 = 0
+        generator.receive(sequence, isRetransmission: false, at: at(now))
+        for _ in 0..<20 {
+            generator.receive(sequence + 2, isRetransmission: false, at: at(now))
+            #expect(generator.pending(at: at(now + 10), rtt: rtt) == [sequence + 1])
+            generator.receive(sequence + 1, isRetransmission: true, at: at(now + 10 + 40))
+            sequence += 2
+            now += 500
+        }
+        #expect(generator.roundTrip == 40_000_000)
+        generator.receive(sequence + 2, isRetransmission: false, at: at(now))
+        let asked = (0..<130).filter { !generator.pending(at: at(now + Int64($0)), rtt: .milliseconds(400)).isEmpty }
+        #expect(asked == [10, 60, 110])
+    }
+
+    @Test("without RTX a retransmission is not taken for a late packet")
+    func distrustsPlainRetransmissions() {
+        var generator = NACKGenerator()
+        generator.tellsRetransmissions = false
+        generator.receive(1, isRetransmission: false, at: at(0))
+        generator.receive(3, isRetransmission: false, at: at(0))
+        #expect(generator.pending(at: at(10), rtt: rtt) == [2])
+        generator.receive(2, isRetransmission: false, at: at(70))
+        #expect(generator.unneeded == 0 && generator.roundTrip == 0 && generator.recovered == 1)
+        generator.receive(5, isRetransmission: false, at: at(100))
+        #expect(generator.pending(at: at(110), rtt: rtt) == [4])
+    }
+
     @Test("what lies before a key frame is no longer missed")
     func keyFrame() {
         var generator = NACKGenerator()

@@ -32,7 +32,7 @@ enum KnownKeys {
     private static let others: Set<String> = [
         "disable_rest_requests", "rest_max_connections", "rest_request_timeout", "rest_hook_send_hash",
         "rest_hook_secret_key", "keep_alive_streaming_sessions_enabled", "streaming_sessions_keep_alive_interval",
-        "streaming_sessions_keep_alive_app_keys", "webrtc_cc_min_bitrate", "webrtc_cc_max_bitrate",
+        "streaming_sessions_keep_alive_app_keys",
         "codecs_exclude_sfu", "codecs_exclude_sip", "codecs_exclude_streaming", "codecs_exclude_sip_rtmp",
         "codecs_exclude_cdn", "profiles", "wcs_sfu_bridge_enabled", "disable_streaming_proxy", "transcoding_disabled",
         "encoder_priority", "streaming_video_decoder_fast_start", "snapshot_taking_attempts",

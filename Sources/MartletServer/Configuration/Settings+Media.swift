@@ -19,6 +19,8 @@ extension Settings {
         configuration.rtpActivityTimeout = rtpActivityTimeout
         configuration.periodicKeyFrameInterval = periodicKeyFrameRequest ? periodicKeyFrameInterval : nil
         configuration.keyFrameRequestGap = keyFrameRequestGap
+        configuration.lowestREMB = publisherMinimumBitrate
+        configuration.highestREMB = publisherMaximumBitrate
         configuration.maximumEndpoints = maximumEndpoints
         configuration.tcp.isOpen = mediaOverTCP
         configuration.tcp.isDefault = mediaOverTCPOnly

@@ -65,6 +65,10 @@ public struct Settings: Sendable, Equatable {
     public var periodicKeyFrameInterval = 5_000
     /// Smallest gap between two key frame requests to one publisher (`rtcp_pli_request_interval`).
     public var keyFrameRequestGap = 1_000
+    /// A publisher is never told to send less than this, bit/s (`webrtc_cc_min_bitrate`).
+    public var publisherMinimumBitrate = 30_000
+    /// A publisher is told not to send more than this, bit/s (`webrtc_cc_max_bitrate`).
+    public var publisherMaximumBitrate = 10_000_000
     /// SDP encoding names, most wanted first (`codecs_video`).
     public var videoCodecs = ["H264", "VP8", "VP9", "AV1"]
     /// SDP encoding names, most wanted first (`codecs_audio`).

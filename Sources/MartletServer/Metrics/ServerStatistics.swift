@@ -22,6 +22,7 @@ struct ServerStatistics: StatSource {
             ]),
             StatSection("agent", [("agents", JSONValue(await agents.count))]),
             await media(),
+            await loss(),
             await transcoding(),
         ]
     }
@@ -41,6 +42,20 @@ struct ServerStatistics: StatSource {
             ("media_tcp_strangers", sum(\.tcp.strangers)), ("media_tcp_packets_in", sum(\.tcp.receivedPackets)),
             ("media_tcp_packets_out", sum(\.tcp.sentPackets)), ("media_tcp_packets_dropped", sum(\.tcp.droppedPackets)),
             ("media_tcp_stalls", sum(\.tcp.stalls)),
+        ])
+    }
+
+    /// Of the peer connections of this moment; each stream's own are at `/stream/find` with `display: ["metrics"]`.
+    private func loss() async -> StatSection {
+        let endpoints = await engine.statistics().values
+        let videos = endpoints.compactMap(\.video)
+        func sum(_ value: (TrackStatistics) -> UInt64) -> JSONValue { .integer(Int64(clamping: videos.reduce(UInt64(0)) { $0 &+ value($1) })) }
+        return StatSection("loss", [
+            ("loss_nacks_unneeded", sum(\.unneededNACKs)), ("loss_packets_recovered", sum(\.recoveredPackets)),
+            ("loss_packets_abandoned", sum(\.abandonedPackets)), ("loss_frames_broken", sum(\.brokenFrames)),
+            ("loss_retransmissions", sum(\.retransmissions)), ("loss_retransmissions_refused", sum(\.refusedRetransmissions)),
+            ("loss_retransmissions_missed", sum(\.missedRetransmissions)), ("loss_frames_dropped", sum(\.droppedFrames)),
+            ("loss_players_without_bandwidth", JSONValue(endpoints.count { $0.lacksBandwidth })),
         ])
     }
 

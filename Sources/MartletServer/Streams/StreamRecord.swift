@@ -93,6 +93,12 @@ struct StreamRecord: Sendable, Equatable {
             members["BANDWIDTH"] = JSONValue(bandwidth)
             members["NOT_ENOUGH_BANDWIDTH"] = .bool(statistics?.lacksBandwidth ?? false)
         }
+        if let video = statistics?.video, isPublished {
+            members["VIDEO_NACK_UNNEEDED"] = count(video.unneededNACKs)
+            members["VIDEO_RECOVERED"] = count(video.recoveredPackets)
+            members["VIDEO_ABANDONED"] = count(video.abandonedPackets)
+            members["VIDEO_BROKEN_FRAMES"] = count(video.brokenFrames)
+        }
         if let video = statistics?.video, !isPublished {
             members["VIDEO_RTX"] = count(video.retransmissions)
             members["VIDEO_RTX_REFUSED"] = count(video.refusedRetransmissions)

@@ -154,6 +154,7 @@ extension StreamRegistry {
         var options = EndpointOptions()
         // kbit/s on the wire, bit/s in the engine.
         options.minimumBitrate = min(request.minBitrate, 2_000_000) * 1000
+        options.bitrate = min(request.bitrate, 2_000_000) * 1000
         options.maximumBitrate = min(request.maxBitrate, 2_000_000) * 1000
         options.transport = request.transport.flatMap { MediaTransportKind(rawValue: $0.uppercased()) }
         options.offersVideoOrientation = request.cvoExtension ?? true

@@ -105,11 +105,14 @@ public struct CongestionController: Sendable {
     }
 
     /// The receiver's own estimate (REMB), an upper bound.
-    public mutating func limit(to bitrate: Int) {
-        if !isInformed { delayBound = Double(configuration.maximum) }
-        isInformed = true
+    ///
+    /// - Parameter isAlone: there is no transport-wide feedback: it stands for the estimate.
+    public mutating func limit(to bitrate: Int, isAlone: Bool) {
+        if isAlone {
+            delayBound = Double(configuration.maximum)
+            isInformed = true
+        }
         receiverLimit = Double(bitrate)
-        hasBackedOff = true
         combine()
     }
 
@@ -209,6 +212,7 @@ public struct CongestionController: Sendable {
 
     private mutating func combine() {
         var bitrate = min(delayBound, receiverLimit)
+        if receiverLimit < delayBound { hasBackedOff = true }
         if loss.bitrate < bitrate {
             bitrate = loss.bitrate
             hasBackedOff = true

@@ -6,6 +6,7 @@ import RTP
 final class PlayerPath {
     let history: UnsafeMutablePointer<SendHistory>
     private(set) var controller = CongestionController()
+    private let hasFeedback: Bool
     var alarm = BandwidthAlarm()
 
     /// A player that joins gets this much of the ring at once, bytes: a key frame, as a rule.
@@ -37,6 +38,7 @@ final class PlayerPath {
 
     /// - Parameter hasFeedback: transport-cc was agreed on.
     init(hasFeedback: Bool) {
+        self.hasFeedback = hasFeedback
         history = .allocate(capacity: 1)
         history.initialize(to: SendHistory(remembers: hasFeedback))
     }
@@ -54,7 +56,7 @@ final class PlayerPath {
         unansweredSince = 0
     }
 
-    func limit(to bitrate: UInt64) { controller.limit(to: Int(clamping: bitrate)) }
+    func limit(to bitrate: UInt64) { controller.limit(to: Int(clamping: bitrate), isAlone: !hasFeedback) }
 
     func advance(to now: Int64) {
         guard history.pointee.next > reported else { return }

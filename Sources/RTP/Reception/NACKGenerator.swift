@@ -5,7 +5,9 @@ import Primitives
 /// The missing packets of one source and when to ask for each (RFC 4585 §6.2.1).
 ///
 /// A gap is not asked for at once: only when three newer packets have come or 10 ms have passed, so that reordering costs
-/// nothing. Each packet is asked for again after a round trip (20 ms at least), ten times and for two seconds at most.
+/// nothing. Where packets turn out to have been late rather than lost, it waits as long as they took (100 ms at most) and counts no
+/// packets, until that has not happened for ten seconds. Each packet is asked for again after a round trip, which is measured by
+/// the retransmissions themselves (20 ms at least), ten times and for two seconds at most.
 /// Bounded to 512 missing packets. A packet in order costs a comparison; memory is taken at the first gap, once.
 @frozen public struct NACKGenerator: Sendable {
     /// Most packets missed at a time; a longer gap is given up and calls for a key frame.
@@ -13,7 +15,9 @@ import Primitives
     /// Requests for one packet before it is given up.
     public static let maximumTries: UInt8 = 10
     static let maximumAge: Int64 = 2_000_000_000
-    static let reorderingTime: Int64 = 10_000_000
+    @usableFromInline static var reorderingTime: Int64 { 10_000_000 }
+    static let longestReordering: Int64 = 100_000_000
+    static let reorderingMemory: Int64 = 10_000_000_000
     static let reorderingPackets: Int64 = 3
     static let minimumInterval: Int64 = 20_000_000
 
@@ -36,8 +40,26 @@ import Primitives
     public private(set) var recovered: UInt64 = 0
     /// Missing packets that were given up.
     public private(set) var abandoned: UInt64 = 0
+    /// Packets that were asked for and then came by themselves, late: requests that were not needed.
+    public private(set) var unneeded: UInt64 = 0
+    /// From a request to the packet's arrival, smoothed, ns; 0 = not known.
+    public private(set) var roundTrip: Int64 = 0
+    /// Retransmissions can be told from late packets (RTX): only then the two teach something.
+    public var tellsRetransmissions = true
+    private var patience = reorderingTime
+    private var lastReordering: Int64 = 0
 
     public init() {}
+
+    /// The source begins anew; the counters go on.
+    public mutating func restart() {
+        unwrapper = SequenceUnwrapper()
+        missing.removeAll(keepingCapacity: true)
+        missingCount = 0
+        needsKeyFrame = false
+        roundTrip = 0
+        patience = Self.reorderingTime
+    }
 
     /// Notes a packet that arrived.
     @inlinable @inline(__always)
@@ -48,7 +70,7 @@ import Primitives
         if number > newest {
             addGap(from: newest &+ 1, to: number, at: now.nanoseconds)
         } else if missingCount != 0 {
-            remove(number)
+            remove(number, isRetransmission: isRetransmission, at: now.nanoseconds)
         }
     }
 
@@ -66,10 +88,13 @@ import Primitives
 
     /// What to ask for now, ascending; empty when nothing is due.
     ///
-    /// - Parameter rtt: round trip to the sender; a repetition waits that long, 20 ms at least.
+    /// - Parameter rtt: round trip to the sender as long as none has been measured; a repetition waits that long, 20 ms at least.
     public mutating func pending(at now: Instant, rtt: Duration) -> [UInt16] {
         guard missingCount != 0 else { return [] }
-        let interval = max(Self.minimumInterval, rtt.inNanoseconds)
+        // A quarter more than the round trip: the answer may wait for its turn.
+        let interval = max(Self.minimumInterval, roundTrip > 0 ? roundTrip + roundTrip / 4 : rtt.inNanoseconds)
+        if patience > Self.reorderingTime, now.nanoseconds - lastReordering > Self.reorderingMemory { patience = Self.reorderingTime }
+        let countsPackets = patience == Self.reorderingTime
         let newest = unwrapper.newest
         var due: [UInt16] = []
         var kept = 0
@@ -83,7 +108,7 @@ import Primitives
             }
             let isDue =
                 entry.tries == 0
-                ? newest - entry.sequence >= Self.reorderingPackets || now.nanoseconds - entry.since >= Self.reorderingTime
+                ? countsPackets && newest - entry.sequence >= Self.reorderingPackets || now.nanoseconds - entry.since >= patience
                 : waited >= interval
             if isDue, entry.tries < Self.maximumTries {
                 entry.tries += 1
@@ -122,7 +147,7 @@ import Primitives
     }
 
     @usableFromInline @inline(never)
-    mutating func remove(_ sequence: Int64) {
+    mutating func remove(_ sequence: Int64, isRetransmission: Bool, at now: Int64) {
         var low = 0
         var high = missing.count
         while low < high {
@@ -130,8 +155,23 @@ import Primitives
             if missing[middle].sequence < sequence { low = middle + 1 } else { high = middle }
         }
         guard low < missing.count, missing[low].sequence == sequence else { return }
-        missing.remove(at: low)
+        let entry = missing.remove(at: low)
+        if tellsRetransmissions { learn(from: entry, isRetransmission: isRetransmission, at: now) }
         missingCount = missing.count
         recovered &+= 1
+    }
+
+    private mutating func learn(from entry: Missing, isRetransmission: Bool, at now: Int64) {
+        if isRetransmission {
+            // Of a packet asked for twice it is not known which request was answered (Karn).
+            guard entry.tries == 1 else { return }
+            let sample = now - entry.asked
+            roundTrip = roundTrip == 0 ? sample : (roundTrip * 7 + sample) / 8
+        } else {
+            if entry.tries > 0 { unneeded &+= 1 }
+            lastReordering = now
+            let late = now - entry.since
+            patience = max(patience, min(late + late / 4, Self.longestReordering))
+        }
     }
 }
