@@ -3,6 +3,7 @@
 import Foundation
 import Logging
 import MediaIO
+import Primitives
 import NIOSSL
 import Recording
 import ServiceLifecycle
@@ -74,6 +75,14 @@ public struct Server: Sendable {
             configuration: try Self.signallingConfiguration(settings, tls: tls), registry: streams, application: rooms,
             snapshots: snapshots, logger: Logger(label: "martlet.signalling"))
 
+        // Publishing and playing by HTTP.
+        let whip = WHIPService(
+            streams: streams, engine: engine, membersOnly: settings.roomMembersOnly, logger: Logger(label: "martlet.whip"))
+        let start = ContinuousClock.now
+        let whipLimiter = SourceRateLimiter<String>(
+            rate: Double(settings.maximumSessionRate), burst: Double(settings.maximumSessionRate * 4),
+            now: { (ContinuousClock.now - start).inNanoseconds })
+
         // REST, statistics, pages.
         let listeners = ListenerRegistry()
         let routes = Self.routes(
@@ -89,8 +98,11 @@ public struct Server: Sendable {
             statistics: StatPage(sources: [
                 ServerStatistics(sessions: signalling.sessions, streams: streams, agents: agents, engine: engine),
                 SnapshotStatistics(snapshots: snapshots), RecordingStatistics(recordings: recordings),
-                ProcessStatistics(version: Version.current),
+                WHIPStatistics(service: whip, limiter: whipLimiter), ProcessStatistics(version: Version.current),
             ]),
+            whip: WHIPResponder(
+                service: whip, authorizer: OpenWHIPAuthorizer(), limiter: whipLimiter, allowedOrigin: settings.accessControlAllowOrigin,
+                iceServers: settings.iceServers.compactMap { ICEServerLink($0)?.headerValue }, logger: Logger(label: "martlet.whip")),
             pages: pages, records: records, crossOriginHeaders: CrossOriginHeaders.make(from: settings), authentication: authentication,
             logger: Logger(label: "martlet.web"))
         let web: [HTTPListener] = [

@@ -175,7 +175,7 @@ public class Endpoint {
             }
         case .failed(let failure):
             switch failure {
-            case .iceTimeout: fail(.iceTimeout)
+            case .iceTimeout(let checks): fail(.iceTimeout(checks: checks))
             case .iceError(let text): fail(.iceError(text))
             case .iceConsentExpired: fail(.iceConsentExpired)
             case .dtlsFingerprint: fail(.dtlsFingerprint)

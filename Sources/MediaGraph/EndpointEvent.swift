@@ -48,7 +48,9 @@ public struct MediaInfo: Sendable, Equatable {
 
 /// Why an endpoint ended without being asked to.
 public enum EndpointFailure: Sendable, Equatable {
-    case iceTimeout, iceError(String), iceConsentExpired
+    /// No way to the peer was found in time. `checks`: how many of its checks arrived and were right.
+    case iceTimeout(checks: Int)
+    case iceError(String), iceConsentExpired
     case dtlsFingerprint, dtlsError(String)
     /// The remote closed its DTLS association (a browser tab closing says so at once).
     case closedByPeer

@@ -78,6 +78,16 @@ public struct SinkPacket {
     public let arrival: Instant
 }
 
+/// Our half of an ICE restart.
+public struct ICERestart: Sendable, Equatable {
+    public var ufrag: String
+    public var password: String
+    public var candidates: [Candidate]
+    public init(ufrag: String, password: String, candidates: [Candidate]) {
+        self.ufrag = ufrag; self.password = password; self.candidates = candidates
+    }
+}
+
 /// What a local source (test pattern, file, later RTMP/RTSP) writes its RTP into. Any thread.
 public protocol LocalSource: Sendable {
     var id: EndpointID { get }
@@ -116,6 +126,10 @@ public protocol MediaEngineProtocol: Sendable {
     func addSource(to stream: StreamHandle, tracks: [TrackFormat]) async throws(EngineError) -> any LocalSource
     /// `onPacket` runs on the reactor thread: copy and leave.
     func addSink(to stream: StreamHandle, onPacket: @escaping @Sendable (SinkPacket) -> Void) async throws(EngineError) -> EndpointID
+
+    /// The peer of an endpoint that came to us restarts ICE with these credentials. Gives back ours; `nil` when the peer's are
+    /// the ones in use already.
+    func restartICE(_ endpoint: EndpointID, ufrag: String, password: String) async throws(EngineError) -> ICERestart?
 
     func removeEndpoint(_ endpoint: EndpointID) async
     func requestKeyFrame(of stream: StreamHandle)

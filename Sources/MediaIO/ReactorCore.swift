@@ -342,6 +342,21 @@ final class ReactorCore {
         nextTick = min(nextTick, now + Self.tick)
     }
 
+    /// Restarts ICE; first checks are found under the new name from now on.
+    func restart(_ endpoint: Endpoint, remote: ICECredentials) -> PeerConnection.Restart? {
+        now = MonotonicClock.now()
+        let old = endpoint.connection.transports.map(\.localCredentials.ufrag)
+        guard endpoint.socket == socket.descriptor,
+            let restart = endpoint.connection.restart(remote: remote, at: Instant(nanoseconds: now))
+        else { return nil }
+        for ufrag in old { routesByUfrag[ufrag] = nil }
+        for (index, transport) in endpoint.connection.transports.enumerated() {
+            routesByUfrag[transport.localCredentials.ufrag] = Route(endpoint: endpoint, transport: index)
+        }
+        begin(endpoint, [])
+        return restart
+    }
+
     /// Says goodbye to the peer and forgets the endpoint.
     func remove(_ endpoint: Endpoint) {
         guard endpoints.removeValue(forKey: endpoint.id.rawValue) != nil else { return }

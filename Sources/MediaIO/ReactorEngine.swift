@@ -1,6 +1,7 @@
 // The media engine: reactors, and the requests of the control plane carried to the right one.
 import DTLS
 import Glibc
+import ICE
 import MediaGraph
 import Primitives
 import SDP
@@ -176,6 +177,19 @@ public final class ReactorEngine: MediaEngineProtocol {
             }
         }
         try (result ?? .failure(.shutDown)).get()
+    }
+
+    public func restartICE(
+        _ endpoint: EndpointID, ufrag: String, password: String
+    ) async throws(EngineError) -> ICERestart? {
+        let result = await reactor(of: endpoint.rawValue).run { core -> Result<ICERestart?, EngineError> in
+            guard let found = core.endpoint(endpoint) else { return .failure(.noSuchEndpoint) }
+            let restart = core.restart(found, remote: ICECredentials(ufrag: ufrag, password: password))
+            return .success(restart.map {
+                ICERestart(ufrag: $0.credentials.ufrag, password: $0.credentials.password, candidates: $0.candidates)
+            })
+        }
+        return try (result ?? .failure(.shutDown)).get()
     }
 
     public func addSource(to stream: StreamHandle, tracks: [TrackFormat]) async throws(EngineError) -> any LocalSource {

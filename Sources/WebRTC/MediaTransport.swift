@@ -20,7 +20,9 @@ public enum TransportAction: Sendable {
 }
 
 public enum TransportFailure: Error, Sendable, Equatable {
-    case iceTimeout, iceError(String), iceConsentExpired
+    /// No way was found in time. `checks`: how many of the peer's checks arrived and were right.
+    case iceTimeout(checks: Int)
+    case iceError(String), iceConsentExpired
     case dtlsFingerprint, dtlsError(String)
 }
 
@@ -37,7 +39,7 @@ public enum TransportFailure: Error, Sendable, Equatable {
 public final class MediaTransport {
     public enum State: Equatable { case new, connecting, connected, failed, closed }
 
-    public let localCredentials: ICECredentials
+    public private(set) var localCredentials: ICECredentials
     public private(set) var state = State.new
     /// Where media goes. `nil` until ICE has found a way.
     public private(set) var remote: SocketAddress?
@@ -52,6 +54,8 @@ public final class MediaTransport {
     private var ice: ICEAgent
     private var dtls: DTLSSession?
     private let certificate: DTLSCertificate
+    private let connectTimeout: Duration
+    private let consentTimeout: Duration
     /// DTLS in the client role waits for ICE; what the other side sends before is answered on its own address.
     private var dtlsStarted = false
     /// The peer's media authenticates: the handshake is over for both sides, and OpenSSL's memory of it can go.
@@ -63,6 +67,8 @@ public final class MediaTransport {
     ) {
         localCredentials = credentials
         self.certificate = certificate
+        self.connectTimeout = connectTimeout
+        self.consentTimeout = consentTimeout
         ice = ICEAgent(
             configuration: .init(
                 role: role, local: credentials, connectTimeout: connectTimeout, consentTimeout: consentTimeout),
@@ -90,6 +96,17 @@ public final class MediaTransport {
         remoteCandidates = candidates
         ice.setRemote(credentials, candidates: candidates, isLite: isLite, at: now)
         return handle(ice.advance(to: now), at: now)
+    }
+
+    /// The peer restarts ICE (RFC 8445 §9): new credentials on both sides, and a new session that looks for a way. DTLS, its
+    /// keys and the way in use stay until that has found one. Of the answering side only.
+    public func restart(local: ICECredentials, remote: ICECredentials, random: RandomSource, at now: Instant) {
+        guard state == .connecting || state == .connected else { return }
+        localCredentials = local
+        ice = ICEAgent(
+            configuration: .init(role: .lite, local: local, connectTimeout: connectTimeout, consentTimeout: consentTimeout),
+            random: random, now: now)
+        ice.setRemote(remote, candidates: [], isLite: false, at: now)
     }
 
     /// Takes one datagram. SRTP and SRTCP are decrypted in place; actions of STUN and DTLS are added to `actions`.
@@ -216,7 +233,7 @@ public final class MediaTransport {
                 guard state != .failed else { continue }
                 state = .failed
                 switch failure {
-                case .timeout: result.append(.failed(.iceTimeout))
+                case .timeout: result.append(.failed(.iceTimeout(checks: ice.counters.requestsAnswered)))
                 case .error(let text): result.append(.failed(.iceError(text)))
                 case .consentExpired: result.append(.failed(.iceConsentExpired))
                 }

@@ -101,6 +101,31 @@ public final class PeerConnection {
         return (connection, actions)
     }
 
+    /// What both sides use for ICE from now on.
+    public struct Restart: Sendable, Equatable {
+        /// Ours.
+        public var credentials: ICECredentials
+        public var candidates: [Candidate]
+    }
+
+    /// Restarts ICE with the peer's new credentials (answering side only); `nil` when they are the ones in use already.
+    public func restart(remote: ICECredentials, at now: Instant) -> Restart? {
+        guard offeredCredentials == nil, !isRemote(remote.ufrag, remote.password) else { return nil }
+        let local = ICECredentials.random(using: &random)
+        for index in negotiated.media.indices where !negotiated.media[index].remoteUfrag.isEmpty {
+            negotiated.media[index].remoteUfrag = remote.ufrag
+            negotiated.media[index].remotePwd = remote.password
+        }
+        for transport in transports { transport.restart(local: local, remote: remote, random: random, at: now) }
+        _ = random.next()
+        return Restart(
+            credentials: local, candidates: Self.parameters(local, isLite: true, setup: .passive, configuration).candidates)
+    }
+
+    private func isRemote(_ ufrag: String, _ password: String) -> Bool {
+        negotiated.media.contains { $0.remoteUfrag == ufrag && $0.remotePwd == password }
+    }
+
     // MARK: as a client: we offer, they answer
 
     /// We publish these tracks to another server.

@@ -53,6 +53,8 @@ public struct Settings: Sendable, Equatable {
     public var tcpLowWaterMark = 524_288
     /// Media that has waited this long for a slow TCP receiver is dropped (`ice_tcp_channel_max_delay`).
     public var tcpMaximumDelay = 2_000
+    /// STUN and TURN servers that WHIP and WHEP clients are told (`ice_servers`).
+    public var iceServers: [String] = []
     /// No ICE connection within this time → FAILED (`ice_timeout`).
     public var iceTimeout = 15_000
     /// No valid check or media for this long on a connected pair → FAILED (`ice_consent_timeout`).
@@ -185,6 +187,8 @@ public struct Settings: Sendable, Equatable {
     public var maximumStreamsPerSession = 200
     /// Peer connections of the whole server (`max_endpoints`).
     public var maximumEndpoints = 20_000
+    /// WHIP and WHEP sessions per second from one address (`max_session_rate`).
+    public var maximumSessionRate = 50
     /// TCP connections on the media ports (`ice_tcp_max_connections`).
     public var maximumTCPConnections = 10_000
     /// … from one address (`ice_tcp_max_connections_per_address`).

@@ -38,6 +38,7 @@ public enum OpenAPIDocument {
         var paths: [String: JSONValue] = [:]
         for operation in operations { paths["/" + operation.path] = pathItem(operation) }
         for download in downloads { paths["/" + download.pattern] = pathItem(download) }
+        paths.merge(httpStreamPaths) { first, _ in first }
         return [
             "openapi": "3.0.3",
             "info": [

@@ -57,6 +57,10 @@ enum OpenAPISchemas {
             "version": string("Version of the server"),
             "ws": port("WebSocket"), "wss": port("WebSocket over TLS"), "http": port("HTTP"), "https": port("HTTPS"),
         ], required: ["version", "ws", "wss", "http", "https"]),
+        "Problem": object([
+            "type": string("about:blank"), "title": string("Name of the status"), "status": integer("HTTP status"),
+            "detail": string("What is wrong, and with what"), "instance": string("The path asked for"),
+        ], required: ["type", "title", "status", "detail"]),
         "Document": ["type": "object", "additionalProperties": true],
     ]
 

@@ -148,7 +148,11 @@ actor Session {
             if await !application.mediaStarted(record, of: link) { await registry.end(record.mediaSessionID, ownerID: id, .restricted) }
         case .notice(.ended(let record, let reason)):
             // Everybody else learns it at once; the owner of a recorded stream when the file is complete.
-            if !record.awaitsRecord { send(.streamStatus(record.statusMessage(info: reason.info.rawValue))) }
+            if !record.awaitsRecord {
+                var message = record.statusMessage(info: reason.info.rawValue)
+                message.explanation = reason.explanation
+                send(.streamStatus(message))
+            }
             await application.mediaEnded(record, reason, of: link)
         case .terminate:
             logger.info("session terminated by REST")

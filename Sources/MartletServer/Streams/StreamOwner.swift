@@ -50,6 +50,11 @@ enum StreamEnd: Sendable, Equatable {
         return .failed
     }
 
+    /// A sentence for the person in front of the client, where there is more to say than `info` does.
+    var explanation: String? {
+        if case .failed(.iceTimeout(let checks)) = self { StreamRegistry.noWay(checks) } else { nil }
+    }
+
     var info: StreamStatusInfo {
         switch self {
         case .user: .user

@@ -39,12 +39,27 @@ extension StreamRegistry {
                 entry.owner.deliver(.linkLost(mediaSessionID: id, failure))
                 return []
             }
+            if case .iceTimeout(let checks) = failure { explain(checks, entry.record) }
             logger.debug("transport failed", metadata: Self.metadata(entry.record, ["reason": "\(failure)"]))
             // A browser closes its peer connection in the same moment in which it asks for the stop; whichever arrives first,
             // its user stopped the stream.
             return end(id, failure == .closedByPeer ? .user : .failed(failure))
         }
         return []
+    }
+
+    /// The most frequent trouble of all: says what to look at.
+    private func explain(_ checks: Int, _ record: StreamRecord) {
+        var hosts: [String] = []
+        for address in engine.candidateAddresses where !hosts.contains(address.host) { hosts.append(address.host) }
+        logger.warning("\(Self.noWay(checks))", metadata: Self.metadata(record, ["candidates": "\(hosts.prefix(16).joined(separator: ","))"]))
+    }
+
+    /// What a client and the log are told when ICE found no way in time.
+    static func noWay(_ checks: Int) -> String {
+        checks == 0
+            ? "No media could be exchanged: no packet of the client reached a media port. Is the address that clients are told the server's public one (setting ip), and are the media ports open for UDP and TCP?"
+            : "No media could be exchanged: \(checks) checks of the client reached the server, but its answers did not reach the client. Does a firewall hold back what the server sends from its media ports, or is there another address to be told (setting ip)?"
     }
 
     private func start(_ id: String, _ status: StreamStatus) {

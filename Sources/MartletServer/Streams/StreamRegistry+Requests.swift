@@ -88,6 +88,18 @@ extension StreamRegistry {
         }
     }
 
+    /// Restarts ICE of a client's media session; `nil` when its credentials are the ones in use already.
+    func restartICE(_ id: String, ownerID: String, ufrag: String, password: String) async throws(StreamRefusal) -> ICERestart? {
+        guard let entry = entries[id], entry.owner.id == ownerID, let endpoint = entry.endpoint else {
+            throw .refused(.publisherStop, "the session has ended")
+        }
+        do {
+            return try await engine.restartICE(endpoint, ufrag: ufrag, password: password)
+        } catch {
+            throw StreamRefusal(error)
+        }
+    }
+
     /// Closes the peer connection of a push but keeps nothing else of it; the agent opens a new one with the same id.
     func closePush(_ id: String, ownerID: String) async {
         guard let entry = entries[id], entry.kind == .push, entry.owner.id == ownerID else { return }

@@ -10,6 +10,8 @@ struct WebResponder: HTTPResponder {
 
     let router: RESTRouter
     let statistics: StatPage
+    /// `nil` = no WHIP and WHEP.
+    var whip: WHIPResponder?
     /// `nil` when the server has no pages.
     let pages: StaticFiles?
     /// Finished recordings, below `/client/records/`.
@@ -33,6 +35,9 @@ struct WebResponder: HTTPResponder {
         let path = request.uri.path
         if path.hasPrefix(RESTRouter.prefix) || path == RESTRouter.prefix.dropLast() {
             return withCrossOrigin(await rest(request))
+        }
+        if let whip, let kind = WHIPResponder.kind(of: path) {
+            return await whip.respond(to: request, kind: kind, remoteAddress: context.remoteAddress)
         }
         // WCS's console asks for `/?action=stat`; other paths are taken as well.
         if request.uri.queryParameters["action"] == "stat" {

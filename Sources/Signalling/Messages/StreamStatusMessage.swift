@@ -32,6 +32,8 @@ public struct StreamStatusMessage: Sendable, Equatable {
     public var nodeID: String?
     public var appKey: String?
     public var sessionID: String?
+    /// What to do about a failure, in a sentence; not in the vendor's protocol.
+    public var explanation: String?
 
     public init(
         mediaSessionID: String, status: StreamStatus, info: String? = nil, name: String, published: Bool,
@@ -77,6 +79,7 @@ public struct StreamStatusMessage: Sendable, Equatable {
         nodeID = argument["nodeId"]?.lenientString
         appKey = argument["appKey"]?.lenientString
         sessionID = argument["sessionId"]?.lenientString
+        explanation = argument["explanation"]?.lenientString
     }
 
     /// The status as one of ours; `nil` for words we don't know.
@@ -100,6 +103,7 @@ public struct StreamStatusMessage: Sendable, Equatable {
         if let nodeID { members["nodeId"] = .string(nodeID) }
         if let appKey { members["appKey"] = .string(appKey) }
         if let sessionID { members["sessionId"] = .string(sessionID) }
+        if let explanation { members["explanation"] = .string(explanation) }
         return .object(members)
     }
 }

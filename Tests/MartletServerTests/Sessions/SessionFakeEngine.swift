@@ -164,6 +164,11 @@ final class FakeMediaEngine: MediaEngineProtocol {
         (try await add(.pull, stream, "", options, onEvent), "m=audio m=video pull")
     }
 
+    func restartICE(_ endpoint: EndpointID, ufrag: String, password: String) async throws(EngineError) -> ICERestart? {
+        guard state.withLock({ $0.endpoints[endpoint] != nil }) else { throw .noSuchEndpoint }
+        return ICERestart(ufrag: "new \(ufrag)", password: password, candidates: [])
+    }
+
     func setAnswer(_ endpoint: EndpointID, answer: String) async throws(EngineError) {
         state.withLock { $0.answersSet.append(answer) }
         begin(endpoint)

@@ -150,7 +150,7 @@ struct SessionTests {
     @Test(
         "a broken transport ends the stream with its reason",
         arguments: [
-            (EndpointFailure.iceTimeout, "Failed by ICE timeout"), (.iceError("x"), "Failed by ICE error"),
+            (EndpointFailure.iceTimeout(checks: 0), "Failed by ICE timeout"), (.iceError("x"), "Failed by ICE error"),
             (.iceConsentExpired, "Failed by ICE keep alive"), (.dtlsFingerprint, "Failed by DTLS fingerprint error"),
             (.dtlsError("x"), "Failed by DTLS error"), (.rtpActivity, "Failed by RTP activity"),
         ])

@@ -1,0 +1,48 @@
+"""WHIP and WHEP as a client that shares no code with the server: requests for HTTP, aiortc for media."""
+from urllib.parse import quote, urljoin
+
+import requests
+from aiortc import RTCSessionDescription
+
+from .media import AiortcPlayer, AiortcPublisher, PatternTrack
+
+
+class _HttpStream:
+    """Begins with an offer by POST and ends by DELETE; what it sends or counts is its other base class's."""
+
+    kind = ""
+
+    def begin(self, background, node, name):
+        self.background, self.name = background, name
+        self.tasks, self.cut = [], []
+        self.endpoint = f"{node.http}/{self.kind}/{quote(name, safe='')}"
+        self.offer = background.run(self._make_offer())
+        self.response = requests.post(self.endpoint, data=self.offer, headers={"Content-Type": "application/sdp"}, timeout=15)
+        assert self.response.status_code == 201, (self.response.status_code, self.response.text)
+        assert self.response.headers["Content-Type"] == "application/sdp"
+        self.session = urljoin(self.endpoint, self.response.headers["Location"])
+        self.tag = self.response.headers["ETag"]
+        background.run(self.peer.setRemoteDescription(RTCSessionDescription(sdp=self.response.text, type="answer")))
+
+    def delete(self):
+        return requests.delete(self.session, timeout=15).status_code
+
+    def patch(self, fragment, match=None, content_type="application/trickle-ice-sdpfrag"):
+        headers = {"Content-Type": content_type, **({"If-Match": match} if match else {})}
+        return requests.patch(self.session, data=fragment, headers=headers, timeout=15)
+
+
+class WhipPublisher(_HttpStream, AiortcPublisher):
+    kind = "whip"
+
+    def __init__(self, background, node, name, codec="VP8", **pattern):
+        self.codec, self.video = codec, PatternTrack(**pattern)
+        self.begin(background, node, name)
+
+
+class WhepPlayer(_HttpStream, AiortcPlayer):
+    kind = "whep"
+
+    def __init__(self, background, node, name, codec="VP8"):
+        self.codec, self.frames, self.clocks, self.audio_frames, self.audio_energy = codec, 0, [], 0, 0.0
+        self.begin(background, node, name)

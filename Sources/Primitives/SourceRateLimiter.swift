@@ -1,0 +1,59 @@
+// Says no to sources that ask too often: a bucket of tokens each, in a table of bounded size. For doors that strangers knock at.
+import Synchronization
+
+/// Safe from any thread. Time comes from the clock given, so that tests need not wait.
+public final class SourceRateLimiter<Source: Hashable & Sendable>: Sendable {
+    private struct Bucket {
+        var tokens: Double
+        var at: Int64
+    }
+    private struct State {
+        var buckets: [Source: Bucket] = [:]
+        var refused: UInt64 = 0
+    }
+    private let state = Mutex(State())
+    private let rate: Double
+    private let burst: Double
+    private let maximumSources: Int
+    private let now: @Sendable () -> Int64
+
+    /// - Parameters:
+    ///   - rate: tokens per second that each source gets.
+    ///   - burst: tokens that it may save up.
+    ///   - now: nanoseconds of a clock that never goes back.
+    public init(rate: Double, burst: Double, maximumSources: Int = 65_536, now: @escaping @Sendable () -> Int64) {
+        self.rate = rate
+        self.burst = max(1, burst)
+        self.maximumSources = maximumSources
+        self.now = now
+    }
+
+    /// Takes a token of `source`; false when it has none left.
+    public func take(_ source: Source) -> Bool {
+        let now = now()
+        return state.withLock { state in
+            var bucket = state.buckets[source] ?? Bucket(tokens: burst, at: now)
+            bucket.tokens = min(burst, bucket.tokens + Double(max(0, now - bucket.at)) / 1e9 * rate)
+            bucket.at = now
+            if state.buckets[source] == nil, state.buckets.count >= maximumSources { forgetIdle(&state, at: now) }
+            guard bucket.tokens >= 1 else {
+                state.refused &+= 1
+                state.buckets[source] = bucket
+                return false
+            }
+            bucket.tokens -= 1
+            state.buckets[source] = bucket
+            return true
+        }
+    }
+
+    /// How often somebody was told no.
+    public var refused: UInt64 { state.withLock { $0.refused } }
+    public var sources: Int { state.withLock { $0.buckets.count } }
+
+    /// A full bucket is the same as none. If nobody's is, all are forgotten: better a few too many let in than none.
+    private func forgetIdle(_ state: inout State, at now: Int64) {
+        state.buckets = state.buckets.filter { $0.value.tokens + Double(now - $0.value.at) / 1e9 * rate < burst }
+        if state.buckets.count >= maximumSources { state.buckets.removeAll() }
+    }
+}
