@@ -102,7 +102,7 @@ let package = Package(
         .testTarget(name: "DTLSTests", dependencies: ["DTLS"]),
         .testTarget(name: "SRTPTests", dependencies: ["SRTP", "CSRTP"]),
         .testTarget(name: "MediaGraphTests", dependencies: ["MediaGraph", "NetworkEmulator", "DTLS"]),
-        .testTarget(name: "MediaIOTests", dependencies: ["MediaIO"]),
+        .testTarget(name: "MediaIOTests", dependencies: ["MediaIO", "CMartlet"]),
         .testTarget(name: "CodecsTests", dependencies: ["Codecs"]),
         .testTarget(name: "WorkersTests", dependencies: ["Workers", "CWorkers"]),
         .testTarget(

@@ -27,6 +27,12 @@ enum LocalAddresses {
         return found.sorted { rank($0) < rank($1) }
     }
 
+    /// Whether the routing table may choose another source address than the one a peer sent to. Loopback is never confused.
+    static var isMultihomed: Bool {
+        let addresses = all(loopback: false)
+        return [false, true].contains { isIPv6 in addresses.count { $0.isIPv6 == isIPv6 } > 1 }
+    }
+
     private static func rank(_ address: SocketAddress) -> Int {
         (address.isLoopback ? 2 : 0) + (address.isIPv6 ? 1 : 0)
     }

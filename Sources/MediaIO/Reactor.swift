@@ -34,7 +34,7 @@ final class Reactor: Sendable {
     private static func open(port: UInt16, tcp: Bool) throws(SystemError) -> (UDPSocket, Int32) {
         var attempts = 0
         while true {
-            let socket = try UDPSocket(port: port)
+            let socket = try UDPSocket(port: port, notesDestination: LocalAddresses.isMultihomed)
             guard tcp else { return (socket, -1) }
             let listener = martlet_tcp_listen(socket.port)
             if listener >= 0 { return (socket, listener) }

@@ -160,7 +160,8 @@ final class ReactorCore {
             for i in 0..<count {
                 let buffer = martlet_received(receiver, i)!.pointee
                 let source = SocketAddress(
-                    high: buffer.from.high, low: buffer.from.low, port: buffer.from.port, isIPv6: buffer.from.is_ipv6 != 0)
+                    high: buffer.from.high, low: buffer.from.low, port: buffer.from.port, isIPv6: buffer.from.is_ipv6 != 0,
+                    via: buffer.has_to != 0 ? socket.number(of: buffer.to) : 0)
                 counters.receivedBytes &+= UInt64(buffer.length)
                 var offset = 0
                 while offset < Int(buffer.length) {

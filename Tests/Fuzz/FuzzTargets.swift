@@ -1,4 +1,5 @@
 // What libFuzzer calls: one function per parser that takes bytes of strangers. MARTLET_FUZZ chooses; see Tests/Fuzz/run.
+import DTLS
 import Foundation
 import ICE
 import Primitives
@@ -18,9 +19,55 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> Int32 {
     case "payload": fuzzPayload(bytes)
     case "sdp": fuzzSDP(bytes)
     case "json": fuzzJSON(bytes)
+    case "framing": fuzzFraming(bytes)
+    case "dtls": fuzzDTLS(bytes)
     default: fatalError("MARTLET_FUZZ names no target: '\(target)'")
     }
     return 0
+}
+
+/// TCP pieces of any size into packets, and those through a queue that drops: what comes out must be packets again.
+private func fuzzFraming(_ bytes: UnsafeRawBufferPointer) {
+    guard let size = bytes.first.map({ Int($0) + 1 }) else { return }
+    var reader = FrameReader(), last = FrameReader()
+    let queue = FrameQueue(limits: .init(high: 2_000, low: 500, delay: 1_000))
+    var rest = bytes.dropFirst(), now: Int64 = 0
+    func receive(_ piece: [UInt8], with reader: inout FrameReader, _ packet: (UnsafeMutableRawBufferPointer) -> Void) -> Bool {
+        var piece = piece
+        return piece.withUnsafeMutableBytes { raw in (try? reader.receive(raw) { packet($0); return true }) != nil }
+    }
+    while !rest.isEmpty {
+        now += Int64(size)
+        guard receive(Array(rest.prefix(size)), with: &reader, { queue.append(UnsafeRawBufferPointer($0), at: now) }) else { break }
+        rest = rest.dropFirst(size)
+        let sent = Array(queue.unsent.prefix(size / 2))
+        _ = queue.consume(sent.count)
+        precondition(receive(sent, with: &last) { _ in }, "what was queued is not packets")
+        precondition(reader.pendingBytes <= reader.maximumLength + 2)
+    }
+    let sent = Array(queue.unsent)
+    _ = queue.consume(sent.count)
+    precondition(receive(sent, with: &last) { _ in } && last.pendingBytes == 0, "a packet was cut")
+}
+
+private let dtlsCertificate = try? DTLSCertificate.selfSigned(commonName: "fuzz")
+
+/// Records of a stranger at a server that waits for a handshake: each prefixed with its length in one byte.
+private func fuzzDTLS(_ bytes: UnsafeRawBufferPointer) {
+    guard let dtlsCertificate,
+        let session = try? DTLSSession(
+            certificate: dtlsCertificate, role: .server, expectedFingerprints: [(algorithm: "sha-256", bytes: .init(repeating: 7, count: 32))])
+    else { return }
+    _ = session.start(at: .zero)
+    var rest = bytes[...], now = Instant.zero
+    while let length = rest.popFirst() {
+        let record = Array(rest.prefix(Int(length) + 1))
+        rest = rest.dropFirst(record.count)
+        now = now.advanced(byMilliseconds: 100)
+        record.withUnsafeBytes { _ = session.receive($0, at: now) }
+        _ = session.advance(to: now)
+    }
+    _ = session.close()
 }
 
 private func fuzzSTUN(_ bytes: UnsafeRawBufferPointer) {
