@@ -152,6 +152,33 @@ private struct Rehearsal {
         #expect(rehearsal.controller.estimate > 2_200_000, "\(rehearsal.controller.estimate)")
     }
 
+    @Test("made-up feedback changes no more than the estimate", arguments: 1...3 as ClosedRange<UInt64>)
+    func bearsNonsense(seed: UInt64) {
+        var random = RandomSource.seeded(seed)
+        var controller = CongestionController()
+        var history = SendHistory(remembers: true)
+        defer { history.destroy() }
+        var now: Int64 = 1_000_000_000
+        for round in 0..<30_000 {
+            now += 10_000_000
+            for _ in 0..<3 { history.note(1200, isNumbered: true, at: now) }
+            // Times that jump as far as 24 bits let them, often in one direction; numbers near and far.
+            let reference = seed == 1 ? Int32(round % 3 - 1) * 0x7f_ff00 : Int32.random(in: -0x80_0000...0x7f_ffff, using: &random)
+            let first = seed == 3 ? UInt16.random(in: 0...65_535, using: &random) : UInt16(truncatingIfNeeded: history.next &- 3)
+            let base = Int64(reference) << 8
+            let packets = (0..<3 as Range<UInt16>).map {
+                TransportFeedback.Packet(
+                    sequenceNumber: first &+ $0, arrival: Bool.random(using: &random) ? base + Int64.random(in: -30_000...30_000, using: &random) : nil)
+            }
+            RTCP.serialize([.transportFeedback(.init(senderSSRC: 1, mediaSSRC: 2, feedbackCount: 0, referenceTime: reference, packets: packets))])
+                .withUnsafeBytes { bytes in
+                    RTCP.forEachTransportFeedback(in: bytes) { controller.receive($0, history: &history, at: now) }
+                }
+            controller.advance(to: now, unansweredSince: 0)
+            #expect(controller.estimate >= 30_000 && controller.pacingRate(at: now) >= controller.estimate)
+        }
+    }
+
     @Test("what the receiver says bounds it, and stands for it where there is no other feedback")
     func obeysREMB() {
         var controller = CongestionController()

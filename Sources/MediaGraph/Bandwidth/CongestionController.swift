@@ -146,8 +146,10 @@ public struct CongestionController: Sendable {
             return Int64(reference)
         }
         let delta = Int64(((reference &- Int32(truncatingIfNeeded: known)) << 8) >> 8)
-        lastReference = known + delta
-        return known + delta
+        // A clock that has run for 69 years is a receiver that makes its times up: begin anew before anything overflows.
+        let unwrapped = abs(known + delta) < 1 << 35 ? known + delta : Int64(reference)
+        lastReference = unwrapped
+        return unwrapped
     }
 
     // MARK: rate control (§5.5)
