@@ -94,5 +94,5 @@ extension MediaSummary {
 
 /// Everything of this module that runs in a worker.
 public enum RecordingWorker {
-    public static func kinds() -> [WorkerJobKind] { [RecordingJob.kind(), FinishingJob.kind()] }
+    public static func kinds() -> [WorkerJobKind] { [RecordingJob.kind(), FinishingJob.kind(), MergingJob.kind()] }
 }

@@ -104,11 +104,34 @@ final class PictureLane {
                     largest = (width, height)
                 }
             }
+            var bytes = next.frame.bytes
+            // Out of band they'd be lost where the black pictures before have sets of their own.
+            if codec == .h264, next.frame.isKeyFrame, FrameHeader(codec: kind, keyFrame: bytes).parameterSets.isEmpty { bytes = describedSets + bytes }
             let sample = RecordedSample(
                 kind: .picture, time: max(0, (time - origin) / 1000), duration: Self.lastFrame, isKeyFrame: next.frame.isKeyFrame,
-                bytes: next.frame.bytes)
+                bytes: bytes)
             if let done = release(before: sample.time) { samples.append(done) }
             held = sample
+        }
+        return samples
+    }
+
+    /// Black pictures from the file's beginning to the first one that waits; nothing when that is as good as at the beginning.
+    func padding(_ timeline: inout StreamTimeline, origin: Int64) throws -> [RecordedSample] {
+        guard let first = firstTimestamp, let time = timeline.time(timeline.media(first, track: track), track: track) else { return [] }
+        let length = (time - origin) / 1000
+        guard length > 100_000, largest.width >= 16, largest.height >= 16 else { return [] }
+        let encoder = try VideoEncoder(.init(codec: codec, width: largest.width, height: largest.height, frameRate: 1, bitrate: 50_000))
+        var samples: [RecordedSample] = []
+        for start in stride(from: Int64(0), to: length, by: 1_000_000) {
+            let picture = try VideoFrame(width: largest.width, height: largest.height, timestamp: start * 90 / 1000) { canvas in
+                canvas.fill(x: 0, y: 0, width: canvas.width, height: canvas.height, .black)
+            }
+            for packet in try encoder.encode(picture, forceKeyFrame: start == 0) {
+                samples.append(RecordedSample(
+                    kind: .picture, time: packet.timestamp * 1000 / 90, duration: min(1_000_000, length - start), isKeyFrame: packet.isKeyFrame,
+                    bytes: packet.bytes))
+            }
         }
         return samples
     }

@@ -28,6 +28,16 @@ struct UnfinishedRecord: Codable, Sendable, Equatable {
     var template: RecordTemplate
     /// Of each part by its number, milliseconds since 1970.
     var partStarts: [Int: Int64] = [:]
+    /// The group whose file its parts belong in.
+    var group: GroupNote?
+}
+
+/// Which group recording an unfinished file belongs to.
+struct GroupNote: Codable, Sendable, Equatable {
+    var id: String
+    var uri: String
+    /// Milliseconds since 1970.
+    var startTime: Int64
 }
 
 public struct RecordFolder: Sendable {

@@ -69,6 +69,9 @@ public struct RecordTemplate: Codable, Sendable, Equatable {
         return Self.cut(Self.safe(stem), toBytes: Self.maximumLength - ending.utf8.count) + ending
     }
 
+    /// A text as a file name without ending, with room for an ending of so many bytes.
+    static func fileName(_ text: String, endingBytes: Int) -> String { cut(safe(text), toBytes: maximumLength - endingBytes) }
+
     /// Letters and digits of any script and a few signs stay; the rest, above all separators, becomes `_`. Never empty, and never
     /// with a dot in front: that would be hidden, or another folder.
     static func safe(_ name: String) -> String {

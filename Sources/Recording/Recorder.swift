@@ -16,6 +16,8 @@ public struct RecordingRequest: Sendable {
     public var backlog: Int64 = 300_000_000
     /// ns on the monotonic clock: the file begins there, before the stream did. 0: with the stream.
     public var origin: Int64 = 0
+    /// Its files are parts of a group's, which will put them together.
+    var group: GroupNote?
 
     public init(stream: StreamHandle, facts: RecordFacts, template: RecordTemplate) {
         self.stream = stream
@@ -34,7 +36,8 @@ actor Recorder {
     /// A file on its way.
     private struct Part {
         var file: String
-        var start: Int64
+        /// ms since 1970, and ns on the monotonic clock.
+        var start: Int64, time: Int64
         var width = 0, height = 0
     }
 
@@ -51,6 +54,7 @@ actor Recorder {
     private var job: WorkerJob?
     private var nextPart = 1
     private var parts: [Int: Part] = [:]
+    private var groupParts: [GroupPart] = []
     private var finishing: [Task<FinishedRecord?, Never>] = []
     private var follower: Task<Void, Never>?
     private var crashes: [ContinuousClock.Instant] = []
@@ -71,7 +75,7 @@ actor Recorder {
         self.pool = pool
         self.onFinished = onFinished
         stem = UUID().uuidString.lowercased()
-        unfinished = UnfinishedRecord(facts: request.facts, template: request.template)
+        unfinished = UnfinishedRecord(facts: request.facts, template: request.template, group: request.group)
         self.logger = logger
         self.logger[metadataKey: "stream"] = "\(request.facts.streamName)"
         self.logger[metadataKey: "media_session"] = "\(request.facts.mediaSessionID)"
@@ -162,12 +166,19 @@ actor Recorder {
         return await finishedParts()
     }
 
+    /// The same for one of a group: what there is of it.
+    func endMember() async -> [GroupPart] {
+        _ = await end()
+        return groupParts
+    }
+
     private func finishedParts() async -> [FinishedRecord] {
         var records: [FinishedRecord] = []
         // What a dead worker left behind.
         for number in parts.keys.sorted() { finish(number) }
         for task in finishing { if let record = await task.value { records.append(record) } }
-        folder.forget(stem: stem)
+        // A group's notes are needed until its file is complete.
+        if request.group == nil { folder.forget(stem: stem) }
         return records.sorted { $0.startTime < $1.startTime }
     }
 
@@ -194,7 +205,7 @@ actor Recorder {
         case .began(let number, let file, let time):
             // The time is one of the monotonic clock.
             let start = Self.wallClock() - (Self.monotonicClock() - time) / 1_000_000
-            parts[number] = Part(file: file, start: start)
+            parts[number] = Part(file: file, start: start, time: time)
             nextPart = number + 1
             unfinished.partStarts[number] = start
             try? folder.note(unfinished, stem: stem)
@@ -242,6 +253,10 @@ actor Recorder {
 
     private func finish(_ number: Int) {
         guard let part = parts.removeValue(forKey: number) else { return }
+        guard request.group == nil else {
+            groupParts.append(GroupPart(file: part.file, time: part.time, facts: request.facts))
+            return
+        }
         let finisher = RecordFinisher(folder: folder, pool: pool, minimumFree: configuration.minimumFree, logger: logger)
         var facts = request.facts
         facts.startTime = part.start

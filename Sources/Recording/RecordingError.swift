@@ -7,6 +7,8 @@ public enum RecordingError: Error, Sendable, Equatable, CustomStringConvertible 
     /// The stream has no track in a codec that can be recorded.
     case nothingToRecord
     case notRecording
+    /// The stream is in the group's recording.
+    case alreadyIn
     /// More recordings than the server takes at once.
     case busy
     case diskFull(String)
@@ -21,6 +23,7 @@ public enum RecordingError: Error, Sendable, Equatable, CustomStringConvertible 
         case .notReady: "no media has arrived from the publisher yet"
         case .nothingToRecord: "the stream has no track in a codec that can be recorded"
         case .notRecording: "it is not being recorded"
+        case .alreadyIn: "the stream is in that recording already"
         case .busy: "as many recordings run as may (record_workers)"
         case .diskFull(let reason): "the disk is full: \(reason)"
         case .file(let path, let reason): "\(path) can't be written: \(reason)"

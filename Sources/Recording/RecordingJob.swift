@@ -130,7 +130,11 @@ final class RecordingJob: WorkerHandler {
         let soundTime = sound?.firstTimestamp.flatMap { time($0, sound) }
         guard let earliest = [pictureTime, soundTime].compactMap({ $0 }).min() else { return }
         timeline.settle()
-        try begin(pictureTrack, origin: nextPart == 1 && order.origin > 0 ? min(order.origin, earliest) : earliest, output)
+        try begin(pictureTrack, origin: nextPart == 1 && order.origin > 0 ? order.origin : earliest, output)
+        guard let part, order.origin > 0, part.number == 1 else { return }
+        // Until the first of its own media a synchronised file shows and sounds nothing.
+        if hasPicture, let picture { part.take(try picture.padding(&timeline, origin: part.origin)) }
+        if hasSound, let sound, let soundTime { part.take(try sound.fill(to: soundTime, from: part.origin)) }
     }
 
     private func begin(_ pictureTrack: MuxerTrack?, origin: Int64, _ output: WorkerOutput) throws {

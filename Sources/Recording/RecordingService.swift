@@ -31,29 +31,35 @@ public actor RecordingService {
         let beginning: Task<Result<Void, RecordingError>, Never>
     }
 
-    private let taps: any StreamTapping
-    private let pool: WorkerPool
-    private let configuration: Configuration
-    private let logger: Logger
+    let taps: any StreamTapping
+    let pool: WorkerPool
+    let configuration: Configuration
+    let logger: Logger
     private let onFinished: @Sendable (FinishedRecord) async -> Void
+    let onGroupFinished: @Sendable (FinishedRecord) async -> Void
+    var groups: [String: GroupRecorder] = [:]
     private var entries: [String: Entry] = [:]
     /// Recordings that are being brought to their end.
     private var ending: [Int: Task<[FinishedRecord], Never>] = [:]
     private var lastEnding = 0
     private var pump: Task<Void, Never>?
     private var counted = Counters()
-    private var isShutDown = false
+    private(set) var isShutDown = false
 
-    /// - Parameter onFinished: told of each file that is in the folder, before whoever ended the recording is.
+    /// - Parameters:
+    ///   - onFinished: told of each file that is in the folder, before whoever ended the recording is.
+    ///   - onGroupFinished: the same for files of groups; the stream's name is the group's address.
     public init(
         taps: any StreamTapping, pool: WorkerPool, configuration: Configuration, logger: Logger,
-        onFinished: @escaping @Sendable (FinishedRecord) async -> Void = { _ in }
+        onFinished: @escaping @Sendable (FinishedRecord) async -> Void = { _ in },
+        onGroupFinished: @escaping @Sendable (FinishedRecord) async -> Void = { _ in }
     ) {
         self.taps = taps
         self.pool = pool
         self.configuration = configuration
         self.logger = logger
         self.onFinished = onFinished
+        self.onGroupFinished = onGroupFinished
     }
 
     public nonisolated var folder: RecordFolder { RecordFolder(path: configuration.folder) }
@@ -128,11 +134,24 @@ public actor RecordingService {
         counted.droppedPackets += await recorder.bytesDropped
     }
 
+    /// Is waited for at the end.
+    func endGroupTask(_ task: Task<Void, Never>) {
+        lastEnding += 1
+        let number = lastEnding
+        ending[number] = Task {
+            await task.value
+            await forgetEnding(number)
+            return []
+        }
+    }
+
+    private func forgetEnding(_ number: Int) { ending[number] = nil }
+
     public func noteDiskFull() { counted.diskFull += 1 }
 
     // MARK: feeding
 
-    private func startPump() {
+    func startPump() {
         guard pump == nil else { return }
         pump = Task { [weak self] in
             while !Task.isCancelled {
@@ -145,8 +164,10 @@ public actor RecordingService {
     /// false when there is nothing left to feed.
     private func pumpAll() async -> Bool {
         for entry in entries.values { await entry.recorder.pump() }
-        if entries.isEmpty { pump = nil }
-        return !entries.isEmpty
+        for group in groups.values { await group.pump() }
+        let isIdle = entries.isEmpty && groups.isEmpty
+        if isIdle { pump = nil }
+        return !isIdle
     }
 
     // MARK: beginning and end of the server
@@ -158,7 +179,8 @@ public actor RecordingService {
         }
         let left = folder.unfinished()
         let finisher = RecordFinisher(folder: folder, pool: pool, minimumFree: configuration.minimumFree, logger: logger)
-        for (stem, record, parts) in left {
+        await repairGroups(left.filter { $0.record?.group != nil })
+        for (stem, record, parts) in left where record?.group == nil {
             for (number, file) in parts {
                 guard !isShutDown else { return }
                 var info = stat()
@@ -181,10 +203,13 @@ public actor RecordingService {
     public func shutdown(patience: Duration = .seconds(2)) async {
         isShutDown = true
         for id in entries.keys.sorted() { endInBackground(id) }
-        let tasks = Array(ending.values)
-        if !tasks.isEmpty {
+        let tasks = Array(ending.values), addresses = groups.keys.sorted()
+        if !tasks.isEmpty || !addresses.isEmpty {
             await withTaskGroup(of: Void.self) { group in
-                group.addTask { for task in tasks { _ = await task.value } }
+                group.addTask {
+                    for task in tasks { _ = await task.value }
+                    for address in addresses { await self.endGroup(address) }
+                }
                 group.addTask { try? await Task.sleep(for: patience) }
                 await group.next()
                 group.cancelAll()

@@ -93,7 +93,13 @@ final class SoundLane {
         return samples
     }
 
-    /// Silence up to a time: nothing has come, or nothing will.
+    /// Silence up to a time: nothing has come, or nothing will. In pieces, however long it is.
+    func fill(to time: Int64, from start: Int64) throws -> [RecordedSample] {
+        var samples: [RecordedSample] = []
+        for end in stride(from: start, to: time, by: 10_000_000_000) { samples += try fill(to: end) }
+        return samples + (try fill(to: time))
+    }
+
     func fill(to time: Int64) throws -> [RecordedSample] {
         switch way {
         case .pass(var opus):

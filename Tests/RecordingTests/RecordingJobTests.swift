@@ -102,6 +102,21 @@ struct RecordingJobTests {
         #expect(abs(files.reduce(0) { $0 + $1.end } - 15) < 0.5)
     }
 
+    @Test("a file that is to begin before its stream is black and silent until then", arguments: [VideoCodec.h264, .vp8])
+    func emptyShift(codec: VideoCodec) throws {
+        var recording = EmulatedRecording()
+        (recording.codec, recording.seconds) = (codec, 8)
+        // The emulated publisher begins at 5000 s of our clock.
+        recording.order = { $0.origin = 4_970_000_000_000 }
+        let file = try #require(try watch(recording).1.first)
+        #expect((file.frames.first?.time ?? 1) < 0.01 && file.soundStart < 0.03)
+        #expect(file.frames.count { $0.time < 29.9 } == 30)
+        #expect(file.peaks.filter { $0.time < 29.9 }.allSatisfy { $0.peak < 0.001 })
+        #expect(abs((file.beeps.first ?? 0) - 30) < 0.06, "\(file.beeps)")
+        #expect(file.offsets.count >= 6 && file.offsets.allSatisfy { abs($0) <= 0.03 }, "\(file.offsets)")
+        #expect(abs(file.end - 38) < 0.1)
+    }
+
     @Test("garbage from a tap harms nothing")
     func garbage() throws {
         let scratch = try Scratch()
