@@ -1,0 +1,55 @@
+import HTTPTypes
+import Hummingbird
+import Logging
+import NIOCore
+import Primitives
+import Synchronization
+import Testing
+
+@testable import MartletServer
+
+@Suite("WHIPResponder without a network") struct WHIPResponderTests {
+    /// Lets a token in, and nobody else.
+    private struct Door: WHIPAuthorizer {
+        func authorize(_ kind: WHIPKind, stream: String, token: String?) async throws(WHIPFailure) {
+            guard let token else { throw .unauthorized("a token is needed") }
+            guard token == "right" else { throw .forbidden("the token is not for \(stream)") }
+        }
+    }
+
+    private static func send(_ method: HTTPRequest.Method, _ path: String, _ headers: HTTPFields = [:]) async -> Response {
+        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let engine = FakeMediaEngine()
+        let streams = StreamRegistry(engine: engine, nodeID: "node", logger: logger)
+        let responder = WHIPResponder(
+            service: WHIPService(streams: streams, engine: engine, membersOnly: true, logger: logger), authorizer: Door(),
+            limiter: SourceRateLimiter(rate: 10, burst: 10, now: { 0 }), allowedOrigin: "*", iceServers: [], logger: logger)
+        let request = Request(
+            head: HTTPRequest(method: method, scheme: "http", authority: "localhost", path: path, headerFields: headers),
+            body: RequestBody(buffer: ByteBuffer()))
+        return await responder.respond(to: request, kind: .whip, remoteAddress: "192.0.2.1:5000")
+    }
+
+    @Test("an authorizer is asked for every request but OPTIONS, and answers 401 or 403")
+    func authorizes() async {
+        for (method, path) in [(HTTPRequest.Method.post, "/whip/a"), (.patch, "/whip/a/id"), (.delete, "/whip/a/id")] {
+            let without = await Self.send(method, path)
+            #expect(without.status.code == 401 && without.headers[.wwwAuthenticate]?.hasPrefix("Bearer") == true)
+            #expect(await Self.send(method, path, [.authorization: "Bearer wrong"]).status.code == 403)
+            #expect(![401, 403].contains(await Self.send(method, path, [.authorization: "Bearer right"]).status.code))
+        }
+        #expect(await Self.send(.options, "/whip/a").status.code == 204)
+    }
+
+    @Test("each source has its own allowance, which comes back with time")
+    func limits() {
+        let now = Mutex<Int64>(0)
+        let limiter = SourceRateLimiter<String>(rate: 2, burst: 4, maximumSources: 100, now: { now.withLock { $0 } })
+        #expect((0..<6).map { _ in limiter.take("a") } == [true, true, true, true, false, false])
+        #expect(limiter.take("b") && limiter.refused == 2)
+        now.withLock { $0 = 1_000_000_000 }
+        #expect((0..<3).map { _ in limiter.take("a") } == [true, true, false])
+        for number in 0..<10_000 { _ = limiter.take("\(number)") }
+        #expect(limiter.sources <= 100)
+    }
+}
