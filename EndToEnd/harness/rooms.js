@@ -69,8 +69,8 @@ window.person = (() => {
     },
 
     /** Joins; returns the first line heard, STATE or FAILED. With `plays`, everything that others publish is played. */
-    async join(name, plays = true) {
-      const room = connection.join({ name });
+    async join(name, plays = true, record = undefined) {
+      const room = connection.join({ name, record });
       const entry = { room, heard: [], played: new Map(), displays: new Map(), published: [], media: null, speakers: [] };
       stays.set(name, entry);
       const hear = (line) => entry.heard.push(line);

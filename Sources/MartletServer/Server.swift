@@ -69,7 +69,9 @@ public struct Server: Sendable {
         let snapshots = StreamSnapshots.make(settings, streams: streams, engine: engine)
 
         // Rooms, and signalling with them behind it.
-        let rooms = RoomService(limits: RoomLimits(settings), streams: streams, logger: Logger(label: "martlet.rooms"))
+        let roomRecordings = RoomRecordings(recordings: recordings, streams: streams, logger: Logger(label: "martlet.recording"))
+        let rooms = RoomService(
+            limits: RoomLimits(settings), streams: streams, onLife: { roomRecordings.note($0) }, logger: Logger(label: "martlet.rooms"))
         let speakers = RoomSpeakers(rooms: rooms, streams: streams, logger: Logger(label: "martlet.rooms"))
         let signalling = WebSocketService(
             configuration: try Self.signallingConfiguration(settings, tls: tls), registry: streams, application: rooms,
@@ -124,9 +126,11 @@ public struct Server: Sendable {
             + [announcer]
         // What a crash has left is finished while the server runs already.
         let repair = Task { await recordings.service.repair() }
+        let roomRecorder = Task { await roomRecordings.run() }
         // However it ends, no worker stays behind.
         func stopWorkers() async {
             repair.cancel()
+            roomRecorder.cancel()
             await snapshots.service.shutdown()
             await recordings.service.shutdown()
         }
@@ -149,6 +153,7 @@ public struct Server: Sendable {
             ServerRoutes(listeners: listeners), StreamRoutes(streams: streams), ConnectionRoutes(sessions: sessions),
             PullRoutes(agents: agents), RoomRoutes(rooms: rooms, streams: streams),
             SnapshotRoutes(snapshots: snapshots), RecordingRoutes(streams: streams, recordings: recordings),
+            MultipleRecorderRoutes(streams: streams, recordings: recordings),
         ]
         return providers.flatMap(\.restRoutes)
     }

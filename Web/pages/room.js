@@ -12,6 +12,7 @@ const LARGEST = 25;
 const limit = peopleLimit();
 // Stays the same for as long as the page is open, so that an invite link that was sent holds.
 const roomName = parameter("roomName") || "room-" + (freshName() + freshName()).slice(0, 6);
+const canRecord = $("recordBox") !== null && !parameter("roomName");
 const speakers = new Speakers();
 // login → {main: Tile, shown: Map of stream name → {tile, stream}}
 const people = new Map();
@@ -45,6 +46,10 @@ function update() {
   $("joinBtn").textContent = isIn ? "Leave" : connection ? "Cancel" : "Join";
   $("joinBtn").classList.toggle("main", !connection);
   $("urlServer").disabled = $("login").disabled = connection !== null;
+  if ($("recordBox")) {
+    $("recordBox").hidden = !canRecord;
+    $("recordCheckBox").disabled = connection !== null;
+  }
   setOpen(isIn);
 
   const isPublishing = own?.stream?.status() === STREAM_STATUS.PUBLISHING;
@@ -114,7 +119,8 @@ $("joinForm").addEventListener("submit", (event) => {
 // The room
 
 function enter(opened, goAway) {
-  opened.join({ name: roomName })
+  // Only who opens a room decides whether it is recorded, as on the vendor's page.
+  opened.join(canRecord ? { name: roomName, record: $("recordCheckBox").checked } : { name: roomName })
     .on(ROOM_EVENT.STATE, (joined) => {
       const others = joined.getParticipants();
       if (others.length >= limit) {

@@ -143,6 +143,13 @@ public struct Settings: Sendable, Equatable {
     /// It is killed after this time (`record_hook_timeout`).
     public var recordHookTimeout = 60_000
 
+    /// Records of a room's streams begin together (`enable_empty_shift_writer`).
+    public var recordAlignsRooms = false
+    /// Program run for each finished record of several streams (`on_multiple_record_hook_script`).
+    public var multipleRecordHookScript = ""
+    /// It is killed after this time; 0 = never (`multiple_record_hook_timeout`).
+    public var multipleRecordHookTimeout = 0
+
     // Agents: links to other servers (pull/push)
 
     /// true = only wss:// URIs are accepted and wss is used on both sides (`wcs_agent_ssl`).

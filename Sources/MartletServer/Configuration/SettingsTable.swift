@@ -172,6 +172,12 @@ public enum SettingsTable {
                 "Run for each finished file, with the stream's name and the file's absolute path. A relative path lies in the folder `bin` of the working directory. Empty: none."),
         .milliseconds("record_hook_timeout", .recording, \.recordHookTimeout, 100...86_400_000,
                       "A hook script and what it has started are killed after this time."),
+        .flag("enable_empty_shift_writer", .recording, \.recordAlignsRooms,
+              "Let the records of all streams of a room begin when its first stream was published, with black pictures and silence, so that they can be laid over each other."),
+        .string("on_multiple_record_hook_script", .recording, \.multipleRecordHookScript, type: "file", allowed: "the path of a program",
+                "Run for each finished record of several streams, such as a room, with four arguments: the file's absolute path, when it was begun (ms since 1970), its length (ms), its address. A relative path lies in the folder `bin` of the working directory. Empty: none."),
+        .milliseconds("multiple_record_hook_timeout", .recording, \.multipleRecordHookTimeout, 0...86_400_000,
+                      "That script and what it has started are killed after this time. `0`: never."),
     ]
 
     private static let agents: [SettingDefinition] = [

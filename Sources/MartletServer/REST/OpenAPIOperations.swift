@@ -63,6 +63,26 @@ extension OpenAPIDocument {
             path: "stream/stopRecording", summary: "Older name of recorder/terminate",
             fields: [.required("mediaSessionId", "Media session that is recorded")], failures: [404: "It is not being recorded"]),
         Operation(
+            path: "multipleRecorder/startup", summary: "Begin a recording of several streams in one file",
+            fields: [.required("uri", "multi-recorder://name")], failures: [409: "One of that address runs already", 503: "The server is stopping"]),
+        Operation(
+            path: "multipleRecorder/add", summary: "Add a published stream to a recording of several",
+            fields: [.required("uri", "multi-recorder://name"), .required("mediaSessionId", "Media session of the publisher")],
+            failures: [
+                404: "There is no such recording or publisher", 409: "It is in it already", 500: "It can't be recorded; the reason says why",
+                503: "As many recordings run as may",
+            ]),
+        Operation(
+            path: "multipleRecorder/remove", summary: "Take a stream out of a recording of several; what there is of it stays in the file",
+            fields: [.required("uri", "multi-recorder://name"), .required("mediaSessionId", "Media session of the publisher")],
+            failures: [404: "There is no such recording, or the stream is not in it"]),
+        Operation(
+            path: "multipleRecorder/find_all", summary: "The recordings of several streams that run", allowsGET: true,
+            result: "MultipleRecording", isList: true, failures: [404: "There are none"]),
+        Operation(
+            path: "multipleRecorder/terminate", summary: "End a recording of several streams; answered when the file is complete",
+            fields: [.required("uri", "multi-recorder://name")], failures: [404: "There is no such recording"]),
+        Operation(
             path: "record/find_all", summary: "The finished records, newest first; their files are below /client/records/", allowsGET: true,
             result: "Record", isList: true, failures: [404: "There are none"]),
         Operation(

@@ -29,6 +29,10 @@ enum OpenAPISchemas {
             "mediaSessionId": string("Media session of the publisher"),
             "fileName": string("Name of the file, as far as it is known; {endTime} and the like stay as they are written"),
         ], required: ["mediaSessionId", "fileName"]),
+        "MultipleRecording": object([
+            "uri": string("Its address"), "fileName": string("Name its file will have, or that with a number"),
+            "mediaSessionsId": ["type": "array", "description": "Media sessions in it now", "items": ["type": "string"]],
+        ], required: ["uri", "fileName", "mediaSessionsId"]),
         "Record": object([
             "fileName": string("Name of the file"), "startTime": integer("Milliseconds since 1970"), "endTime": integer("Milliseconds since 1970"),
             "duration": integer("Milliseconds"), "size": integer("Bytes"), "width": integer("Pixels; 0 = no video"),

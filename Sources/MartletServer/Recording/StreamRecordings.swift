@@ -12,6 +12,9 @@ struct StreamRecordings: PublisherRecorder {
     let rotation: RecordRotation
     /// Publishers' wish to be recorded is heeded.
     let isEnabled: Bool
+    /// Files of a room begin together, with its first stream.
+    var alignsRooms = false
+    let origins = RoomOrigins()
     let logger: Logger
     /// Media that came before PUBLISHING was told belongs to a recording from the start, ns.
     static let backlog: Int64 = 5_000_000_000
@@ -21,6 +24,7 @@ struct StreamRecordings: PublisherRecorder {
         var request = RecordingRequest(stream: stream, facts: Self.facts(record, login: login), template: template)
         request.rotation = rotation
         request.backlog = Self.backlog
+        if alignsRooms, let room = record.room { request.origin = origins.origin(of: room) }
         do {
             try await service.start(request)
         } catch {
@@ -37,6 +41,13 @@ struct StreamRecordings: PublisherRecorder {
         var request = RecordingRequest(stream: stream, facts: Self.facts(record, login: login), template: template ?? self.template)
         request.rotation = rotation ?? self.rotation
         try await service.start(request)
+    }
+
+    /// Into the recording of several streams.
+    func add(_ record: StreamRecord, login: String, stream: StreamHandle, toGroup address: String) async throws(RecordingError) {
+        var request = RecordingRequest(stream: stream, facts: Self.facts(record, login: login), template: template)
+        request.backlog = Self.backlog
+        try await service.add(request, toGroup: address)
     }
 
     /// A client that gave no login has the end of its session's id for one, so that names of files differ.
@@ -62,12 +73,19 @@ extension StreamRecordings {
         configuration.minimumFree = Int64(settings.recordMinimumFree) << 20
         let hook = RecordHook(script: settings.recordHookScript, timeLimit: .milliseconds(settings.recordHookTimeout), logger: logger)
         let folder = configuration.folder
+        let groupHook = RecordHook(
+            script: settings.multipleRecordHookScript,
+            timeLimit: settings.multipleRecordHookTimeout > 0 ? .milliseconds(settings.multipleRecordHookTimeout) : nil, logger: logger)
         let service = RecordingService(
             taps: engine, pool: WorkerPool(configuration: workers, logger: Logger(label: "martlet.workers")), configuration: configuration,
-            logger: logger, onFinished: { record in hook?.run(record.facts.streamName, "\(folder)/\(record.fileName)") })
+            logger: logger, onFinished: { record in hook?.run(record.facts.streamName, "\(folder)/\(record.fileName)") },
+            onGroupFinished: { record in
+                groupHook?.run("\(folder)/\(record.fileName)", "\(record.startTime)", "\(record.milliseconds)", record.facts.streamName)
+            })
         return StreamRecordings(
             service: service, template: RecordTemplate(settings.recordTemplate) ?? RecordTemplate.standard,
-            rotation: RecordRotation(settings.recordRotation) ?? RecordRotation(), isEnabled: settings.recordStreams, logger: logger)
+            rotation: RecordRotation(settings.recordRotation) ?? RecordRotation(), isEnabled: settings.recordStreams,
+            alignsRooms: settings.recordAlignsRooms, logger: logger)
     }
 
     /// Absolute, because scripts are told paths in it.

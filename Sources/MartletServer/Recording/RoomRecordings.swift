@@ -1,0 +1,90 @@
+// Rooms that are recorded as a whole: follows the life of rooms and puts the streams of those that asked for it into one
+// recording each. Owned by the composition, which carries the events here.
+import Foundation
+import Logging
+import MediaIO
+import Recording
+import Synchronization
+
+final class RoomRecordings: Sendable {
+    private let recordings: StreamRecordings
+    private let streams: StreamRegistry
+    private let logger: Logger
+    private let events: AsyncStream<RoomLifeEvent>
+    private let sink: AsyncStream<RoomLifeEvent>.Continuation
+
+    private struct State {
+        var isRecorded = false
+        var streams: [(login: String, stream: RoomStream)] = []
+    }
+
+    init(recordings: StreamRecordings, streams: StreamRegistry, logger: Logger) {
+        self.recordings = recordings
+        self.streams = streams
+        self.logger = logger
+        (events, sink) = AsyncStream.makeStream()
+    }
+
+    static func address(of room: String) -> String { "multi-recorder://" + room }
+
+    /// Takes what has happened. Returns at once; events are worked off in order by `run`.
+    func note(_ event: RoomLifeEvent) { sink.yield(event) }
+
+    /// Until its task is cancelled.
+    func run() async {
+        var rooms: [String: State] = [:]
+        for await event in events {
+            switch event {
+            case .opened(let room): rooms[room] = State()
+            case .recordingRequested(let room):
+                guard recordings.isEnabled, rooms[room]?.isRecorded == false else { break }
+                do { rooms[room]?.isRecorded = try await recordings.service.startGroup(Self.address(of: room)) } catch {
+                    logger.error("the room is not recorded", metadata: ["room": "\(room)", "reason": "\(error)"])
+                }
+                guard rooms[room]?.isRecorded == true else { break }
+                for (login, stream) in rooms[room]?.streams ?? [] { await add(stream, of: login, in: room) }
+            case .streamStarted(let room, let login, let stream):
+                rooms[room]?.streams.append((login, stream))
+                if rooms[room]?.isRecorded == true { await add(stream, of: login, in: room) }
+            case .streamEnded(let room, _, let stream):
+                rooms[room]?.streams.removeAll { $0.stream == stream }
+                if rooms[room]?.isRecorded == true {
+                    _ = await recordings.service.remove(stream.mediaSessionID, fromGroup: Self.address(of: room))
+                }
+            case .ended(let room):
+                if rooms.removeValue(forKey: room)?.isRecorded == true {
+                    await recordings.service.endGroupInBackground(Self.address(of: room))
+                }
+                recordings.origins.forget(room)
+            }
+        }
+    }
+
+    private func add(_ stream: RoomStream, of login: String, in room: String) async {
+        guard let entry = await streams.entry(stream.mediaSessionID), let handle = entry.stream else { return }
+        do {
+            try await recordings.add(entry.record, login: login, stream: handle, toGroup: Self.address(of: room))
+        } catch {
+            logger.error("a stream is missing in the record of its room", metadata: StreamRegistry.metadata(entry.record, ["reason": "\(error)"]))
+        }
+    }
+}
+
+/// When the first stream of each room was published: where synchronised files begin (`enable_empty_shift_writer`).
+final class RoomOrigins: Sendable {
+    private let origins = Mutex<[String: Int64]>([:])
+
+    /// ns on the monotonic clock; that of the first call for a room holds until it is forgotten.
+    func origin(of room: String) -> Int64 {
+        origins.withLock { origins in
+            if let origin = origins[room] { return origin }
+            var time = timespec()
+            clock_gettime(CLOCK_MONOTONIC, &time)
+            let now = Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+            origins[room] = now
+            return now
+        }
+    }
+
+    func forget(_ room: String) { origins.withLock { $0[room] = nil } }
+}
