@@ -109,7 +109,8 @@ def test_publishers_keep_below_their_limits(make_node, tab, name, settings, vide
     else:
         # Browsers begin with 300 kbit/s; whatever overshoots has had its time.
         published.tab.page.wait_for_timeout(5000)
-        assert 0.5 * limit < outgoing(published) < 1.15 * limit
+        # Below, a browser short of processor time may be as it likes.
+        assert 0.2 * limit < outgoing(published) < 1.15 * limit
     published.stop()
 
 
