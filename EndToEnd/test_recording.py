@@ -369,6 +369,7 @@ def test_a_full_disk_ends_the_recording_and_nothing_else(make_node, tmp_path, na
             wait_until(lambda: "the disk is full" in node.log(), 40, "the end of the recording")
             run_for(2)
             assert node.has_stream(name)
+            assert node.statistics()["record_stats"]["record_disk_full"] == 1
             assert node.rest("recorder/terminate", {"mediaSessionId": session_of(node, name)}, timeout=60).status in (200, 404)
         found = [path for path in (disk / "records").iterdir() if path.is_file()]
         assert found, list((disk / "records" / ".recording").iterdir())

@@ -6,7 +6,7 @@ extension RecordingService {
     public func startGroup(_ uri: String) throws(RecordingError) -> Bool {
         guard !isShutDown else { throw .shutDown }
         guard groups[uri] == nil else { return false }
-        let configuration = groupConfiguration, taps = taps, pool = pool, logger = logger
+        let configuration = counting(groupConfiguration), taps = taps, pool = pool, logger = logger
         groups[uri] = GroupRecorder(uri: uri, assembler: assembler) { request in
             // Its parts are no files of their own, so nobody is told of them.
             Recorder(request, configuration: configuration, taps: taps, pool: pool, logger: logger, onFinished: { _ in })

@@ -12,7 +12,7 @@ public actor RecordingService {
         /// Bytes that have to stay free on the disk; a recording ends before.
         public var minimumFree: Int64 = 512 << 20
         /// Told when a recording ended for want of room.
-        public var onDiskFull: @Sendable () -> Void = {}
+        var onDiskFull: @Sendable () -> Void = {}
 
         public init(folder: String) { self.folder = folder }
     }
@@ -88,7 +88,7 @@ public actor RecordingService {
         var request = request
         request.facts.startTime = Recorder.wallClock()
         let recorder = Recorder(
-            request, configuration: configuration, taps: taps, pool: pool, logger: logger, onFinished: onFinished)
+            request, configuration: counting(configuration), taps: taps, pool: pool, logger: logger, onFinished: onFinished)
         // In the table at once, so that an end that comes while it begins finds it.
         let beginning = Task { () -> Result<Void, RecordingError> in
             do throws(RecordingError) { return .success(try await recorder.begin()) } catch { return .failure(error) }
@@ -147,7 +147,16 @@ public actor RecordingService {
 
     private func forgetEnding(_ number: Int) { ending[number] = nil }
 
-    public func noteDiskFull() { counted.diskFull += 1 }
+    /// With the end for want of room counted here.
+    func counting(_ configuration: Configuration) -> Configuration {
+        var configuration = configuration
+        configuration.onDiskFull = { [weak self] in
+            Task { await self?.noteDiskFull() }
+        }
+        return configuration
+    }
+
+    private func noteDiskFull() { counted.diskFull += 1 }
 
     // MARK: feeding
 
