@@ -6,7 +6,7 @@ import Testing
 @testable import MediaGraph
 
 /// A sender with the controller at one end of a link and a receiver that reports every 100 ms at the other.
-private struct Rehearsal {
+private final class Rehearsal {
     var forward: Link
     var back: Link
     var controller: CongestionController
@@ -29,7 +29,9 @@ private struct Rehearsal {
         self.demand = demand
     }
 
-    mutating func run(milliseconds: Int) {
+    deinit { history.destroy() }
+
+    func run(milliseconds: Int) {
         for i in 0..<milliseconds {
             now += 1_000_000
             let rate = demand ?? controller.pacingRate(at: now)
@@ -75,7 +77,7 @@ private struct Rehearsal {
 @Suite("EmulatedNetwork: CongestionController") struct CongestionControllerTests {
     @Test("comes within 15 % of what a line carries, whatever that is", arguments: [500_000, 1_200_000, 3_000_000, 8_000_000])
     func converges(rate: Int) {
-        var rehearsal = Rehearsal(LinkProfile(delay: .milliseconds(25), rate: rate, queueLimit: rate / 8))
+        let rehearsal = Rehearsal(LinkProfile(delay: .milliseconds(25), rate: rate, queueLimit: rate / 8))
         rehearsal.run(milliseconds: 40_000)
         let mean = rehearsal.mean(seconds: 20)
         #expect(abs(mean / Double(rate) - 1) < 0.15, "\(mean) of \(rate)")
@@ -83,7 +85,7 @@ private struct Rehearsal {
 
     @Test("backs off within a second when the line gets narrow, and comes back when it gets wide again", arguments: 1...4 as ClosedRange<UInt64>)
     func followsChanges(seed: UInt64) {
-        var rehearsal = Rehearsal(LinkProfile(delay: .milliseconds(30), rate: 3_000_000), seed: seed)
+        let rehearsal = Rehearsal(LinkProfile(delay: .milliseconds(30), rate: 3_000_000), seed: seed)
         rehearsal.run(milliseconds: 20_000)
         rehearsal.forward.profile.rate = 800_000
         rehearsal.run(milliseconds: 1000)
@@ -97,7 +99,7 @@ private struct Rehearsal {
 
     @Test("random loss without a queue doesn't fool it", arguments: 1...4 as ClosedRange<UInt64>)
     func bearsRandomLoss(seed: UInt64) {
-        var rehearsal = Rehearsal(LinkProfile(loss: 0.05, delay: .milliseconds(25)), demand: 2_500_000, seed: seed)
+        let rehearsal = Rehearsal(LinkProfile(loss: 0.05, delay: .milliseconds(25)), demand: 2_500_000, seed: seed)
         rehearsal.run(milliseconds: 3000)
         let from = rehearsal.estimates.count
         rehearsal.run(milliseconds: 27_000)
@@ -107,7 +109,7 @@ private struct Rehearsal {
 
     @Test("jitter doesn't fool it", arguments: 1...4 as ClosedRange<UInt64>)
     func bearsJitter(seed: UInt64) {
-        var rehearsal = Rehearsal(
+        let rehearsal = Rehearsal(
             LinkProfile(delay: .milliseconds(25), jitter: .milliseconds(20)), demand: 2_500_000, seed: seed)
         rehearsal.run(milliseconds: 3000)
         let from = rehearsal.estimates.count
@@ -118,7 +120,7 @@ private struct Rehearsal {
 
     @Test("a stream of 1 Mbit/s on a wide line neither lets the estimate fall nor grow without end, nor does its pause")
     func knowsApplicationLimits() {
-        var rehearsal = Rehearsal(LinkProfile(delay: .milliseconds(25), rate: 20_000_000), demand: 1_000_000)
+        let rehearsal = Rehearsal(LinkProfile(delay: .milliseconds(25), rate: 20_000_000), demand: 1_000_000)
         rehearsal.run(milliseconds: 60_000)
         #expect((1_000_000...2_500_000).contains(rehearsal.controller.estimate), "\(rehearsal.controller.estimate)")
         rehearsal.demand = 40_000
@@ -129,7 +131,7 @@ private struct Rehearsal {
     @Test("a stream that is twice what the line carries is found out within a second and a half, through queue or loss",
           arguments: [20_000, 256_000])
     func findsTooThinLines(queue: Int) {
-        var rehearsal = Rehearsal(LinkProfile(delay: .milliseconds(25)), demand: 2_500_000)
+        let rehearsal = Rehearsal(LinkProfile(delay: .milliseconds(25)), demand: 2_500_000)
         rehearsal.run(milliseconds: 10_000)
         rehearsal.forward.profile.rate = 1_250_000
         rehearsal.forward.profile.queueLimit = queue
@@ -142,7 +144,7 @@ private struct Rehearsal {
 
     @Test("when nothing comes back any more the estimate falls")
     func fallsInSilence() {
-        var rehearsal = Rehearsal(LinkProfile(delay: .milliseconds(25)), demand: 2_500_000)
+        let rehearsal = Rehearsal(LinkProfile(delay: .milliseconds(25)), demand: 2_500_000)
         rehearsal.run(milliseconds: 5000)
         rehearsal.forward.profile = .down
         rehearsal.run(milliseconds: 5000)
@@ -186,7 +188,7 @@ private struct Rehearsal {
         #expect(controller.estimate == 750_000)
         controller.limit(to: 5_000_000, isAlone: true)
         #expect(controller.estimate == 5_000_000)
-        var rehearsal = Rehearsal(LinkProfile(delay: .milliseconds(25)), demand: 2_500_000)
+        let rehearsal = Rehearsal(LinkProfile(delay: .milliseconds(25)), demand: 2_500_000)
         rehearsal.run(milliseconds: 3000)
         rehearsal.controller.limit(to: 700_000, isAlone: false)
         rehearsal.run(milliseconds: 3000)

@@ -80,7 +80,7 @@ import Testing
         let player = try chain.addPlayer(seed: 21)
         var arrivals: [Int64] = []
         var sequences: [Int64] = []
-        player.stream.tracks[0].addTap(id: 2) { _, slot in
+        player.stream.tracks[0].addTap(id: 2) { [unowned chain] _, slot in
             arrivals.append(chain.network.now)
             sequences.append(slot.pointee.sequence)
         }
