@@ -47,13 +47,15 @@ class Person:
 
     def sees_and_hears(self, room, count, timeout=20):
         """Waits until `count` streams are played and all of them bring new frames and sound; returns their names."""
-        def moving(before, now):
-            return len(now) == count and all(
-                one["status"] == "PLAYING" and one["frames"] > before[name]["frames"] + 5 and one["energy"] > before[name]["energy"]
-                for name, one in now.items())
-        wait_until(lambda: len(self.played(room)) == count, timeout, lambda: f"{count} streams played: {self.played(room)}", pause=0.1)
-        before = self.played(room)
-        wait_until(lambda: moving(before, self.played(room)), timeout, lambda: f"{before} -> {self.played(room)}", pause=0.2)
+        def now():
+            return {name: one for name, one in self.played(room).items() if one["status"] == "PLAYING"}
+
+        def moving(before, after):
+            return after.keys() == before.keys() and all(
+                one["frames"] > before[name]["frames"] + 5 and one["energy"] > before[name]["energy"] for name, one in after.items())
+        wait_until(lambda: len(now()) == count, timeout, lambda: f"{count} streams played: {self.played(room)}", pause=0.1)
+        before = now()
+        wait_until(lambda: moving(before, now()), timeout, lambda: f"{before} -> {self.played(room)}", pause=0.2)
         return set(before)
 
 
@@ -85,17 +87,38 @@ def test_three_people_see_and_hear_each_other_one_late_and_one_lost(person, room
     alice.until(room, "LEFT bob", 5000)
 
 
-def test_chromium_and_firefox_meet(person, fox, a, room):
-    alice, fiona = person("alice"), Person(fox(a), a, "fiona")
+def test_three_chromium_and_a_firefox_see_hear_and_read_each_other(person, fox, a, room):
+    small = {"constraints": {"audio": True, "video": {"width": 320, "height": 240}}}
+    alice, bob, fiona = person("alice"), person("bob"), Person(fox(a), a, "fiona")
     alice.join(room)
-    alice.publish(room, {"stripCodecs": chromium.ONLY["VP8"]})
-    assert fiona.join(room) == "STATE alice:1"
+    # Firefox has no H.264 here.
+    alice.publish(room, {"stripCodecs": chromium.ONLY["VP8"]} | small)
+    assert bob.join(room) == "STATE alice:1"
+    bob.publish(room, {"stripCodecs": chromium.ONLY["VP8"]} | small)
+    assert fiona.join(room) == "STATE alice:1,bob:1"
     # Its drawn pattern would be silent: Firefox runs no audio clock on a machine without a sound card.
-    fiona.publish(room, {"constraints": {"audio": True, "video": {"width": 320, "height": 240}}})
-    alice.sees_and_hears(room, 1)
-    fiona.sees_and_hears(room, 1)
-    assert fiona.send(room, "привет") == []
-    alice.until(room, "MESSAGE fiona привет", 5000)
+    fiona.publish(room, small)
+    carol = person("carol")
+    assert carol.join(room) == "STATE alice:1,bob:1,fiona:1"
+    carol.publish(room, {"stripCodecs": chromium.ONLY["VP8"]} | small)
+    everybody = (alice, bob, carol, fiona)
+    for one in everybody:
+        one.sees_and_hears(room, 3, timeout=30)
+    for speaker, text in ((fiona, "привет"), (alice, "你好"), (carol, "👋🏽")):
+        assert speaker.send(room, text) == []
+        for one in everybody:
+            if one is not speaker:
+                one.until(room, f"MESSAGE {speaker.login} {text}", 5000)
+    carol.tab.close()
+    for one in (alice, bob, fiona):
+        one.until(room, "LEFT carol", 5000)
+        one.sees_and_hears(room, 2, timeout=30)
+    # Events come in one order to all: who was there from the beginning has heard what the later ones have, and more.
+    assert alice.heard(room)[:4] == ["STATE ", "JOINED bob", "PUBLISHED bob", "JOINED fiona"]
+    for one in (bob, fiona):
+        later = [line for line in one.heard(room)[1:] if not line.startswith("MESSAGE") and not line.endswith(one.login)]
+        whole = [line for line in alice.heard(room) if not line.startswith("MESSAGE") and not line.endswith(one.login)]
+        assert whole[-len(later):] == later
 
 
 def test_a_second_stream_of_one_person_is_seen_by_the_others(person, room):
