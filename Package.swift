@@ -36,6 +36,7 @@ let package = Package(
         .target(name: "DTLS", dependencies: ["Primitives", "COpenSSL"]),
         .target(name: "SRTP", dependencies: ["Primitives", "COpenSSL"], swiftSettings: hotPath),
         .target(name: "WebRTC", dependencies: ["Primitives", "RTP", "SDP", "ICE", "DTLS", "SRTP"], swiftSettings: hotPath),
+        .target(name: "RTMP", dependencies: ["Primitives", "COpenSSL"]),
         .target(name: "Signalling", dependencies: []),
         .target(name: "NetworkEmulator", dependencies: ["Primitives"]),
 
@@ -68,7 +69,7 @@ let package = Package(
         .target(
             name: "MartletServer",
             dependencies: [
-                "Signalling", "MediaIO", "SDP", "DTLS", "Codecs", "Snapshots", "Recording", "Workers",
+                "Signalling", "MediaIO", "SDP", "DTLS", "RTMP", "Codecs", "Snapshots", "Recording", "Workers",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -112,6 +113,7 @@ let package = Package(
             name: "RecordingTests",
             dependencies: ["Recording", "Workers", "Codecs", "CFFmpeg", "MediaTools", "MediaIO", "NetworkEmulator", "RTP", "SDP", "Primitives"]),
         .testTarget(name: "MediaToolsTests", dependencies: ["MediaTools", "Codecs", "CFFmpeg", "RTP", "SDP", "Primitives"]),
+        .testTarget(name: "RTMPTests", dependencies: ["RTMP", "Primitives"]),
         .testTarget(name: "SignallingTests", dependencies: ["Signalling"]),
         .testTarget(name: "BenchmarksTests", dependencies: ["Benchmarks", "MediaIO", "RTP", "DTLS"]),
         .testTarget(name: "MartletServerTests", dependencies: ["MartletServer"]),

@@ -3,6 +3,7 @@ import DTLS
 import Foundation
 import ICE
 import Primitives
+import RTMP
 import RTP
 import SDP
 import Signalling
@@ -21,6 +22,8 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> Int32 {
     case "json": fuzzJSON(bytes)
     case "framing": fuzzFraming(bytes)
     case "dtls": fuzzDTLS(bytes)
+    case "rtmp": fuzzRTMP(bytes)
+    case "amf": fuzzAMF(bytes)
     default: fatalError("MARTLET_FUZZ names no target: '\(target)'")
     }
     return 0
@@ -141,4 +144,60 @@ private func fuzzJSON(_ bytes: UnsafeRawBufferPointer) {
     _ = envelope.serialized()
     _ = ClientMessage(envelope)
     _ = ServerMessage(envelope)
+}
+
+/// Chunks of a stranger at either side, in pieces; the first byte chooses side, piece size, and whether the handshake is there already.
+private func fuzzRTMP(_ bytes: UnsafeRawBufferPointer) {
+    guard let first = bytes.first else { return }
+    var limits = RTMPLimits()
+    limits.maximumMediaMessage = 1 << 20
+    limits.maximumIncomplete = 2 << 20
+    var input = Array(bytes.dropFirst())
+    if first & 1 == 0 { input = [3] + [UInt8](repeating: 0, count: 3072) + input }
+    let size = Int(first >> 2) * 16 + 1
+    var server = RTMPServerSession(limits: limits, random: .seeded(1))
+    var client = RTMPClientSession(RTMPURL("rtmp://h/app/name")!, first & 4 == 0 ? .play : .publish, limits: limits, random: .seeded(2))
+    for start in stride(from: 0, to: input.count, by: size) {
+        let piece = Array(input[start..<min(start + size, input.count)])
+        piece.withUnsafeBytes { raw in
+            if first & 2 == 0 {
+                for event in (try? server.receive(raw)) ?? [] { take(event, &server) }
+                _ = server.takeOutput()
+                precondition(server.incompleteBytes <= limits.maximumIncomplete + limits.maximumMediaMessage)
+            } else {
+                for case .media(let message) in (try? client.receive(raw)) ?? [] { read(message) }
+                _ = client.takeOutput()
+            }
+        }
+    }
+}
+
+private func take(_ event: RTMPServerSession.Event, _ server: inout RTMPServerSession) {
+    switch event {
+    case .connect: server.acceptConnect()
+    case .publish(let request): _ = server.acceptPublish(request.streamID, name: request.name)
+    case .play(let request): _ = server.acceptPlay(request.streamID, name: request.name)
+    case .media(let message): read(message)
+    case .call(let call): server.answer(call, .null)
+    default: break
+    }
+}
+
+private func read(_ message: RTMPMessage) {
+    if let tag = try? VideoTag(message.payload) {
+        precondition(tag.offset <= message.payload.count)
+        if tag.content == .configuration { _ = try? AVCConfiguration(parsing: message.payload[tag.offset...]) }
+    }
+    if let tag = try? AudioTag(message.payload) { precondition(tag.offset <= message.payload.count) }
+}
+
+/// Whatever is understood must survive being written and read again.
+private func fuzzAMF(_ bytes: UnsafeRawBufferPointer) {
+    var reader = AMF0Reader(Array(bytes))
+    guard let values = try? reader.readAll() else { return }
+    let written = AMF0Writer.bytes(values)
+    var again = AMF0Reader(written)
+    precondition((try? again.readAll())?.count == values.count, "what was written can't be read")
+    _ = RTMPURL(String(decoding: bytes, as: UTF8.self))
+    _ = try? AVCConfiguration(parsing: Array(bytes))
 }

@@ -1,0 +1,127 @@
+// The body of a video message: an FLV VIDEODATA, in its old form or that of Enhanced RTMP (ExVideoTagHeader). Read from
+// publishers; written, in its old form, for players.
+
+/// What one video message carries.
+public struct VideoTag: Sendable, Equatable {
+    public enum Content: Sendable, Equatable {
+        /// AVCDecoderConfigurationRecord and its kind.
+        case configuration
+        /// One access unit, for H.264 with lengths in front of its units.
+        case frame
+        case endOfSequence
+        /// Colour information, and commands of the old form.
+        case other
+    }
+
+    public var codec: VideoFourCC
+    public var isKeyFrame: Bool
+    public var content: Content
+    /// Presentation time minus decoding time, milliseconds.
+    public var compositionTime: Int32
+    /// Where the codec's bytes begin in the message's payload.
+    public var offset: Int
+
+    /// Names of the old codecs by their number (FLV E.4.3.1).
+    private static let oldCodecs = [
+        1: "JPEG", 2: "Sorenson H.263", 3: "Screen Video", 4: "On2 VP6", 5: "On2 VP6 with alpha", 6: "Screen Video 2", 12: "H.265 in its old Chinese form",
+    ]
+
+    public init(codec: VideoFourCC, isKeyFrame: Bool, content: Content, compositionTime: Int32 = 0, offset: Int = 5) {
+        self.codec = codec
+        self.isKeyFrame = isKeyFrame
+        self.content = content
+        self.compositionTime = compositionTime
+        self.offset = offset
+    }
+
+    /// Reads the head. `nil`: an empty message, which some send as a sign of life.
+    public init?(_ payload: [UInt8]) throws(RTMPError) {
+        guard let first = payload.first else { return nil }
+        if first & 0x80 != 0 { try self.init(enhanced: payload) } else { try self.init(plain: payload) }
+    }
+
+    private init(plain payload: [UInt8]) throws(RTMPError) {
+        let frameType = payload[0] >> 4, codec = Int(payload[0] & 0x0f)
+        guard codec == 7 else {
+            throw .unsupported("video codec \(Self.oldCodecs[codec] ?? "number \(codec)"); send H.264")
+        }
+        // Frame type 5 is a command for the player.
+        guard frameType != 5 else {
+            self.init(codec: .avc, isKeyFrame: false, content: .other, offset: payload.count)
+            return
+        }
+        guard payload.count >= 5 else { throw .malformed("an H.264 message of \(payload.count) bytes") }
+        let content: Content = switch payload[1] {
+        case 0: .configuration
+        case 1: .frame
+        case 2: .endOfSequence
+        default: .other
+        }
+        self.init(
+            codec: .avc, isKeyFrame: frameType == 1, content: content, compositionTime: Self.int24(payload, at: 2), offset: 5)
+    }
+
+    private init(enhanced payload: [UInt8]) throws(RTMPError) {
+        let frameType = payload[0] >> 4 & 7
+        var packetType = payload[0] & 0x0f
+        var offset = 1
+        // ModEx: extensions in front of the real packet type.
+        while packetType == 7 {
+            guard payload.count > offset else { throw .malformed("an enhanced video message ends in its head") }
+            var size = Int(payload[offset]) + 1
+            offset += 1
+            if size == 256 {
+                guard payload.count >= offset + 2 else { throw .malformed("an enhanced video message ends in its head") }
+                size = (Int(payload[offset]) << 8 | Int(payload[offset + 1])) + 1
+                offset += 2
+            }
+            offset += size
+            guard payload.count > offset else { throw .malformed("an enhanced video message ends in its head") }
+            packetType = payload[offset] & 0x0f
+            offset += 1
+        }
+        guard packetType != 6 else { throw .unsupported("multitrack video; send one track") }
+        guard payload.count >= offset + 4 else { throw .malformed("an enhanced video message of \(payload.count) bytes") }
+        let code = payload[offset..<offset + 4]
+        guard let codec = VideoFourCC(code) else {
+            let text = String(code.map { $0 >= 32 && $0 < 127 ? Character(UnicodeScalar($0)) : "?" })
+            throw .unsupported("video codec \"\(text)\"; send H.264")
+        }
+        offset += 4
+        var compositionTime: Int32 = 0
+        let content: Content
+        switch packetType {
+        case 0: content = .configuration
+        case 1:
+            content = .frame
+            if codec == .avc || codec == .hevc || codec == .vvc {
+                guard payload.count >= offset + 3 else { throw .malformed("an enhanced video message of \(payload.count) bytes") }
+                compositionTime = Self.int24(payload, at: offset)
+                offset += 3
+            }
+        case 2: content = .endOfSequence
+        case 3: content = .frame
+        default: content = .other
+        }
+        self.init(
+            codec: codec, isKeyFrame: frameType == 1, content: frameType == 5 ? .other : content, compositionTime: compositionTime, offset: offset)
+    }
+
+    private static func int24(_ bytes: [UInt8], at offset: Int) -> Int32 {
+        Int32(bitPattern: UInt32(bytes[offset]) << 24 | UInt32(bytes[offset + 1]) << 16 | UInt32(bytes[offset + 2]) << 8) >> 8
+    }
+
+    /// A message of H.264 in the old form, which every player knows.
+    public static func payload(_ content: Content, isKeyFrame: Bool, compositionTime: Int32 = 0, _ body: some Collection<UInt8>) -> [UInt8] {
+        var payload: [UInt8] = []
+        payload.reserveCapacity(body.count + 5)
+        let packetType: UInt8 = content == .configuration ? 0 : content == .endOfSequence ? 2 : 1
+        let time = UInt32(bitPattern: compositionTime)
+        payload += [
+            (isKeyFrame ? 1 : 2) << 4 | 7, packetType, UInt8(truncatingIfNeeded: time >> 16), UInt8(truncatingIfNeeded: time >> 8),
+            UInt8(truncatingIfNeeded: time),
+        ]
+        payload += body
+        return payload
+    }
+}

@@ -1,0 +1,21 @@
+// The bounds on what one connection may make the other side keep.
+
+/// What is taken from a far side. The defaults fit encoders of 50 Mbit/s and more.
+public struct RTMPLimits: Sendable, Equatable {
+    /// Bytes of one audio or video message; a key frame is one message.
+    public var maximumMediaMessage = 8 << 20
+    /// Bytes of any other message.
+    public var maximumCommandMessage = 256 << 10
+    /// Bytes of messages that are in the middle of arriving, over all chunk streams.
+    public var maximumIncomplete = 16 << 20
+    /// Chunk streams in use at the same time.
+    public var maximumChunkStreams = 64
+    /// The largest chunk that the far side may announce.
+    public var maximumChunkSize = 16 << 20
+    /// Message streams (`createStream`) of one connection.
+    public var maximumStreams = 16
+    /// Bytes of one text in `connect`, `publish` and `play`.
+    public var maximumName = 4096
+
+    public init() {}
+}

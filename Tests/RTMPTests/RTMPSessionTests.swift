@@ -1,0 +1,127 @@
+import Primitives
+import Testing
+@testable import RTMP
+
+struct RTMPSessionTests {
+    @Test("a client publishes to a server", arguments: [(1, false), (7, true), (100_000, false)])
+    func publish(piece: Int, usesDigest: Bool) throws {
+        var duel = Duel("rtmp://host/live?connectParam=1/cam?streamParam=2", .publish, usesDigest: usesDigest)
+        duel.piece = piece
+        try duel.run()
+        #expect(duel.clientEvents == [.started])
+        guard case .connect(let connect)? = duel.serverEvents.first, case .publish(let publish)? = duel.serverEvents.last else {
+            Issue.record("\(duel.serverEvents)")
+            return
+        }
+        #expect(connect.app == "live" && connect.parameters == ["connectParam": "1"])
+        #expect(publish.name == "cam" && publish.parameters == ["streamParam": "2"] && !publish.wantsRecord)
+        var random = RandomSource.seeded(5)
+        let frames = (0..<50).map { RTMPMessage(type: 9, streamID: 1, timestamp: $0 * 40, payload: random.bytes(Int($0) * 700)) }
+        duel.serverEvents = []
+        for frame in frames { duel.client.send(frame) }
+        duel.client.send(RTMPMessage(type: 18, payload: AMF0Writer.bytes(["@setDataFrame", "onMetaData", ["width": 640]])))
+        try duel.run()
+        #expect(duel.serverEvents == frames.map { .media($0) } + [.metadata(streamID: 1, ["width": 640])])
+        duel.serverEvents = []
+        duel.client.close()
+        try duel.run()
+        #expect(duel.serverEvents == [.closed(streamID: 1)])
+    }
+
+    @Test("a client plays from a server until the stream ends")
+    func play() throws {
+        var duel = Duel("rtmp://host/live/cam", .play)
+        try duel.run()
+        #expect(duel.clientEvents == [.started])
+        duel.clientEvents = []
+        let frame = RTMPMessage(type: 9, streamID: 1, timestamp: 40, payload: [23, 1, 0, 0, 0, 9])
+        duel.server.send(RTMPMessage(type: 18, streamID: 1, payload: AMF0Writer.bytes(["onMetaData", ["width": 640]])))
+        duel.server.send(frame)
+        duel.server.endPlay(1, "over")
+        try duel.run()
+        #expect(duel.clientEvents == [
+            .metadata(["width": 640]), .media(frame), .ended(code: "NetStream.Play.UnpublishNotify", description: "over"),
+        ])
+    }
+
+    @Test("a name that is taken is told by NetStream.Publish.BadName")
+    func badName() throws {
+        var duel = Duel("rtmp://host/live/cam", .publish)
+        let run = {
+            try duel.run { event, server in
+                if case .publish(let request) = event { server.refusePublish(request.streamID, "taken") } else { Duel.accept(event, &server) }
+            }
+        }
+        #expect(throws: RTMPError.refused(code: "NetStream.Publish.BadName", description: "taken"), performing: run)
+    }
+
+    @Test("a refused connection is told why")
+    func rejected() throws {
+        var duel = Duel("rtmp://host/live/cam", .publish)
+        #expect(throws: RTMPError.refused(code: "NetConnection.Connect.Rejected", description: "no")) {
+            try duel.run { event, server in if case .connect = event { server.refuseConnect("no") } }
+        }
+        #expect(duel.server.state == .closed)
+    }
+
+    @Test("commands before connect and media before publish change nothing but the connection's life")
+    func order() throws {
+        var duel = Duel("rtmp://host/live/cam", .publish)
+        try duel.run()
+        duel.serverEvents = []
+        // Media on a stream that isn't published.
+        var writer = ChunkWriter(), bytes: [UInt8] = []
+        writer.append(RTMPMessage(type: 9, streamID: 5, payload: [1]), to: &bytes)
+        #expect(try duel.server.receive(bytes).isEmpty)
+        var early = RTMPServerSession(random: .seeded(1))
+        _ = try early.receive([3] + [UInt8](repeating: 0, count: 3072))
+        bytes = []
+        writer = ChunkWriter()
+        writer.append(RTMPCall("createStream", transaction: 2, [.null]).message, to: &bytes)
+        #expect(throws: RTMPError.self) { try early.receive(bytes) }
+        #expect(early.state == .closed)
+    }
+
+    @Test("acknowledgements are sent as the far side wants them, and pings answered")
+    func control() throws {
+        var link = RTMPLink(role: .server, limits: RTMPLimits(), random: .seeded(1))
+        func receive(_ bytes: [UInt8]) throws -> [RTMPMessage] { try bytes.withUnsafeBytes { try link.receive($0) } }
+        _ = try receive([3] + [UInt8](repeating: 0, count: 3072))
+        _ = link.takeOutput()
+        _ = try receive([0x02, 0, 0, 0, 0, 0, 6, 4, 0, 0, 0, 0, 0, 6, 1, 2, 3, 4])
+        #expect(link.takeOutput().suffix(6) == [0, 7, 1, 2, 3, 4])
+        _ = try receive([0x02, 0, 0, 0, 0, 0, 4, 5, 0, 0, 0, 0, 0, 0, 0x10, 0])
+        let media: [UInt8] = [0x06, 0, 0, 0, 0, 0, 100, 9, 1, 0, 0, 0] + [UInt8](repeating: 1, count: 100)
+        for _ in 0..<40 { _ = try receive(media) }
+        let acknowledgement = link.takeOutput()
+        #expect(acknowledgement.count == 12 && acknowledgement[7] == 3)
+    }
+
+    @Test("an AMF3 command holds AMF0 behind a zero")
+    func amf3() throws {
+        let payload = [0] + AMF0Writer.bytes(["connect", 1, ["app": "live"]])
+        let call = try RTMPCall(RTMPMessage(type: 17, payload: payload))
+        #expect(call.name == "connect" && call.arguments.first?["app"] == "live")
+    }
+
+    @Test("an aggregate holds messages with times of their own")
+    func aggregate() throws {
+        let part: (UInt8, UInt8, [UInt8]) -> [UInt8] = { type, time, body in
+            [type, 0, 0, UInt8(body.count), 0, 0, time, 0, 0, 0, 0] + body + [0, 0, 0, UInt8(body.count + 11)]
+        }
+        let message = RTMPMessage(type: 22, streamID: 1, timestamp: 1000, payload: part(8, 100, [1]) + part(9, 120, [2, 3]))
+        #expect(try message.aggregated() == [
+            RTMPMessage(type: 8, streamID: 1, timestamp: 1000, payload: [1]), RTMPMessage(type: 9, streamID: 1, timestamp: 1020, payload: [2, 3]),
+        ])
+    }
+
+    @Test("streams of a connection are bounded")
+    func streams() throws {
+        var duel = Duel("rtmp://host/live/cam", .publish)
+        try duel.run()
+        var writer = ChunkWriter(), bytes: [UInt8] = []
+        for id in 0..<20 { writer.append(RTMPCall("createStream", transaction: Double(id), [.null]).message, to: &bytes) }
+        // Own chunk stream, so that the client's headers don't matter.
+        #expect(throws: RTMPError.self) { try duel.server.receive(bytes) }
+    }
+}
