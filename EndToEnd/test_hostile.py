@@ -1,4 +1,5 @@
 """Strangers at the doors: rubbish on the media ports and the listeners while a stream is watched."""
+import json
 import os
 import random
 import socket
@@ -93,6 +94,28 @@ def test_limits_are_kept_and_said(make_node, client, name):
     assert sessions[0].status(ids[2])["status"] == "FAILED"
     sessions[2].close()
     assert client(node.ws).user_data["status"] == "ESTABLISHED"
+
+
+def test_rest_bodies_of_any_shape_are_refused_in_words(make_node):
+    node = make_node("A")
+    values = [None, True, -1, 1e300, "", "../../etc/passwd", "\u0000\ud800", "x" * 70_000, [], [[]], {}, {"a": {"b": []}}, 2**70]
+    chance = random.Random(7)
+    description = requests.get(node.http + "/rest-api/openapi.json", timeout=5).json()
+    paths = description["paths"]
+    methods = [path for path, item in paths.items() if "post" in item and not path.startswith("/wh")]
+    assert len(methods) > 20
+    for path in methods:
+        schema = paths[path]["post"].get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+        schema = description["components"]["schemas"][schema["$ref"].split("/")[-1]] if "$ref" in schema else schema
+        fields = list(schema.get("properties", {})) or ["name", "uri", "streamName"]
+        bodies = [b"", b"{", b"null", b"[1]", b"\xff\xfe", b"[" * 4000, b'{"a":' * 4000, b'{"name":"\\ud800"}', b'{"name":1e999}']
+        bodies += [json.dumps({field: chance.choice(values) for field in fields if chance.random() < 0.8}).encode() for _ in range(8)]
+        for body in bodies:
+            reply = requests.post(node.http + "/rest-api" + path, data=body, headers={"Content-Type": "application/json"}, timeout=10)
+            assert reply.status_code in (200, 400, 404, 409, 413), (path, body[:200], reply.status_code, reply.text[:300])
+            assert reply.ok or reply.json()["reason"], (path, body[:200])
+    assert node.rest("server/info").status == 200
+    assert node.stop()[0] == 0
 
 
 def test_big_rest_bodies_are_refused(a):

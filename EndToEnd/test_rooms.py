@@ -6,12 +6,14 @@ import secrets
 import time
 
 import pytest
+import requests
 from playwright.sync_api import expect
 
 from harness import chromium
 from harness.paths import OUT
 from harness.processes import OwnBrowser
 from harness.waiting import wait_until
+from harness.wcs import offer
 
 PICTURES = OUT / "pages"
 SCRIPT = pathlib.Path(__file__).parent / "harness" / "rooms.js"
@@ -169,6 +171,8 @@ def test_streams_of_a_room_are_for_its_members(person, a, room):
     alice.join(room)
     name = alice.publish(room)[2]
     assert eve.playOutside(a.ws, name) == ["FAILED", "Restricted access"]
+    by_http = requests.post(f"{a.http}/whep/{name}", data=offer("recvonly"), headers={"Content-Type": "application/sdp"}, timeout=5)
+    assert by_http.status_code == 403 and name in by_http.json()["detail"]
 
 
 def test_who_is_put_out_by_rest_hears_why_and_the_others_hear_of_it(person, a, room):

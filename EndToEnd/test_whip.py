@@ -191,7 +191,7 @@ def test_limits_are_503_and_429(make_node, name):
     refused = [answer for answer in answers if answer.status_code == 429]
     assert len(refused) >= 4 and all(int(answer.headers["Retry-After"]) > 0 for answer in refused)
     problem(refused[0], 429)
-    assert node.statistics()["whip_stats"]["whip_sessions_refused_by_rate"] == len(refused)
+    assert node.statistics()["stream_stats"]["streams_refused_by_rate"] == len(refused)
 
 
 def test_options_and_ice_servers(make_node, http, name):

@@ -112,6 +112,15 @@ final class LoadGenerator: Sendable {
         await seat.client.shutdown()
     }
 
+    /// Goes as a killed browser goes: the sockets close, nobody says goodbye.
+    func die(_ seat: Seat) async {
+        let id = seat.id
+        _ = try? await seat.reactor.run { core in
+            if let client = core.client(id) { core.remove(client) }
+        }
+        await seat.client.abandon()
+    }
+
     /// Lets a publisher send no more media while its connection, and those of its players, stay.
     func pause(_ seat: Seat) async throws {
         let id = seat.id

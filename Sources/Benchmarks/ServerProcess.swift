@@ -26,7 +26,7 @@ final class ServerProcess: @unchecked Sendable {  // safe: `process` is set up b
         else { throw BenchmarkError("The log file \(log) can't be written") }
         let settings = [
             "ws.port=\(webSocketPort)", "wss.port=-1", "http.port=\(httpPort)", "https.port=-1", "media_port_from=0",
-            "media_port_to=0", "ip=127.0.0.1", "reactors=\(reactors)", "state_dir=\(self.folder)",
+            "media_port_to=0", "ip=127.0.0.1", "reactors=\(reactors)", "state_dir=\(self.folder)", "max_session_rate=1000000",
         ]
         process.executableURL = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
         process.arguments = ["run"] + settings.flatMap { ["--set", $0] }
@@ -53,6 +53,12 @@ final class ServerProcess: @unchecked Sendable {  // safe: `process` is set up b
     func post(_ method: String, _ json: String) async throws {
         let (status, body) = try await Self.request("http://127.0.0.1:\(httpPort)/rest-api/\(method)", json)
         guard status == 200 else { throw BenchmarkError("POST /rest-api/\(method) answered \(status): \(body)") }
+    }
+
+    /// A figure of `/?action=stat`; nil if it isn't there.
+    func statistic(_ key: String) async throws -> Int? {
+        let text = try await Self.request("http://127.0.0.1:\(httpPort)/?action=stat", nil).body
+        return text.split(separator: "\n").first { $0.hasPrefix(key + "=") }.flatMap { Int($0.dropFirst(key.count + 1)) }
     }
 
     func stop() async {

@@ -73,17 +73,18 @@ public struct Server: Sendable {
         let rooms = RoomService(
             limits: RoomLimits(settings), streams: streams, onLife: { roomRecordings.note($0) }, logger: Logger(label: "martlet.rooms"))
         let speakers = RoomSpeakers(rooms: rooms, streams: streams, logger: Logger(label: "martlet.rooms"))
+        // Streams begun from one address, by whichever door: each costs a handshake.
+        let start = ContinuousClock.now
+        let streamRate = SourceRateLimiter<String>(
+            rate: Double(settings.maximumSessionRate), burst: Double(settings.maximumSessionRate * 4),
+            now: { (ContinuousClock.now - start).inNanoseconds })
         let signalling = WebSocketService(
             configuration: try Self.signallingConfiguration(settings, tls: tls), registry: streams, application: rooms,
-            snapshots: snapshots, logger: Logger(label: "martlet.signalling"))
+            snapshots: snapshots, streamRate: streamRate, logger: Logger(label: "martlet.signalling"))
 
         // Publishing and playing by HTTP.
         let whip = WHIPService(
             streams: streams, engine: engine, membersOnly: settings.roomMembersOnly, logger: Logger(label: "martlet.whip"))
-        let start = ContinuousClock.now
-        let whipLimiter = SourceRateLimiter<String>(
-            rate: Double(settings.maximumSessionRate), burst: Double(settings.maximumSessionRate * 4),
-            now: { (ContinuousClock.now - start).inNanoseconds })
 
         // REST, statistics, pages.
         let listeners = ListenerRegistry()
@@ -98,12 +99,12 @@ public struct Server: Sendable {
                 ],
                 logger: Logger(label: "martlet.rest")),
             statistics: StatPage(sources: [
-                ServerStatistics(sessions: signalling.sessions, streams: streams, agents: agents, engine: engine),
+                ServerStatistics(sessions: signalling.sessions, streams: streams, agents: agents, engine: engine, streamRate: streamRate),
                 SnapshotStatistics(snapshots: snapshots), RecordingStatistics(recordings: recordings),
-                WHIPStatistics(service: whip, limiter: whipLimiter), ProcessStatistics(version: Version.current),
+                WHIPStatistics(service: whip), ProcessStatistics(version: Version.current),
             ]),
             whip: WHIPResponder(
-                service: whip, authorizer: OpenWHIPAuthorizer(), limiter: whipLimiter, allowedOrigin: settings.accessControlAllowOrigin,
+                service: whip, authorizer: OpenWHIPAuthorizer(), limiter: streamRate, allowedOrigin: settings.accessControlAllowOrigin,
                 iceServers: settings.iceServers.compactMap { ICEServerLink($0)?.headerValue }, logger: Logger(label: "martlet.whip")),
             pages: pages, records: records, crossOriginHeaders: CrossOriginHeaders.make(from: settings), authentication: authentication,
             logger: Logger(label: "martlet.web"))

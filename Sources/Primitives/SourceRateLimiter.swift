@@ -47,6 +47,11 @@ public final class SourceRateLimiter<Source: Hashable & Sendable>: Sendable {
         }
     }
 
+    /// Takes a token of the host in `address:port`, the port left out: `192.0.2.1:5000`, `[2001:db8::1]:5000`.
+    public func take(hostOf address: String) -> Bool where Source == String {
+        take(address.lastIndex(of: ":").map { String(address[..<$0]) } ?? address)
+    }
+
     /// How often somebody was told no.
     public var refused: UInt64 { state.withLock { $0.refused } }
     public var sources: Int { state.withLock { $0.buckets.count } }

@@ -121,7 +121,11 @@ private func fuzzPayload(_ bytes: UnsafeRawBufferPointer) {
 
 /// What was parsed must be writable, and readable again.
 private func fuzzSDP(_ bytes: UnsafeRawBufferPointer) {
-    guard let description = try? SessionDescription(parsing: String(decoding: bytes, as: UTF8.self)) else { return }
+    let text = String(decoding: bytes, as: UTF8.self)
+    if let fragment = try? TrickleFragment(parsing: text) {
+        precondition(fragment.candidates.count <= TrickleFragment.maximumCandidates && (fragment.ufrag == nil) == (fragment.password == nil))
+    }
+    guard let description = try? SessionDescription(parsing: text) else { return }
     _ = try? SessionDescription(parsing: description.serialized())
     var random = RandomSource.seeded(1)
     let parameters = { (_: Int) in

@@ -179,5 +179,8 @@ public final class WCSClient: Sendable {
         try? await channel.closeFuture.get()
     }
 
+    /// Drops the connection without a word, as the system does for a program that was killed; waits until the socket is gone.
+    public func abandon() async { try? await channel.close() }
+
     public var isClosed: Bool { core.isClosed }
 }

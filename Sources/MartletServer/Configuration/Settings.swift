@@ -194,8 +194,8 @@ public struct Settings: Sendable, Equatable {
     public var maximumStreamsPerSession = 200
     /// Peer connections of the whole server (`max_endpoints`).
     public var maximumEndpoints = 20_000
-    /// WHIP and WHEP sessions per second from one address (`max_session_rate`).
-    public var maximumSessionRate = 50
+    /// Streams begun per second from one address, by whichever door (`max_session_rate`).
+    public var maximumSessionRate = 200
     /// TCP connections on the media ports (`ice_tcp_max_connections`).
     public var maximumTCPConnections = 10_000
     /// … from one address (`ice_tcp_max_connections_per_address`).

@@ -222,7 +222,7 @@ public enum SettingsTable {
                  "Streams that one session publishes and plays."),
         .integer("max_endpoints", .limits, \.maximumEndpoints, 1...1_000_000, "Peer connections of the whole server."),
         .integer("max_session_rate", .limits, \.maximumSessionRate, 1...1_000_000,
-                 "WHIP and WHEP sessions per second begun from one address; four times as many at once. More are answered by 429."),
+                 "Streams per second published and played from one address, by signalling, WHIP or WHEP; four times as many at once. More get FAILED, or the status 429."),
         .integer("ice_tcp_max_connections", .limits, \.maximumTCPConnections, 1...60_000, "TCP connections on the media ports."),
         .integer("ice_tcp_max_connections_per_address", .limits, \.maximumTCPConnectionsPerAddress, 1...60_000,
                  "TCP connections on the media ports from one address, which may be that of a whole company."),

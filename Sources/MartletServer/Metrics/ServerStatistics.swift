@@ -1,5 +1,6 @@
 // Figures of sessions, streams and media threads for the statistics page, under the names WCS's console reads.
 import MediaIO
+import Primitives
 import Signalling
 
 struct ServerStatistics: StatSource {
@@ -7,6 +8,7 @@ struct ServerStatistics: StatSource {
     let streams: StreamRegistry
     let agents: AgentRegistry
     let engine: ReactorEngine
+    let streamRate: SourceRateLimiter<String>
 
     func statSections() async -> [StatSection] {
         let sessionCount = JSONValue(sessions.count)
@@ -19,6 +21,7 @@ struct ServerStatistics: StatSource {
                 ("streams_webrtc_in", JSONValue(counts.publishers)), ("streams_webrtc_out", JSONValue(counts.players)),
                 ("streams_rtmp_in", 0), ("streams_rtmp_out", 0), ("streams_rtsp_in", 0), ("streams_rtsp_out", 0),
                 ("streams_rtmfp_in", 0), ("streams_rtmfp_out", 0), ("streams_websocket_out", 0),
+                ("streams_refused_by_rate", .integer(Int64(clamping: streamRate.refused))),
             ]),
             StatSection("agent", [("agents", JSONValue(await agents.count))]),
             await media(),

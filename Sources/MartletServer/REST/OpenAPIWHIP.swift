@@ -1,4 +1,5 @@
 // WHIP and WHEP for the OpenAPI document. They lie beside `/rest-api`, so their paths carry a server of their own.
+import SDP
 import Signalling
 
 extension OpenAPIDocument {

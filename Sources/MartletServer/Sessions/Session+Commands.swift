@@ -48,6 +48,9 @@ extension Session {
             guard await registry.count(ofOwner: id) < limits.maximumStreamsPerSession else {
                 throw .refused(.addToProxy, "the session has \(limits.maximumStreamsPerSession) streams already (max_streams_per_session)")
             }
+            guard streamRate?.take(hostOf: info.remoteAddress) ?? true else {
+                throw .refused(.addToProxy, "too many streams were begun from its address in a short time (max_session_rate)")
+            }
             if case .refused(let info, let reason) = await application.admission(of: request, from: link) { throw .refused(info, reason) }
             let answer = request.published
                 ? try await registry.publish(request, owner: owner) : try await registry.play(request, owner: owner)

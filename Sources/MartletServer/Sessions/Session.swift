@@ -2,6 +2,7 @@
 // and is handled one after the other. Made by WebSocketService, which runs it; owns nothing but its place in the registries.
 import Logging
 import NIOWebSocket
+import Primitives
 import Signalling
 
 actor Session {
@@ -43,6 +44,8 @@ actor Session {
     let serverVersion: String
     /// `nil`: this server takes none.
     let snapshots: StreamSnapshots?
+    /// Bounds the streams begun from one address; `nil`: without bound.
+    let streamRate: SourceRateLimiter<String>?
     /// Snapshots asked for and not answered yet.
     var snapshotsInHand = 0
     private(set) var state = State.connected
@@ -58,7 +61,7 @@ actor Session {
     init(
         channel: any MessageChannel, isSecure: Bool = false, registry: StreamRegistry,
         application: any SessionApplication = AcceptingApplication(), limits: SessionLimits, serverVersion: String,
-        snapshots: StreamSnapshots? = nil,
+        snapshots: StreamSnapshots? = nil, streamRate: SourceRateLimiter<String>? = nil,
         uuid: String, createDate: Int64 = WallClock.milliseconds(), logger: Logger,
         onInfoChange: @escaping @Sendable (SessionInfo) -> Void = { _ in }
     ) {
@@ -70,6 +73,7 @@ actor Session {
         self.limits = limits
         self.serverVersion = serverVersion
         self.snapshots = snapshots
+        self.streamRate = streamRate
         self.onInfoChange = onInfoChange
         info = SessionInfo(id: id, remoteAddress: channel.remoteAddress, isSecure: isSecure, createDate: createDate)
         var logger = logger

@@ -32,7 +32,6 @@ struct WHIPFailure: Error, Sendable, Equatable {
     static func tooMany(_ detail: String, retryAfter: Int) -> WHIPFailure {
         .init(status: 429, title: "Too Many Requests", detail: detail, retryAfter: retryAfter)
     }
-    static func internalError(_ detail: String) -> WHIPFailure { .init(status: 500, title: "Internal Server Error", detail: detail) }
     static func unavailable(_ detail: String, retryAfter: Int) -> WHIPFailure {
         .init(status: 503, title: "Service Unavailable", detail: detail, retryAfter: retryAfter)
     }

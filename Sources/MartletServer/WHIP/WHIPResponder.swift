@@ -11,7 +11,7 @@ import SDP
 struct WHIPResponder: Sendable {
     let service: WHIPService
     let authorizer: any WHIPAuthorizer
-    /// Bounds the sessions begun from one address.
+    /// Bounds the streams begun from one address.
     let limiter: SourceRateLimiter<String>
     /// `Access-Control-Allow-Origin`; empty = none.
     let allowedOrigin: String
@@ -69,7 +69,7 @@ struct WHIPResponder: Sendable {
 
     private func create(_ request: Request, _ kind: WHIPKind, _ stream: String, _ remoteAddress: String) async throws(WHIPFailure) -> Response {
         try Self.expect("application/sdp", of: request)
-        guard limiter.take(Self.host(of: remoteAddress)) else {
+        guard limiter.take(hostOf: remoteAddress) else {
             throw .tooMany("too many sessions were begun from your address; try again in a moment (setting max_session_rate)", retryAfter: 1)
         }
         let offer = try await Self.body(of: request, atMost: SessionDescription.maximumSize)
@@ -91,7 +91,9 @@ struct WHIPResponder: Sendable {
         guard let match = request.headers[.ifMatch] else {
             throw .preconditionRequired("a PATCH needs If-Match: the ETag of the ICE session, or * to restart it")
         }
-        let fragment = try TrickleFragment(parsing: await Self.body(of: request, atMost: TrickleFragment.maximumSize))
+        let body = try await Self.body(of: request, atMost: TrickleFragment.maximumSize)
+        let fragment: TrickleFragment
+        do { fragment = try TrickleFragment(parsing: body) } catch { throw .badRequest("\(error)") }
         guard let restarted = try await service.patch(kind, stream: stream, id: id, fragment: fragment, ifMatch: match) else {
             return Response(status: .noContent, headers: [.cacheControl: "no-store"])
         }
@@ -157,11 +159,6 @@ struct WHIPResponder: Sendable {
         } catch {
             throw .badRequest("the body did not arrive completely")
         }
-    }
-
-    /// Without the port: `192.0.2.1:5000`, `[2001:db8::1]:5000`.
-    private static func host(of remoteAddress: String) -> String {
-        remoteAddress.lastIndex(of: ":").map { String(remoteAddress[..<$0]) } ?? remoteAddress
     }
 }
 

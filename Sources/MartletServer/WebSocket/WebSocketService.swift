@@ -37,6 +37,7 @@ final class WebSocketService: Service {
     private let registry: StreamRegistry
     private let application: any SessionApplication
     private let snapshots: StreamSnapshots?
+    private let streamRate: SourceRateLimiter<String>?
     private let group: any EventLoopGroup
     private let limiter: ConnectionLimiter<String>
     private let logger: Logger
@@ -47,12 +48,14 @@ final class WebSocketService: Service {
     init(
         configuration: WebSocketServiceConfiguration, registry: StreamRegistry,
         application: any SessionApplication = AcceptingApplication(), snapshots: StreamSnapshots? = nil,
+        streamRate: SourceRateLimiter<String>? = nil,
         group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, logger: Logger
     ) {
         self.configuration = configuration
         self.registry = registry
         self.application = application
         self.snapshots = snapshots
+        self.streamRate = streamRate
         self.group = group
         self.logger = logger
         limiter = ConnectionLimiter(
@@ -152,7 +155,7 @@ final class WebSocketService: Service {
     private func open(_ connection: WebSocketConnection, _ channel: any Channel, isSecure: Bool) -> @Sendable (WebSocketEvent) -> Void {
         let session = Session(
             channel: connection, isSecure: isSecure, registry: registry, application: application, limits: configuration.limits,
-            serverVersion: configuration.serverVersion, snapshots: snapshots, uuid: Identifier.uuid(), logger: logger,
+            serverVersion: configuration.serverVersion, snapshots: snapshots, streamRate: streamRate, uuid: Identifier.uuid(), logger: logger,
             onInfoChange: { [sessions] info in sessions.update(info) })
         sessions.add(session)
         if case .terminated = acceptedSink.yield(session) {

@@ -1,6 +1,7 @@
 // Sessions without sockets: clients that talk to real sessions and a real registry over in-memory channels.
 import Logging
 import NIOWebSocket
+import Primitives
 import Signalling
 import Synchronization
 
@@ -107,11 +108,14 @@ final class SessionBench {
         registryTask = Task { await registry.run() }
     }
 
-    func client(limits: SessionLimits = SessionLimits(), isSecure: Bool = false, application: any SessionApplication = AcceptingApplication()) -> BenchClient {
+    func client(
+        limits: SessionLimits = SessionLimits(), isSecure: Bool = false, application: any SessionApplication = AcceptingApplication(),
+        streamRate: SourceRateLimiter<String>? = nil
+    ) -> BenchClient {
         let channel = MemoryChannel(remoteAddress: "198.51.100.7:\(50_000 + clients.count)")
         let session = Session(
             channel: channel, isSecure: isSecure, registry: registry, application: application, limits: limits,
-            serverVersion: "test", uuid: "uuid-\(clients.count)", logger: silentLogger())
+            serverVersion: "test", streamRate: streamRate, uuid: "uuid-\(clients.count)", logger: silentLogger())
         let client = BenchClient(session: session, channel: channel)
         clients.append(client)
         return client

@@ -1,5 +1,7 @@
 import MediaIO
+import Primitives
 import Signalling
+import Synchronization
 import Testing
 
 @testable import MartletServer
@@ -355,6 +357,27 @@ struct SessionTests {
         _ = await client.next()
         client.play("a", "one")
         #expect(await client.nextStatus()?.known == .failed)
+        await bench.close()
+    }
+
+    @Test("who begins streams too fast is refused, on another connection from there too, until a moment has gone by")
+    func streamRate() async throws {
+        let bench = SessionBench()
+        let now = Mutex<Int64>(0)
+        let rate = SourceRateLimiter<String>(rate: 1, burst: 2, now: { now.withLock { $0 } })
+        let (one, other) = (bench.client(streamRate: rate), bench.client(streamRate: rate))
+        await one.connect()
+        await other.connect()
+        one.publish("p", "one")
+        _ = await one.next()
+        _ = await one.next()
+        one.play("a", "none")
+        #expect(await one.nextStatus()?.info == StreamStatusInfo.sessionDoesNotExist.rawValue)
+        other.play("b", "one")
+        #expect(await other.nextStatus()?.info == StreamStatusInfo.addToProxy.rawValue)
+        now.withLock { $0 += 1_000_000_000 }
+        other.play("c", "none")
+        #expect(await other.nextStatus()?.info == StreamStatusInfo.sessionDoesNotExist.rawValue)
         await bench.close()
     }
 

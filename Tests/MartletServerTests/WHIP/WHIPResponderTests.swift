@@ -3,6 +3,7 @@ import Hummingbird
 import Logging
 import NIOCore
 import Primitives
+import Signalling
 import Synchronization
 import Testing
 
@@ -28,6 +29,15 @@ import Testing
             head: HTTPRequest(method: method, scheme: "http", authority: "localhost", path: path, headerFields: headers),
             body: RequestBody(buffer: ByteBuffer()))
         return await responder.respond(to: request, kind: .whip, remoteAddress: "192.0.2.1:5000")
+    }
+
+    @Test("a refusal of the server keeps its meaning in HTTP")
+    func refusals() {
+        func status(_ info: StreamStatusInfo, _ sentence: String = "words") -> Int { WHIPFailure(.refused(info, sentence)).status }
+        #expect(status(.nameInUse) == 409 && status(.publishNotReady) == 409)
+        #expect(status(.sessionDoesNotExist) == 404 && status(.restrictedAccess) == 403 && status(.noCommonCodecs) == 422)
+        #expect(status(.shutdownRequested) == 503 && WHIPFailure(.refused(.shutdownRequested, "")).retryAfter == 5)
+        #expect(status(.addToProxy, "full (max_streams)") == 503 && status(.addToProxy) == 422)
     }
 
     @Test("an authorizer is asked for every request but OPTIONS, and answers 401 or 403")
