@@ -63,13 +63,19 @@ let package = Package(
                 "Codecs", "RTP", "SDP", "MediaGraph", "MediaIO", "Primitives", "Workers", .product(name: "Logging", package: "swift-log"),
             ]),
 
+        .target(
+            name: "Bridges",
+            dependencies: [
+                "Codecs", "RTP", "SDP", "MediaGraph", "MediaIO", "Primitives", "Workers", .product(name: "Logging", package: "swift-log"),
+            ]),
+
         .target(name: "MediaTools", dependencies: ["Codecs", "RTP", "SDP", "Primitives"]),
 
         // The composition and the executable.
         .target(
             name: "MartletServer",
             dependencies: [
-                "Signalling", "MediaIO", "SDP", "DTLS", "RTMP", "Codecs", "Snapshots", "Recording", "Workers",
+                "Signalling", "MediaIO", "SDP", "DTLS", "RTMP", "Codecs", "Snapshots", "Recording", "Bridges", "Workers",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -91,7 +97,7 @@ let package = Package(
         .executableTarget(
             name: "martlet",
             dependencies: [
-                "MartletServer", "StreamClients", "Benchmarks", "Snapshots", "Recording", "Workers", "NetworkRelay",
+                "MartletServer", "StreamClients", "Benchmarks", "Snapshots", "Recording", "Bridges", "Workers", "NetworkRelay",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
@@ -112,6 +118,9 @@ let package = Package(
         .testTarget(
             name: "RecordingTests",
             dependencies: ["Recording", "Workers", "Codecs", "CFFmpeg", "MediaTools", "MediaIO", "NetworkEmulator", "RTP", "SDP", "Primitives"]),
+        .testTarget(
+            name: "BridgesTests",
+            dependencies: ["Bridges", "Workers", "Codecs", "MediaTools", "MediaIO", "RTP", "SDP", "Primitives"]),
         .testTarget(name: "MediaToolsTests", dependencies: ["MediaTools", "Codecs", "CFFmpeg", "RTP", "SDP", "Primitives"]),
         .testTarget(name: "RTMPTests", dependencies: ["RTMP", "Primitives"]),
         .testTarget(name: "SignallingTests", dependencies: ["Signalling"]),

@@ -1,5 +1,6 @@
 // The composition: from settings to running services, and back down in the right order. Everything the server consists
 // of is made here and nowhere else; `martlet run` calls it.
+import Bridges
 import Foundation
 import Logging
 import MediaIO
@@ -58,8 +59,10 @@ public struct Server: Sendable {
         // Media.
         let engine = try Self.makeEngine(settings)
         let recordings = StreamRecordings.make(settings, engine: engine)
+        let bridges = BridgeService.make(settings, engine: engine)
         let streams = StreamRegistry(
             engine: engine, nodeID: Identifier.uuid(), maximumStreams: settings.maximumStreams, recorder: recordings,
+            doors: StreamDoors(taps: engine, bridges: bridges),
             logger: Logger(label: "martlet.streams"))
 
         // Links to other servers.
@@ -134,6 +137,7 @@ public struct Server: Sendable {
             roomRecorder.cancel()
             await snapshots.service.shutdown()
             await recordings.service.shutdown()
+            await bridges.shutdown()
         }
         do {
             try await Self.run(services, until: end)

@@ -13,7 +13,12 @@ public protocol StreamSource: AnyObject {
 /// The tracks of one name, one source and any number of sinks. Not thread-safe.
 public final class MediaStream {
     public let handle: StreamHandle
+    /// As the source sends them.
     public private(set) var tracks: [UplinkTrack] = []
+    /// What bridges make of them, for sinks that can't take the codec.
+    public private(set) var converted: [UplinkTrack] = []
+    /// All of them: `tracks`, then `converted`.
+    public private(set) var forms: [UplinkTrack] = []
     public weak var source: (any StreamSource)?
     /// Media has arrived: players may be added.
     public internal(set) var isReady = false
@@ -33,14 +38,35 @@ public final class MediaStream {
 
     /// Called by the source once it knows what it brings.
     public func setTracks(_ tracks: [UplinkTrack]) {
+        // What was made of a track that is no more has nothing to be made of.
+        let isSame = tracks.map(ObjectIdentifier.init) == self.tracks.map(ObjectIdentifier.init)
         self.tracks = tracks
+        if !isSame { converted = [] }
+        forms = tracks + converted
         if withholdsSilence { withholdSilence() }
     }
 
     /// From now on players get no sound of this stream while it is silent.
     public func withholdSilence() {
         withholdsSilence = true
-        for track in tracks { track.withholdSilence() }
+        for track in forms { track.withholdSilence() }
+    }
+
+    /// Adds what a bridge makes of `tracks[format.converts]`.
+    /// - Parameter source: gets the wishes for key frames.
+    public func addConverted(_ track: UplinkTrack, source: any StreamSource) {
+        track.feeder = source
+        if withholdsSilence { track.withholdSilence() }
+        converted.append(track)
+        forms = tracks + converted
+    }
+
+    /// false while a mirror shows it: then it has to stay.
+    public func removeConverted(_ track: UplinkTrack) -> Bool {
+        guard mirrors.allSatisfy({ !$0.shows(self) }) || !converted.contains(where: { $0 === track }) else { return false }
+        converted.removeAll { $0 === track }
+        forms = tracks + converted
+        return true
     }
 
     /// −dBov (RFC 6464) of its sound, smoothed; `nil` when its publisher sends no levels.
@@ -60,11 +86,12 @@ public final class MediaStream {
 
     public func markReady() { isReady = true }
 
+    /// The source's track of a kind.
     public func track(of kind: MediaKind) -> UplinkTrack? { tracks.first { $0.kind == kind } }
 
     @inline(__always)
     public var hasPending: Bool {
-        for track in tracks where track.hasPending { return true }
+        for track in forms where track.hasPending { return true }
         return false
     }
 
@@ -74,7 +101,7 @@ public final class MediaStream {
     @inline(__always)
     public func flush(into arena: SendArena, at now: Int64) -> Int64 {
         var next = Int64.max
-        for track in tracks where track.hasPending {
+        for track in forms where track.hasPending {
             let until = track.waitsUntil
             if until > now { next = min(next, until) } else { track.flush(into: arena, at: now) }
         }
@@ -84,7 +111,7 @@ public final class MediaStream {
     /// Asks the source for a key frame on behalf of a player or of the control plane.
     public func requestKeyFrame(of track: UplinkTrack, arena: SendArena, at now: Int64) {
         track.requestKeyFrame()
-        if track.wantsKeyFrame { source?.keyFrameWanted(of: track, arena: arena, at: now) }
+        if track.wantsKeyFrame { (track.feeder ?? source)?.keyFrameWanted(of: track, arena: arena, at: now) }
     }
 }
 
@@ -99,10 +126,10 @@ public struct StreamMirror {
     public init(handle: StreamHandle, link: MirrorLink, of stream: MediaStream) {
         self.handle = handle
         self.link = link
-        tracks = stream.tracks.map(ObjectIdentifier.init)
+        tracks = stream.forms.map(ObjectIdentifier.init)
     }
 
-    public func shows(_ stream: MediaStream) -> Bool { tracks == stream.tracks.map(ObjectIdentifier.init) }
+    public func shows(_ stream: MediaStream) -> Bool { tracks == stream.forms.map(ObjectIdentifier.init) }
 }
 
 extension SDP.Codec {

@@ -19,14 +19,16 @@ public final class MirrorSource: StreamSource {
         self.link = link
         self.keyFrameGap = keyFrameGap
         self.onKeyFrameRequest = onKeyFrameRequest
-        stream.setTracks(formats.map { UplinkTrack(format: $0, codec: CodecKind(encodingName: $0.codec.name)) })
         stream.source = self
+        let tracks = formats.map { UplinkTrack(format: $0, codec: CodecKind(encodingName: $0.codec.name)) }
+        stream.setTracks(tracks.filter { $0.format.converts == nil })
+        for track in tracks where track.format.converts != nil { stream.addConverted(track, source: self) }
         stream.markReady()
     }
 
     /// Takes what has come over the link.
     public func receive(arena: SendArena, at now: Int64) {
-        let tracks = stream.tracks
+        let tracks = stream.forms
         link.drain { index, item in
             guard tracks.indices.contains(index) else { return }
             switch item {
@@ -38,13 +40,13 @@ public final class MirrorSource: StreamSource {
 
     public func keyFrameWanted(of track: UplinkTrack, arena: SendArena, at now: Int64) {
         guard track.mayRequestKeyFrame(gap: keyFrameGap, repeatAfter: 300_000_000, at: now),
-            let index = stream.tracks.firstIndex(where: { $0 === track })
+            let index = stream.forms.firstIndex(where: { $0 === track })
         else { return }
         onKeyFrameRequest(index)
     }
 
     /// Repeats requests that have not been answered.
     public func advance(arena: SendArena, at now: Int64) {
-        for track in stream.tracks where track.wantsKeyFrame { keyFrameWanted(of: track, arena: arena, at: now) }
+        for track in stream.forms where track.wantsKeyFrame { keyFrameWanted(of: track, arena: arena, at: now) }
     }
 }

@@ -29,13 +29,17 @@ public final class PlayerEndpoint: Endpoint {
     private var random = RandomSource.system
     private var nextReport: Int64 = 0
     private let cname: String
+    /// What the negotiation's track numbers mean.
+    private let offered: [UplinkTrack]
 
-    /// - Throws: nothing; tracks that the stream has lost meanwhile are simply not sent.
-    public override init(
+    /// Tracks that the stream has lost meanwhile are simply not sent.
+    /// - Parameter tracks: those that were negotiated with, in that order.
+    public init(
         id: EndpointID, stream: MediaStream, connection: PeerConnection, options: EndpointOptions, socket: Int32,
-        onEvent: @escaping EndpointEventHandler
+        tracks: [UplinkTrack]? = nil, onEvent: @escaping EndpointEventHandler
     ) {
         cname = "martlet-\(stream.handle.rawValue)"
+        offered = tracks ?? stream.forms
         super.init(id: id, stream: stream, connection: connection, options: options, socket: socket, onEvent: onEvent)
         stream.playerCount += 1
         takeLines()
@@ -46,7 +50,9 @@ public final class PlayerEndpoint: Endpoint {
         lines = connection.media.compactMap { media in
             guard media.codec != nil, media.direction == .sendonly || media.direction == .sendrecv else { return nil }
             let kind: MediaKind = media.kind == .video ? .video : .audio
-            guard let track = stream.track(of: kind) else { return nil }
+            let chosen = media.trackIndex.flatMap { offered.indices.contains($0) ? offered[$0] : nil }
+            // The source may have come back with other tracks meanwhile.
+            guard let track = stream.forms.first(where: { $0 === chosen && $0.kind == kind }) ?? stream.track(of: kind) else { return nil }
             return Line(track: track, transport: media.transportIndex, media: media, sink: nil)
         }
     }

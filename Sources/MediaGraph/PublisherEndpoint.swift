@@ -304,24 +304,7 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
         result.remoteAddress = connection.transports.first?.remote
         result.roundTripMilliseconds = roundTripMilliseconds
         for line in lines {
-            var track = TrackStatistics()
-            track.codec = line.track.format.codec.name
-            track.payloadType = line.track.format.codec.payloadType
-            track.packets = line.track.packets
-            track.bytes = line.track.bytes
-            track.frames = line.track.frames
-            track.keyFrames = line.track.keyFrames
-            track.lostPackets = UInt64(max(0, line.track.reception.cumulativeLost))
-            track.nacks = line.track.nacksSent
-            track.plis = line.track.keyFrameRequests
-            track.recoveredPackets = line.track.nack.recovered
-            track.abandonedPackets = line.track.nack.abandoned
-            track.unneededNACKs = line.track.nack.unneeded
-            track.brokenFrames = line.track.brokenFrames
-            track.bitrate = line.track.rates.bitrate
-            track.framesPerSecond = line.track.rates.framesPerSecond
-            track.width = line.track.width
-            track.height = line.track.height
+            let track = line.track.statistics()
             if line.track.kind == .video { result.video = track } else { result.audio = track }
         }
         return result

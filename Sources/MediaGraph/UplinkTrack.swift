@@ -17,11 +17,14 @@ public struct UplinkExtensions: Sendable {
 public final class UplinkTrack {
     public typealias Tap = (_ packet: UnsafeRawBufferPointer, _ slot: UnsafePointer<PacketSlot>) -> Void
 
-    public let format: TrackFormat
+    public private(set) var format: TrackFormat
     public let kind: MediaKind
     public let codec: CodecKind
     public let clockRate: UInt32
     public let ring: PacketRing
+
+    /// Of a converted track: who makes it. `nil` = the stream's source.
+    public internal(set) weak var feeder: (any StreamSource)?
 
     var sinks: ContiguousArray<UnsafeMutablePointer<DownlinkTrack>> = []
     private var taps: [(id: UInt64, tap: Tap)] = []
@@ -438,6 +441,9 @@ public final class UplinkTrack {
         return true
     }
 
+    /// Its pictures have turned out to come in another order than they are shown in. What is on it already stays.
+    public func markReordered() { format.isReordered = true }
+
     public var hasPending: Bool { pendingCount > 0 }
 
     /// Until when `flush` may wait for the rest of a picture, ns: packets that leave together cost much less than one by one. 0 = it may not.
@@ -446,8 +452,31 @@ public final class UplinkTrack {
         isPictureOpen && pendingCount < Self.pendingCapacity / 2 ? pendingSince + Self.longestWait : 0
     }
 
+    /// What has come in.
+    public func statistics() -> TrackStatistics {
+        var result = TrackStatistics()
+        result.codec = format.codec.name
+        result.payloadType = format.codec.payloadType
+        result.packets = packets
+        result.bytes = bytes
+        result.frames = frames
+        result.keyFrames = keyFrames
+        result.lostPackets = UInt64(max(0, reception.cumulativeLost))
+        result.nacks = nacksSent
+        result.plis = keyFrameRequests
+        result.recoveredPackets = nack.recovered
+        result.abandonedPackets = nack.abandoned
+        result.unneededNACKs = nack.unneeded
+        result.brokenFrames = brokenFrames
+        result.bitrate = rates.bitrate
+        result.framesPerSecond = rates.framesPerSecond
+        result.width = width
+        result.height = height
+        return result
+    }
+
     /// To be called about once a second, by anybody.
-    func updateRates(at now: Int64) {
+    public func updateRates(at now: Int64) {
         rates.update(bytes: bytes, frames: frames, at: now)
         wireRates.update(bytes: bytes &+ packets &* Self.overhead, frames: frames, at: now)
     }

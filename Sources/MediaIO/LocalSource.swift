@@ -1,4 +1,4 @@
-// A stream filled from inside the process: a test pattern, a file, later RTMP and RTSP. RTP in, any thread.
+// A stream filled from inside the process: a test pattern, a file, RTMP and RTSP. RTP in, any thread.
 import Glibc
 import MediaGraph
 import Primitives
@@ -11,15 +11,18 @@ final class LocalSourceCore: StreamSource {
     let id: EndpointID
     let stream: MediaStream
     private let keyFrameGap: Int64
+    private let onEvent: EndpointEventHandler
     private let onKeyFrameRequest: @Sendable () -> Void
     private static let extensions = UplinkExtensions()
     /// It tells its clock itself.
     private var hasOwnClock = false
+    private var toldSize = (width: 0, height: 0)
 
     init(
         id: EndpointID, stream: MediaStream, formats: [TrackFormat], keyFrameGap: Int64,
-        onKeyFrameRequest: @escaping @Sendable () -> Void
+        onEvent: @escaping EndpointEventHandler, onKeyFrameRequest: @escaping @Sendable () -> Void
     ) {
+        self.onEvent = onEvent
         self.id = id
         self.stream = stream
         self.keyFrameGap = keyFrameGap
@@ -57,7 +60,27 @@ final class LocalSourceCore: StreamSource {
     }
 
     func advance(arena: SendArena, at now: Int64) {
-        for track in stream.tracks where track.wantsKeyFrame { keyFrameWanted(of: track, arena: arena, at: now) }
+        for track in stream.tracks {
+            if track.wantsKeyFrame { keyFrameWanted(of: track, arena: arena, at: now) }
+            if track.kind == .video, track.width != toldSize.width || track.height != toldSize.height {
+                toldSize = (track.width, track.height)
+                onEvent(.resized(width: track.width, height: track.height))
+            }
+        }
+    }
+
+    func markReordered(track index: Int) {
+        if stream.tracks.indices.contains(index) { stream.tracks[index].markReordered() }
+    }
+
+    func statistics(at now: Int64) -> EndpointStatistics {
+        var result = EndpointStatistics(endpoint: id)
+        for track in stream.tracks {
+            track.updateRates(at: now)
+            let statistics = track.statistics()
+            if track.kind == .video { result.video = statistics } else { result.audio = statistics }
+        }
+        return result
     }
 
     static let keyFrameRepeat: Int64 = 300_000_000
@@ -85,6 +108,20 @@ final class LocalSourceHandle: LocalSource {
         }
     }
 
+    func write(track: Int, packets: [[UInt8]]) -> Bool {
+        let id = id
+        return reactor.post(limit: Self.mailboxLimit) { core in
+            guard let source = core.localSources[id.rawValue] else { return }
+            for packet in packets { source.receive(packet, track: track, arena: core.arena, at: core.now) }
+            core.touch(source.stream)
+        }
+    }
+
+    func markReordered(track: Int) {
+        let id = id
+        reactor.post(limit: Self.mailboxLimit) { $0.localSources[id.rawValue]?.markReordered(track: track) }
+    }
+
     func report(track: Int, ntp: UInt64, timestamp: UInt32) {
         let id = id
         reactor.post(limit: Self.mailboxLimit) { core in
@@ -99,9 +136,17 @@ final class LocalSourceHandle: LocalSource {
 
 /// The wall clock in NTP form (RFC 5905 §6): seconds since 1900 in the upper, fractions in the lower 32 bits.
 enum WallClock {
-    static func ntp() -> UInt64 {
+    static func ntp() -> UInt64 { ntp(nanoseconds()) }
+
+    /// ns since 1970.
+    static func nanoseconds() -> Int64 {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
-        return UInt64(time.tv_sec + 2_208_988_800) << 32 | (UInt64(time.tv_nsec) << 32) / 1_000_000_000
+        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    }
+
+    static func ntp(_ nanoseconds: Int64) -> UInt64 {
+        let (seconds, rest) = max(0, nanoseconds).quotientAndRemainder(dividingBy: 1_000_000_000)
+        return UInt64(seconds + 2_208_988_800) << 32 | (UInt64(rest) << 32) / 1_000_000_000
     }
 }

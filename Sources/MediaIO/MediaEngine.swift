@@ -94,6 +94,10 @@ public protocol LocalSource: Sendable {
     /// One complete RTP packet of track `track` (index into the formats given at creation).
     /// Never blocks; false when the stream is gone or the mailbox is full (counted).
     func write(track: Int, packet: [UInt8]) -> Bool
+    /// The same for several in one go: a picture.
+    func write(track: Int, packets: [[UInt8]]) -> Bool
+    /// The track's pictures come in another order than they are shown in: who begins to play from now on gets a converted form.
+    func markReordered(track: Int)
     /// The source's own clock: its wall clock (NTP 32.32) at an RTP timestamp. A source that never says is taken to send each
     /// packet at the time of its timestamp.
     func report(track: Int, ntp: UInt64, timestamp: UInt32)
@@ -123,7 +127,10 @@ public protocol MediaEngineProtocol: Sendable {
                    onEvent: @escaping EndpointEventHandler) async throws(EngineError) -> (id: EndpointID, offer: String)
     func setAnswer(_ endpoint: EndpointID, answer: String) async throws(EngineError)
 
-    func addSource(to stream: StreamHandle, tracks: [TrackFormat]) async throws(EngineError) -> any LocalSource
+    /// - Parameter onEvent: told `.resized`; on a reactor thread.
+    func addSource(
+        to stream: StreamHandle, tracks: [TrackFormat], onEvent: @escaping EndpointEventHandler
+    ) async throws(EngineError) -> any LocalSource
     /// `onPacket` runs on the reactor thread: copy and leave.
     func addSink(to stream: StreamHandle, onPacket: @escaping @Sendable (SinkPacket) -> Void) async throws(EngineError) -> EndpointID
 
@@ -139,10 +146,18 @@ public protocol MediaEngineProtocol: Sendable {
     func withholdSilence(of stream: StreamHandle)
     /// The formats of a stream's tracks; empty until known.
     func tracks(of stream: StreamHandle) async -> [TrackFormat]
+    /// The same, and then those of what bridges make of them.
+    func forms(of stream: StreamHandle) async -> [TrackFormat]
     func statistics() async -> [EndpointID: EndpointStatistics]
     /// Addresses that go into candidates, for the start-up line.
     var candidateAddresses: [SocketAddress] { get }
     /// Those of them that TCP is offered on; empty when it is off.
     var tcpCandidateAddresses: [SocketAddress] { get }
     func shutdown() async
+}
+
+extension MediaEngineProtocol {
+    public func addSource(to stream: StreamHandle, tracks: [TrackFormat]) async throws(EngineError) -> any LocalSource {
+        try await addSource(to: stream, tracks: tracks, onEvent: { _ in })
+    }
 }

@@ -14,9 +14,16 @@ public final class PacketPipe: Sendable {
     private let written = Atomic<Int>(0)
     private let taken = Atomic<Int>(0)
     private let dropped = Atomic<Int>(0)
+    /// The reader has taken everything there was and is to be told of more.
+    private let isWaitedFor = Atomic<Bool>(true)
+    private let onData: (@Sendable () -> Void)?
 
-    /// - Parameter capacity: bytes, a power of two. The memory is touched only as far as it is used.
-    public init(capacity: Int = 1 << 22) {
+    /// - Parameters:
+    ///   - capacity: bytes, a power of two. The memory is touched only as far as it is used.
+    ///   - onData: called on the writer's thread when something has come since the last `read`: must not wait. `nil`: the reader
+    ///     looks by itself.
+    public init(capacity: Int = 1 << 22, onData: (@Sendable () -> Void)? = nil) {
+        self.onData = onData
         precondition(capacity > 0 && capacity & (capacity - 1) == 0, "the pipe's size must be a power of two")
         self.capacity = capacity
         memory = .allocate(byteCount: capacity, alignment: 64)
@@ -46,6 +53,13 @@ public final class PacketPipe: Sendable {
         return true
     }
 
+    /// Tells the reader, once for each time it looks.
+    @inline(__always)
+    public func announce() {
+        guard let onData, isWaitedFor.load(ordering: .relaxed), isWaitedFor.exchange(false, ordering: .acquiringAndReleasing) else { return }
+        onData()
+    }
+
     @inline(__always)
     private func store(_ bytes: UnsafeRawBufferPointer, at position: Int) {
         guard let source = bytes.baseAddress, bytes.count > 0 else { return }
@@ -57,6 +71,7 @@ public final class PacketPipe: Sendable {
 
     /// Everything that waits. Reader's thread; never waits.
     public func read() -> [UInt8] {
+        isWaitedFor.store(true, ordering: .sequentiallyConsistent)
         let position = taken.load(ordering: .relaxed)
         let count = written.load(ordering: .acquiring) - position
         guard count > 0 else { return [] }

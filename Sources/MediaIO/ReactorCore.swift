@@ -45,6 +45,8 @@ final class ReactorCore {
     /// What fills the streams here whose home is another reactor, by the handle of the mirror.
     var mirrorSources: [UInt64: MirrorSource] = [:]
     private(set) var taps: [UInt64: MediaStream] = [:]
+    /// What bridges make of tracks of streams here.
+    private(set) var conversions: [UInt64: ConversionCore] = [:]
     private var touched: ContiguousArray<MediaStream> = []
     private(set) var counters = Counters()
     private var nextTick: Int64 = 0
@@ -144,7 +146,7 @@ final class ReactorCore {
         touched.removeLast(touched.count - kept)
     }
 
-    private var hasNoTimers: Bool { endpoints.isEmpty && localSources.isEmpty && tcp.count == 0 }
+    private var hasNoTimers: Bool { endpoints.isEmpty && localSources.isEmpty && conversions.isEmpty && tcp.count == 0 }
 
     private func runJobs() {
         for job in mailbox.drain() { job(self) }
@@ -294,6 +296,7 @@ final class ReactorCore {
         }
         for endpoint in failed { remove(endpoint) }
         for source in localSources.values { source.advance(arena: arena, at: now) }
+        for conversion in conversions.values { conversion.advance(arena: arena, at: now) }
         for source in mirrorSources.values { source.advance(arena: arena, at: now) }
         settleTCP()
     }
@@ -318,6 +321,7 @@ final class ReactorCore {
         for (id, source) in localSources where source.stream === stream { localSources[id] = nil }
         mirrorSources[handle.rawValue] = nil
         for (id, tapped) in taps where tapped === stream { taps[id] = nil }
+        for (id, conversion) in conversions where conversion.stream === stream { conversions[id] = nil }
         stream.sourceLeft()
         return own.count { !$0.isFailed }
     }
@@ -389,6 +393,14 @@ final class ReactorCore {
     }
 
     func addLocalSource(_ source: LocalSourceCore) { localSources[source.id.rawValue] = source }
+    func addConversion(_ conversion: ConversionCore) { conversions[conversion.id.rawValue] = conversion }
+    /// false when it has to stay.
+    func removeConversion(_ id: EndpointID) -> Bool {
+        guard let conversion = conversions[id.rawValue] else { return true }
+        guard conversion.end() else { return false }
+        conversions[id.rawValue] = nil
+        return true
+    }
     func addTap(_ id: EndpointID, on stream: MediaStream) { taps[id.rawValue] = stream }
 
     /// A local source or sink goes; false when `id` is neither.
@@ -398,7 +410,7 @@ final class ReactorCore {
             return true
         }
         guard let stream = taps.removeValue(forKey: id.rawValue) else { return false }
-        for track in stream.tracks { track.removeTap(id: id.rawValue) }
+        for track in stream.forms { track.removeTap(id: id.rawValue) }
         return true
     }
 

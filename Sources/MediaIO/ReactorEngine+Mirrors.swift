@@ -41,19 +41,19 @@ extension ReactorCore {
         let isThere = { (mirror: StreamMirror) in mirror.handle.rawValue >> 56 == fresh.rawValue >> 56 }
         if let known = stream.mirrors.first(where: { isThere($0) && $0.shows(stream) }) { return known.handle }
         let link = MirrorLink { other.post { $0.receiveMirrored(fresh) } }
-        let formats = stream.tracks.map(\.format), original = stream.handle, withholdsSilence = stream.withholdsSilence
+        let formats = stream.forms.map(\.format), original = stream.handle, withholdsSilence = stream.withholdsSilence
         // What is posted first is done first: the mirror exists before anything arrives for it, players included.
         other.post { core in
             let mirror = core.addStream(fresh)
             if withholdsSilence { mirror.withholdSilence() }
             core.mirrorSources[fresh.rawValue] = MirrorSource(stream: mirror, formats: formats, link: link, keyFrameGap: keyFrameGap) { track in
                 home.post { core in
-                    guard let stream = core.stream(original), stream.tracks.indices.contains(track) else { return }
-                    stream.requestKeyFrame(of: stream.tracks[track], arena: core.arena, at: core.now)
+                    guard let stream = core.stream(original), stream.forms.indices.contains(track) else { return }
+                    stream.requestKeyFrame(of: stream.forms[track], arena: core.arena, at: core.now)
                 }
             }
         }
-        for (index, track) in stream.tracks.enumerated() { track.addMirror(link, track: index, arena: arena, at: now) }
+        for (index, track) in stream.forms.enumerated() { track.addMirror(link, track: index, arena: arena, at: now) }
         stream.mirrors.append(StreamMirror(handle: fresh, link: link, of: stream))
         return fresh
     }

@@ -79,6 +79,10 @@ public final class ReactorEngine: MediaEngineProtocol {
         }
     }
 
+    public func forms(of stream: StreamHandle) async -> [TrackFormat] {
+        await reactor(of: stream.rawValue).run { $0.stream(stream)?.forms.map(\.format) ?? [] } ?? []
+    }
+
     public func tracks(of stream: StreamHandle) async -> [TrackFormat] {
         await reactor(of: stream.rawValue).run { $0.stream(stream)?.tracks.map(\.format) ?? [] } ?? []
     }
@@ -113,7 +117,7 @@ public final class ReactorEngine: MediaEngineProtocol {
             guard stream.isReady else { throw .notReady }
             let made = try Self.negotiating { () throws(NegotiationError) in
                 try PeerConnection.answerPlayer(
-                    offer: offer, tracks: stream.tracks.map(\.format), streamID: "martlet-\(stream.handle.rawValue)",
+                    offer: offer, tracks: stream.forms.map(\.format), streamID: "martlet-\(stream.handle.rawValue)",
                     configuration: setup.connections(for: options), random: .system, at: Instant(nanoseconds: core.now))
             }
             let endpoint = PlayerEndpoint(
@@ -129,14 +133,20 @@ public final class ReactorEngine: MediaEngineProtocol {
     ) async throws(EngineError) -> (id: EndpointID, offer: String) {
         try await add(to: stream) { core, stream, id, setup throws(EngineError) in
             guard stream.isReady else { throw .notReady }
+            // Of each track the form that the far side may be able to take.
+            let tracks = stream.tracks.indices.map { index in
+                stream.tracks[index].format.isRealTime
+                    ? stream.tracks[index]
+                    : stream.converted.first { $0.format.converts == index && $0.format.isRealTime } ?? stream.tracks[index]
+            }
             let client = try Self.opening(core)
             let connection = try Self.offering(core, client.descriptor) { () throws(NegotiationError) in
                 try PeerConnection.offerSending(
-                    tracks: stream.tracks.map(\.format), streamID: "martlet-\(stream.handle.rawValue)",
+                    tracks: tracks.map(\.format), streamID: "martlet-\(stream.handle.rawValue)",
                     configuration: setup.connections(port: client.port), random: .system)
             }
             let endpoint = PlayerEndpoint(
-                id: id, stream: stream, connection: connection, options: options, socket: client.descriptor,
+                id: id, stream: stream, connection: connection, options: options, socket: client.descriptor, tracks: tracks,
                 onEvent: setup.counting(onEvent))
             core.add(endpoint, initial: [])
             return connection.localDescription
@@ -192,7 +202,9 @@ public final class ReactorEngine: MediaEngineProtocol {
         return try (result ?? .failure(.shutDown)).get()
     }
 
-    public func addSource(to stream: StreamHandle, tracks: [TrackFormat]) async throws(EngineError) -> any LocalSource {
+    public func addSource(
+        to stream: StreamHandle, tracks: [TrackFormat], onEvent: @escaping EndpointEventHandler
+    ) async throws(EngineError) -> any LocalSource {
         let reactor = reactor(of: stream.rawValue)
         let id = EndpointID(rawValue: newID(on: reactor))
         let handle = LocalSourceHandle(id: id, reactor: reactor)
@@ -201,7 +213,7 @@ public final class ReactorEngine: MediaEngineProtocol {
             guard let stream = core.stream(stream) else { return .failure(.noSuchStream) }
             guard stream.source == nil else { return .failure(.alreadyPublished) }
             core.addLocalSource(
-                LocalSourceCore(id: id, stream: stream, formats: tracks, keyFrameGap: gap) { handle.requestKeyFrame() })
+                LocalSourceCore(id: id, stream: stream, formats: tracks, keyFrameGap: gap, onEvent: onEvent) { handle.requestKeyFrame() })
             return .success(())
         }
         try (result ?? .failure(.shutDown)).get()
@@ -247,7 +259,10 @@ public final class ReactorEngine: MediaEngineProtocol {
     public func statistics() async -> [EndpointID: EndpointStatistics] {
         var all: [EndpointID: EndpointStatistics] = [:]
         for reactor in reactors {
-            for one in await reactor.run({ $0.endpoints.values.map { $0.statistics() } }) ?? [] { all[one.endpoint] = one }
+            let found = await reactor.run { core in
+                core.endpoints.values.map { $0.statistics() } + core.localSources.values.map { $0.statistics(at: core.now) }
+            }
+            for one in found ?? [] { all[one.endpoint] = one }
         }
         return all
     }

@@ -11,9 +11,31 @@ public protocol StreamTapping: Sendable {
     /// - Parameter backlog: ns; what is still in the rings and not older than this comes first, video from a key frame on.
     ///   Without such a key frame one is asked for.
     /// - Throws: `.noSuchStream`, `.notReady` while the stream has no tracks.
-    func tap(_ stream: StreamHandle, into pipe: PacketPipe, backlog: Int64) async throws(EngineError) -> StreamTap
+    func tap(_ stream: StreamHandle, into pipe: PacketPipe, backlog: Int64, choice: TapChoice) async throws(EngineError) -> StreamTap
+    /// Asks for a key frame of what a tap takes.
+    func requestKeyFrame(of stream: StreamHandle, choice: TapChoice)
     func removeEndpoint(_ endpoint: EndpointID) async
     func requestKeyFrame(of stream: StreamHandle)
+}
+
+extension StreamTapping {
+    public func tap(_ stream: StreamHandle, into pipe: PacketPipe, backlog: Int64) async throws(EngineError) -> StreamTap {
+        try await tap(stream, into: pipe, backlog: backlog, choice: TapChoice())
+    }
+}
+
+/// What of a stream is tapped.
+public struct TapChoice: Sendable {
+    /// What is tapped instead of a track, by the track's index: the id of the conversion.
+    public var conversions: [Int: EndpointID] = [:]
+    /// Tracks that are left out.
+    public var skipped: Set<Int> = []
+
+    public init() {}
+
+    func tracks(of stream: MediaStream, on core: ReactorCore) -> [UplinkTrack] {
+        stream.tracks.indices.map { index in conversions[index].flatMap { core.conversions[$0.rawValue]?.track } ?? stream.tracks[index] }
+    }
 }
 
 /// A tap that has been set.
@@ -90,6 +112,7 @@ final class TrackTap {
         store(packet.timestamp, at: 20)
         store(UInt32(index) + 1, at: 24)
         pipe.write(UnsafeRawBufferPointer(start: head, count: TapRecord.packetHead), payload)
+        pipe.announce()
     }
 
     /// Hands over what the ring still holds from `first` on.
@@ -102,16 +125,19 @@ final class TrackTap {
 }
 
 extension ReactorEngine: StreamTapping {
-    public func tap(_ stream: StreamHandle, into pipe: PacketPipe, backlog: Int64) async throws(EngineError) -> StreamTap {
+    public func tap(
+        _ stream: StreamHandle, into pipe: PacketPipe, backlog: Int64, choice: TapChoice
+    ) async throws(EngineError) -> StreamTap {
         let reactor = reactor(of: stream.rawValue)
         let id = newEndpointID(on: reactor)
         let result = await reactor.run { core -> Result<[TrackFormat], EngineError> in
             guard let stream = core.stream(stream) else { return .failure(.noSuchStream) }
             guard !stream.tracks.isEmpty else { return .failure(.notReady) }
             // Whatever waits for this turn's end is fanned out first, so that no packet comes twice.
-            for track in stream.tracks { track.flush(into: core.arena, at: core.now) }
+            let tracks = choice.tracks(of: stream, on: core)
+            for track in tracks { track.flush(into: core.arena, at: core.now) }
             let oldest = core.now - backlog
-            for (index, track) in stream.tracks.enumerated() {
+            for (index, track) in tracks.enumerated() where !choice.skipped.contains(index) {
                 let writer = TrackTap(track, index: index, pipe: pipe)
                 let start = track.backlogStart(since: oldest, maximumBytes: pipe.capacity / 4)
                 if start > 0 {
@@ -122,9 +148,20 @@ extension ReactorEngine: StreamTapping {
                 track.addTap(id: id.rawValue) { _, slot in writer.take(slot) }
             }
             core.addTap(id, on: stream)
-            return .success(stream.tracks.map(\.format))
+            return .success(tracks.map(\.format))
         }
         return StreamTap(id: id, tracks: try (result ?? .failure(.shutDown)).get())
+    }
+}
+
+extension ReactorEngine {
+    public func requestKeyFrame(of stream: StreamHandle, choice: TapChoice) {
+        reactor(of: stream.rawValue).post { core in
+            guard let stream = core.stream(stream) else { return }
+            for (index, track) in choice.tracks(of: stream, on: core).enumerated() where track.kind == .video && !choice.skipped.contains(index) {
+                stream.requestKeyFrame(of: track, arena: core.arena, at: core.now)
+            }
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 // Lays Opus packets end to end without opening them: gaps are filled with silent packets, drift costs one now and then.
 // Owned by SoundLane; sans-IO.
+import Codecs
 import RTP
 
 /// Opus packets from a beginning on, without a hole. Times in samples at 48 kHz.

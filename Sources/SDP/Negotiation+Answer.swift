@@ -32,7 +32,8 @@ extension Negotiation {
     /// Answers somebody who wants to receive `tracks`. Everything sent carries the same MediaStream id, because players
     /// show one MediaStream only. A kind the stream lacks is made inactive (rejected outside a BUNDLE group).
     /// - Parameters:
-    ///   - tracks: at most one per m-line of its kind is sent, in order.
+    ///   - tracks: at most one per m-line of its kind is sent, in order. Of a track and its converted forms the first that the player
+    ///     can take is sent.
     ///   - streamID: any text; reduced to what SDP allows.
     ///   - transports: gives our parameters of transport 0, 1, …; asked once per transport, in order.
     /// - Throws: `.noCommonCodecs` when a track that the player asks for has no compatible payload type in the offer,
@@ -46,10 +47,15 @@ extension Negotiation {
         var decisions: [AnswerBuilder.Decision] = []
         for section in offer.media {
             guard isMedia(section) else { decisions.append(.reject); continue }
-            let next = tracks.indices.first { tracks[$0].kind == section.kind && !sent.contains($0) }
-            guard section.direction.receives, let track = next else { decisions.append(.idle); continue }
-            guard let codec = CodecMatching.best(for: tracks[track].codec, in: section.codecs) else { throw .noCommonCodecs }
-            sent.insert(track)
+            let next = tracks.indices.first { tracks[$0].kind == section.kind && tracks[$0].converts == nil && !sent.contains($0) }
+            guard section.direction.receives, let origin = next else { decisions.append(.idle); continue }
+            let forms = [origin] + tracks.indices.filter { tracks[$0].converts == origin }
+            var found: (track: Int, codec: Codec)?
+            for form in forms where found == nil && tracks[form].isRealTime {
+                found = CodecMatching.best(for: tracks[form].codec, in: section.codecs).map { (form, $0) }
+            }
+            guard let (track, codec) = found else { throw .noCommonCodecs }
+            sent.insert(origin)
             decisions.append(.take(.sendonly, codec, trackIndex: track))
         }
         let builder = AnswerBuilder(offer: offer, wantedExtensions: extensions, streamID: token(streamID))
@@ -69,5 +75,25 @@ extension Negotiation {
             section.sources.append(MediaSource(ssrc: rtx, cname: streamID, msid: msid))
             section.sourceGroups = [SourceGroup(semantics: "FID", ssrcs: [media.localSSRC, rtx])]
         }
+    }
+}
+
+extension Negotiation {
+    /// What of `tracks` somebody who offers `offer` can't take as it is, and a codec that he can: `nil` when it is none of ours.
+    public static func conversionsNeeded(offer text: String, tracks: [TrackFormat]) -> [(track: Int, target: String?)] {
+        guard let offer = try? SessionDescription(parsing: text) else { return [] }
+        var sent: Set<Int> = []
+        var needed: [(track: Int, target: String?)] = []
+        for section in offer.media where isMedia(section) && section.direction.receives {
+            guard let origin = tracks.indices.first(where: { tracks[$0].kind == section.kind && tracks[$0].converts == nil && !sent.contains($0) })
+            else { continue }
+            sent.insert(origin)
+            let forms = [origin] + tracks.indices.filter { tracks[$0].converts == origin }
+            if forms.contains(where: { tracks[$0].isRealTime && CodecMatching.best(for: tracks[$0].codec, in: section.codecs) != nil }) { continue }
+            let wishes = section.kind == .audio ? ["opus", "PCMU", "PCMA"] : ["H264", "VP8"]
+            let target = wishes.first { wish in StandardFormats.flavours(of: wish).contains { CodecMatching.best(for: $0, in: section.codecs) != nil } }
+            needed.append((origin, target))
+        }
+        return needed
     }
 }

@@ -6,5 +6,17 @@ public struct TrackFormat: Sendable, Equatable {
     public var kind: SDPMediaKind
     /// The codec with the payload type and parameters of the source.
     public var codec: Codec
-    public init(kind: SDPMediaKind, codec: Codec) { self.kind = kind; self.codec = codec }
+    /// Index of the track of which this is a converted form; `nil` = as its source sends it.
+    public var converts: Int?
+    /// Pictures come in another order than they are shown in (B-frames): no receiver in real time can show them.
+    public var isReordered = false
+
+    public init(kind: SDPMediaKind, codec: Codec, converts: Int? = nil) {
+        self.kind = kind
+        self.codec = codec
+        self.converts = converts
+    }
+
+    /// A WebRTC peer may be able to take it as it is.
+    public var isRealTime: Bool { !isReordered && !["mpeg4-generic", "mp4a-latm"].contains(codec.name.lowercased()) }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Bridges
 import Recording
 import Snapshots
 import Workers
@@ -9,6 +10,6 @@ struct WorkerCommand: ParsableCommand {
         commandName: "worker", abstract: "A worker process of the server; started by it on demand.", shouldDisplay: false)
 
     func run() {
-        WorkerHost.run(kinds: [SnapshotWorker.kind()] + RecordingWorker.kinds())
+        WorkerHost.run(kinds: [SnapshotWorker.kind()] + RecordingWorker.kinds() + BridgeWorker.kinds())
     }
 }

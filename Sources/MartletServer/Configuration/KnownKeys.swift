@@ -34,7 +34,7 @@ enum KnownKeys {
         "rest_hook_secret_key", "keep_alive_streaming_sessions_enabled", "streaming_sessions_keep_alive_interval",
         "streaming_sessions_keep_alive_app_keys",
         "codecs_exclude_sfu", "codecs_exclude_sip", "codecs_exclude_streaming", "codecs_exclude_sip_rtmp",
-        "codecs_exclude_cdn", "profiles", "wcs_sfu_bridge_enabled", "disable_streaming_proxy", "transcoding_disabled",
+        "codecs_exclude_cdn", "profiles", "wcs_sfu_bridge_enabled", "disable_streaming_proxy",
         "encoder_priority", "streaming_video_decoder_fast_start", "snapshot_taking_attempts",
         "record_flash_published_streams", "record_rtsp_streams", "record_mixer_streams", "record_h264_to_ts", "stream_record_policy",
         "mp4_container_moov_first", "mp4_container_moov_first_reserve_space", "mp4_container_moov_reserved_space_size",

@@ -53,6 +53,14 @@ public struct Settings: Sendable, Equatable {
     public var tcpLowWaterMark = 524_288
     /// Media that has waited this long for a slow TCP receiver is dropped (`ice_tcp_channel_max_delay`).
     public var tcpMaximumDelay = 2_000
+    /// Nothing is converted from one codec to another (`transcoding_disabled`).
+    public var transcodingDisabled = false
+    /// Processes that convert (`transcoding_workers`).
+    public var transcodingWorkers = 2
+    /// Tracks that are converted at the same time (`max_transcoders`).
+    public var maximumTranscoders = 64
+    /// A conversion that nobody needs any more is kept for this long (`transcoding_idle_timeout`).
+    public var transcodingIdleTimeout = 5_000
     /// STUN and TURN servers that WHIP and WHEP clients are told (`ice_servers`).
     public var iceServers: [String] = []
     /// No ICE connection within this time → FAILED (`ice_timeout`).

@@ -62,7 +62,7 @@ extension StreamRegistry {
             : "No media could be exchanged: \(checks) checks of the client reached the server, but its answers did not reach the client. Does a firewall hold back what the server sends from its media ports, or is there another address to be told (setting ip)?"
     }
 
-    private func start(_ id: String, _ status: StreamStatus) {
+    func start(_ id: String, _ status: StreamStatus) {
         guard entries[id]?.record.status == .pending else { return }
         entries[id]?.record.status = status
         guard let entry = entries[id] else { return }

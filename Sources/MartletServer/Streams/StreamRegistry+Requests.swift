@@ -23,21 +23,43 @@ extension StreamRegistry {
     /// A client plays. Returns the answer; PLAYING follows as a notice once its transport is connected.
     func play(_ request: StreamRequest, owner: StreamOwner) async throws(StreamRefusal) -> String {
         let (stream, link) = try reservePlayer(request, kind: .player, owner: owner)
-        let added: (id: EndpointID, answer: String)
-        do {
-            added = try await engine.addPlayer(
-                to: stream, offer: request.sdp, options: options(of: request, owner: owner),
-                onEvent: eventHandler(request.mediaSessionID, link: link))
-        } catch {
-            throw await refuse(request.mediaSessionID, link: link, error)
-        }
+        let added = try await addPlayer(request, to: stream, link: link, owner: owner)
         try await attach(added.id, to: request.mediaSessionID, link: link)
         return added.answer
+    }
+
+    /// As it is where the player can take it; otherwise converted.
+    private func addPlayer(
+        _ request: StreamRequest, to stream: StreamHandle, link: UInt64, owner: StreamOwner
+    ) async throws(StreamRefusal) -> (id: EndpointID, answer: String) {
+        let id = request.mediaSessionID, options = options(of: request, owner: owner), onEvent = eventHandler(request.mediaSessionID, link: link)
+        do {
+            return try await engine.addPlayer(to: stream, offer: request.sdp, options: options, onEvent: onEvent)
+        } catch {
+            guard case .negotiation(.noCommonCodecs) = error, doors != nil else { throw await refuse(id, link: link, error) }
+        }
+        do throws(StreamRefusal) {
+            try await convert(stream, for: request, link: link)
+        } catch {
+            withdraw(id, link: link)
+            throw error
+        }
+        do {
+            return try await engine.addPlayer(to: stream, offer: request.sdp, options: options, onEvent: onEvent)
+        } catch {
+            throw await refuse(id, link: link, error)
+        }
     }
 
     /// An agent sends a local stream elsewhere. Returns the offer for the far side.
     func openPush(_ request: StreamRequest, owner: StreamOwner) async throws(StreamRefusal) -> String {
         let (stream, link) = try reservePlayer(request, kind: .push, owner: owner)
+        do throws(StreamRefusal) {
+            try await convertForPush(stream, request.mediaSessionID, link: link)
+        } catch {
+            withdraw(request.mediaSessionID, link: link)
+            throw error
+        }
         let opened: (id: EndpointID, offer: String)
         do {
             opened = try await engine.offerPush(
@@ -109,7 +131,7 @@ extension StreamRegistry {
 
     // MARK: Steps
 
-    private func reservePlayer(
+    func reservePlayer(
         _ request: StreamRequest, kind: Entry.Kind, owner: StreamOwner
     ) throws(StreamRefusal) -> (StreamHandle, UInt64) {
         guard let publisher = publisher(named: request.name) else {
@@ -130,7 +152,7 @@ extension StreamRegistry {
         return (stream, link)
     }
 
-    private func createStream(for id: String, link: UInt64) throws(StreamRefusal) -> StreamHandle {
+    func createStream(for id: String, link: UInt64) throws(StreamRefusal) -> StreamHandle {
         do {
             let stream = try engine.createStream()
             entries[id]?.stream = stream

@@ -7,7 +7,8 @@ import Signalling
 actor StreamRegistry {
     /// One media session.
     struct Entry {
-        enum Kind { case publisher, player, pull, push }
+        /// `source` and `sink` are inside the server.
+        enum Kind { case publisher, player, pull, push, source, sink }
         var record: StreamRecord
         let kind: Kind
         let owner: StreamOwner
@@ -21,6 +22,10 @@ actor StreamRegistry {
         var players: Set<String> = []
         /// Of a publisher: the level with which it became the loudest of its room, while it is.
         var loudestLevel: UInt8?
+        /// Some of its media is converted for it.
+        var usesBridges = false
+        /// Of a sink: called when it is over.
+        var onEnd: (@Sendable () -> Void)?
         /// Of a publisher that is being recorded from its start: done once the recording has begun.
         var recording: Task<Void, Never>?
     }
@@ -41,6 +46,8 @@ actor StreamRegistry {
     let logger: Logger
     /// `nil`: this server records nothing.
     let recorder: (any PublisherRecorder)?
+    /// `nil`: no conversions, and no sinks inside the server.
+    let doors: StreamDoors?
     private let nodeID: String
     private let maximumStreams: Int
     /// Milliseconds since 1970.
@@ -58,12 +65,13 @@ actor StreamRegistry {
 
     init(
         engine: any MediaEngineProtocol, nodeID: String, maximumStreams: Int = 10_000, recorder: (any PublisherRecorder)? = nil,
-        wallClock: @escaping @Sendable () -> Int64 = WallClock.milliseconds, logger: Logger
+        doors: StreamDoors? = nil, wallClock: @escaping @Sendable () -> Int64 = WallClock.milliseconds, logger: Logger
     ) {
         self.engine = engine
         self.nodeID = nodeID
         self.maximumStreams = maximumStreams
         self.recorder = recorder
+        self.doors = doors
         self.wallClock = wallClock
         self.logger = logger
         (events, eventSink) = AsyncStream.makeStream()
@@ -110,7 +118,7 @@ actor StreamRegistry {
         guard entries[request.mediaSessionID] == nil else {
             throw .refused(.mediaSessionIDInUse, "mediaSessionId \(request.mediaSessionID) is in use")
         }
-        let isPublisher = kind == .publisher || kind == .pull
+        let isPublisher = kind == .publisher || kind == .pull || kind == .source
         if isPublisher {
             guard publishers[request.name] == nil else {
                 throw .refused(.nameInUse, "stream name \"\(request.name)\" is already in use")
@@ -218,6 +226,8 @@ actor StreamRegistry {
 
     private func forget(_ id: String, _ entry: Entry) {
         entries[id] = nil
+        entry.onEnd?()
+        if entry.usesBridges, let bridges = doors?.bridges { Task { await bridges.release(user: id) } }
         owned[entry.owner.id]?.remove(id)
         if owned[entry.owner.id]?.isEmpty == true { owned[entry.owner.id] = nil }
         if entry.record.isPublished, publishers[entry.record.name] == id { publishers[entry.record.name] = nil }
@@ -227,7 +237,9 @@ actor StreamRegistry {
     func perform(_ cleanups: [Cleanup]) async {
         for cleanup in cleanups {
             switch cleanup {
-            case .destroyStream(let stream): await engine.destroyStream(stream)
+            case .destroyStream(let stream):
+                await engine.destroyStream(stream)
+                await doors?.bridges.streamEnded(stream)
             case .removeEndpoint(let endpoint): await engine.removeEndpoint(endpoint)
             }
         }

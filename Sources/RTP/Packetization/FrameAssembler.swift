@@ -7,7 +7,8 @@ import Primitives
 /// as incomplete. Call `advance` at `nextDeadline`. Packets of an own retransmission stream are to be restored first.
 public struct FrameAssembler: Sendable {
     private enum Depacketizer: Sendable {
-        case h264(H264Depacketizer), vp8(VP8Depacketizer), vp9(VP9Depacketizer), av1(AV1Depacketizer), audio(OpusDepacketizer)
+        case h264(H264Depacketizer), vp8(VP8Depacketizer), vp9(VP9Depacketizer), av1(AV1Depacketizer), aac(AACDepacketizer)
+        case audio(OpusDepacketizer)
     }
 
     private struct Stored: Sendable {
@@ -38,19 +39,23 @@ public struct FrameAssembler: Sendable {
     /// Packets that came when the stream had gone on without them, and repetitions.
     public private(set) var latePackets: UInt64 = 0
 
-    /// `nil` for codecs that are only passed through (H.265, AAC, others).
+    /// `nil` for codecs that are only passed through (H.265, others).
     ///
     /// - Parameters:
     ///   - maximumPackets: size of the window, rounded up to a power of two; 16…8192.
     ///   - patience: how long a missing packet is waited for; a few round trips.
-    public init?(codec: CodecKind, maximumPackets: Int = 512, patience: Duration = .milliseconds(200)) {
+    ///   - aac: how AAC lies in its packets.
+    public init?(
+        codec: CodecKind, maximumPackets: Int = 512, patience: Duration = .milliseconds(200), aac: AACPayloadFormat = AACPayloadFormat()
+    ) {
         switch codec {
         case .h264: depacketizer = .h264(H264Depacketizer())
         case .vp8: depacketizer = .vp8(VP8Depacketizer())
         case .vp9: depacketizer = .vp9(VP9Depacketizer())
         case .av1: depacketizer = .av1(AV1Depacketizer())
         case .opus, .pcmu, .pcma, .g722: depacketizer = .audio(OpusDepacketizer())
-        case .h265, .aac, .other: return nil
+        case .aac: depacketizer = .aac(AACDepacketizer(format: aac))
+        case .h265, .other: return nil
         }
         var capacity = 16
         while capacity < min(maximumPackets, 8192) { capacity *= 2 }
@@ -150,7 +155,7 @@ public struct FrameAssembler: Sendable {
             if packet.payload.isEmpty { continue }
             let lost = lossPending
             lossPending = false
-            if let frame = depacketize(packet, lost: lost) { frames.append(frame) }
+            frames += depacketize(packet, lost: lost)
         }
     }
 
@@ -165,7 +170,7 @@ public struct FrameAssembler: Sendable {
 
     // MARK: depacketiser
 
-    private mutating func depacketize(_ packet: Stored, lost: Bool) -> EncodedFrame? {
+    private mutating func depacketize(_ packet: Stored, lost: Bool) -> [EncodedFrame] {
         packet.payload.withUnsafeBytes { payload in
             let frame: EncodedFrame?
             switch depacketizer {
@@ -185,10 +190,15 @@ public struct FrameAssembler: Sendable {
                 depacketizer = .audio(OpusDepacketizer())
                 frame = inner.push(payload: payload, marker: packet.marker, timestamp: packet.timestamp, lost: lost)
                 depacketizer = .av1(inner)
+            case .aac(var inner):
+                depacketizer = .audio(OpusDepacketizer())
+                let frames = inner.push(payload: payload, marker: packet.marker, timestamp: packet.timestamp, lost: lost)
+                depacketizer = .aac(inner)
+                return frames
             case .audio(var inner):
                 frame = inner.push(payload: payload, marker: packet.marker, timestamp: packet.timestamp, lost: lost)
             }
-            return frame
+            return frame.map { [$0] } ?? []
         }
     }
 
@@ -207,7 +217,7 @@ public struct FrameAssembler: Sendable {
         case .av1(var inner):
             frame = inner.flush()
             depacketizer = .av1(inner)
-        case .audio:
+        case .aac, .audio:
             frame = nil
         }
         return frame

@@ -3,11 +3,11 @@
 /// A packetiser chosen by codec.
 public struct FramePacketizer: Sendable {
     private enum Kind: Sendable {
-        case h264(H264Packetizer), vp8(VP8Packetizer), vp9(VP9Packetizer), av1(AV1Packetizer), audio(OpusPacketizer)
+        case h264(H264Packetizer), vp8(VP8Packetizer), vp9(VP9Packetizer), av1(AV1Packetizer), aac(AACPacketizer), audio(OpusPacketizer)
     }
     private var kind: Kind
 
-    /// `nil` for codecs that can only be passed through (H.265, AAC, others).
+    /// `nil` for codecs that can only be passed through (H.265, others).
     public init?(codec: CodecKind, maximumPayload: Int = 1180) {
         switch codec {
         case .h264: kind = .h264(H264Packetizer(maximumPayload: maximumPayload))
@@ -15,11 +15,12 @@ public struct FramePacketizer: Sendable {
         case .vp9: kind = .vp9(VP9Packetizer(maximumPayload: maximumPayload))
         case .av1: kind = .av1(AV1Packetizer(maximumPayload: maximumPayload))
         case .opus, .pcmu, .pcma, .g722: kind = .audio(OpusPacketizer(maximumPayload: maximumPayload))
-        case .h265, .aac, .other: return nil
+        case .aac: kind = .aac(AACPacketizer(maximumPayload: maximumPayload))
+        case .h265, .other: return nil
         }
     }
 
-    /// The payloads of one frame; the last one gets the marker if it is video.
+    /// The payloads of one frame; the last one gets the marker if it is video or AAC.
     public mutating func packetize(_ frame: UnsafeRawBufferPointer) -> [[UInt8]] {
         let payloads: [[UInt8]]
         switch kind {
@@ -35,6 +36,9 @@ public struct FramePacketizer: Sendable {
         case .av1(var packetizer):
             payloads = packetizer.packetize(frame)
             kind = .av1(packetizer)
+        case .aac(var packetizer):
+            payloads = packetizer.packetize(frame)
+            kind = .aac(packetizer)
         case .audio(var packetizer):
             payloads = packetizer.packetize(frame)
             kind = .audio(packetizer)

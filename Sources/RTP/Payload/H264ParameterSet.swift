@@ -58,6 +58,81 @@ enum H264ParameterSet {
         return (width, height)
     }
 
+    /// max_num_reorder_frames > 0 (E.2.1); without it what the profile and picture order count type allow: `nil` = unknown.
+    static func reorders(sps unit: UnsafeRawBufferPointer) -> Bool? {
+        guard unit.count >= 5 else { return nil }
+        var bits = BitReader(UnsafeRawBufferPointer(rebasing: unit[1...]), skipsEmulationPrevention: true)
+        let profile = bits.read(8)
+        // Baseline has no B slices.
+        if profile == 66 { return false }
+        bits.skip(16)
+        _ = bits.readUE()
+        if [100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135].contains(profile) {
+            let chromaFormat = bits.readUE()
+            if chromaFormat == 3 { _ = bits.readBit() }
+            _ = bits.readUE()
+            _ = bits.readUE()
+            _ = bits.readBit()
+            if bits.readBit() {
+                for list in 0..<(chromaFormat == 3 ? 12 : 8) where bits.readBit() {
+                    skipScalingList(&bits, count: list < 6 ? 16 : 64)
+                }
+            }
+        }
+        _ = bits.readUE()
+        let orderType = bits.readUE()
+        switch orderType {
+        case 0: _ = bits.readUE()
+        case 1:
+            _ = bits.readBit()
+            _ = bits.readSE()
+            _ = bits.readSE()
+            let cycle = bits.readUE()
+            guard cycle <= 255 else { return nil }
+            for _ in 0..<cycle { _ = bits.readSE() }
+        default: return false  // output order is decoding order
+        }
+        _ = bits.readUE()
+        _ = bits.readBit()
+        _ = bits.readUE()
+        _ = bits.readUE()
+        if !bits.readBit() { _ = bits.readBit() }
+        _ = bits.readBit()
+        if bits.readBit() { for _ in 0..<4 { _ = bits.readUE() } }
+        guard bits.readBit(), !bits.isOverrun else { return nil }  // vui_parameters_present_flag
+        if bits.readBit(), bits.read(8) == 255 { bits.skip(32) }  // aspect ratio
+        if bits.readBit() { _ = bits.readBit() }  // overscan
+        if bits.readBit() {  // video signal type
+            bits.skip(4)
+            if bits.readBit() { bits.skip(24) }
+        }
+        if bits.readBit() {  // chroma location
+            _ = bits.readUE()
+            _ = bits.readUE()
+        }
+        if bits.readBit() { bits.skip(65) }  // timing
+        var hasHRD = false
+        for _ in 0..<2 where bits.readBit() {
+            hasHRD = true
+            let count = bits.readUE()
+            guard count < 32 else { return nil }
+            bits.skip(8)
+            for _ in 0...count {
+                _ = bits.readUE()
+                _ = bits.readUE()
+                _ = bits.readBit()
+            }
+            bits.skip(20)
+        }
+        if hasHRD { _ = bits.readBit() }
+        _ = bits.readBit()  // pic_struct_present_flag
+        guard bits.readBit(), !bits.isOverrun else { return nil }  // bitstream_restriction_flag
+        _ = bits.readBit()
+        for _ in 0..<4 { _ = bits.readUE() }
+        let reorder = bits.readUE()
+        return bits.isOverrun ? nil : reorder > 0
+    }
+
     private static func skipScalingList(_ bits: inout BitReader, count: Int) {
         var last: Int32 = 8
         var next: Int32 = 8

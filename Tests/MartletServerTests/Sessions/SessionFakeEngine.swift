@@ -174,7 +174,10 @@ final class FakeMediaEngine: MediaEngineProtocol {
         begin(endpoint)
     }
 
-    func addSource(to stream: StreamHandle, tracks: [TrackFormat]) async throws(EngineError) -> any LocalSource { throw .noSuchStream }
+    func addSource(
+        to stream: StreamHandle, tracks: [TrackFormat], onEvent: @escaping EndpointEventHandler
+    ) async throws(EngineError) -> any LocalSource { throw .noSuchStream }
+    func forms(of stream: StreamHandle) async -> [TrackFormat] { [] }
     func addSink(
         to stream: StreamHandle, onPacket: @escaping @Sendable (SinkPacket) -> Void
     ) async throws(EngineError) -> EndpointID { throw .noSuchStream }

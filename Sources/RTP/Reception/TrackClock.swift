@@ -1,7 +1,7 @@
 // One track's media clock held against its sender reports: from RTP ticks to the publisher's wall clock. Owned by StreamTimeline.
 
 /// RTP timestamps of one source to wall-clock time, by a robust line through its newest sender reports (RFC 3550 §6.4.1).
-struct TrackClock {
+struct TrackClock: Sendable {
     /// Reports looked at. Browsers send one every 1 to 5 seconds.
     static let maximumReports = 16
     /// A slope is believed from this span on, ns.
@@ -9,9 +9,8 @@ struct TrackClock {
     /// No oscillator is worse; anything beyond is jitter of the reports.
     static let maximumSlope = 0.002
 
-    let clockRate: Int64
-    private var newest: (timestamp: UInt32, ticks: Int64)?
-    private struct Report {
+    private var ticks: MediaTicks
+    private struct Report: Sendable {
         /// ns of media time, and the wall clock (ns since 1900) less that.
         var media: Int64, offset: Int64
     }
@@ -20,27 +19,12 @@ struct TrackClock {
     private var offset: Int64 = 0
     private var reference: Int64 = 0
 
-    init(clockRate: Int) { self.clockRate = Int64(max(1, clockRate)) }
+    init(clockRate: Int) { ticks = MediaTicks(clockRate: clockRate) }
 
     var hasReports: Bool { !reports.isEmpty }
 
     /// Nanoseconds of media time of a timestamp, counted on over wraps. Timestamps may come out of order.
-    mutating func media(_ timestamp: UInt32) -> Int64 {
-        guard let newest else {
-            // Room below for what comes out of order.
-            let ticks = Int64(timestamp) + (1 << 32)
-            self.newest = (timestamp, ticks)
-            return nanoseconds(ticks)
-        }
-        let ticks = newest.ticks + Int64(Int32(bitPattern: timestamp &- newest.timestamp))
-        if ticks > newest.ticks { self.newest = (timestamp, ticks) }
-        return nanoseconds(ticks)
-    }
-
-    private func nanoseconds(_ ticks: Int64) -> Int64 {
-        let (seconds, rest) = ticks.quotientAndRemainder(dividingBy: clockRate)
-        return seconds * 1_000_000_000 + rest * 1_000_000_000 / clockRate
-    }
+    mutating func media(_ timestamp: UInt32) -> Int64 { ticks.nanoseconds(ticks.count(timestamp)) }
 
     /// Takes a sender report. A repetition changes nothing.
     mutating func report(ntp: UInt64, timestamp: UInt32) {

@@ -1,8 +1,8 @@
 // Lays pieces of sound end to end so that each stands where it belongs: gaps become silence, drift is stretched away.
-// Owned by SoundLane; sans-IO.
+// Used by recorders and bridges; sans-IO.
 
 /// Uncompressed sound from a beginning on, without a hole.
-struct SoundTimeline {
+public struct SoundTimeline: Sendable {
     /// Samples that a piece may be made longer or shorter by, of a thousand: half a percent nobody hears.
     static let stretchPerMille = 5
     /// Beyond this much a piece is not stretched to its place but put there, samples: 100 ms.
@@ -10,26 +10,26 @@ struct SoundTimeline {
     /// More silence than this is never asked for in one go: the time is wrong then. 10 minutes.
     static let maximumSilence: Int64 = 600 * 48_000
 
-    let channels: Int
+    public let channels: Int
     /// ns; the time of sample 0.
-    let origin: Int64
+    public let origin: Int64
     /// Samples laid so far.
-    private(set) var position: Int64 = 0
+    public private(set) var position: Int64 = 0
 
-    init(channels: Int, origin: Int64) {
+    public init(channels: Int, origin: Int64) {
         self.channels = channels
         self.origin = origin
     }
 
     /// The sample that belongs to a time.
-    func sample(at time: Int64) -> Int64 { SampleTime.samples(in: time - origin) }
+    public func sample(at time: Int64) -> Int64 { SampleTime.samples(in: time - origin) }
 
     /// Lays a piece. Returns what is to be appended: silence where something is missing, then the piece.
     ///
     /// - Parameters:
     ///   - missing: samples that are known to be missing before it, by its timestamp.
     ///   - time: when its first sample was made.
-    mutating func lay(_ piece: [Float], at time: Int64, missing: Int64) -> [Float] {
+    public mutating func lay(_ piece: [Float], at time: Int64, missing: Int64) -> [Float] {
         var output: [Float] = []
         let target = sample(at: time)
         var distance = target - position
@@ -59,7 +59,7 @@ struct SoundTimeline {
     }
 
     /// Silence up to a time; nothing when it lies before the end.
-    mutating func fill(to time: Int64) -> [Float] {
+    public mutating func fill(to time: Int64) -> [Float] {
         let count = min(max(0, sample(at: time) - position), Self.maximumSilence)
         position += count
         return [Float](repeating: 0, count: Int(count) * channels)
@@ -86,14 +86,14 @@ struct SoundTimeline {
 }
 
 /// Times of recorded sound, which is always at 48 kHz.
-enum SampleTime {
-    static let rate: Int64 = 48_000
+public enum SampleTime {
+    public static let rate: Int64 = 48_000
 
-    static func samples(in nanoseconds: Int64) -> Int64 {
+    public static func samples(in nanoseconds: Int64) -> Int64 {
         let (seconds, rest) = nanoseconds.quotientAndRemainder(dividingBy: 1_000_000_000)
         return seconds * rate + rest * rate / 1_000_000_000
     }
-    static func microseconds(_ samples: Int64) -> Int64 {
+    public static func microseconds(_ samples: Int64) -> Int64 {
         let (seconds, rest) = samples.quotientAndRemainder(dividingBy: rate)
         return seconds * 1_000_000 + rest * 1_000_000 / rate
     }

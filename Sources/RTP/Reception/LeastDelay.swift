@@ -1,7 +1,7 @@
 // Follows the smallest difference between arrival and sending, which is the one that no queue has added to. Owned by StreamTimeline.
 
 /// The offset from a remote clock to ours: found at the beginning, and from then on only followed as far as the clocks drift apart.
-struct LeastDelay {
+struct LeastDelay: Sendable {
     /// Minima over so long are compared, ns.
     static let bucket: Int64 = 10_000_000_000
     /// The offset moves by this much of the time that passes, at most.

@@ -2,12 +2,12 @@
 // wall clock, arrivals put that on ours. Sans-IO; owned by the recorder's job, tested with emulated loss and drift.
 
 /// The common time line of a stream's tracks, in nanoseconds of the server's monotonic clock.
-struct StreamTimeline {
+public struct StreamTimeline: Sendable {
     /// Media further than this from its arrival, and so for this many packets in a row, belongs to a source that counts anew.
     static let maximumDistance: Int64 = 3_000_000_000
     static let maximumStrangers = 10
 
-    private struct Track {
+    private struct Track: Sendable {
         var clock: TrackClock
         /// Of the track by itself, for as long as it has no reports.
         var delay = LeastDelay()
@@ -18,23 +18,23 @@ struct StreamTimeline {
     private var sourceDelay = LeastDelay()
     private var isSettled = false
 
-    init(clockRates: [Int]) { tracks = clockRates.map { Track(clock: TrackClock(clockRate: $0)) } }
+    public init(clockRates: [Int]) { tracks = clockRates.map { Track(clock: TrackClock(clockRate: $0)) } }
 
     /// Places are given out from now on: the time line bends no more than clocks drift.
-    mutating func settle() {
+    public mutating func settle() {
         isSettled = true
         sourceDelay.settle()
         for index in tracks.indices { tracks[index].delay.settle() }
     }
 
     /// true when every track can be placed by its reports.
-    func hasReports(of track: Int) -> Bool { tracks.indices.contains(track) && tracks[track].clock.hasReports }
+    public func hasReports(of track: Int) -> Bool { tracks.indices.contains(track) && tracks[track].clock.hasReports }
 
     /// Media time (ns) of a timestamp: what `time` takes.
-    mutating func media(_ timestamp: UInt32, track: Int) -> Int64 { tracks[track].clock.media(timestamp) }
+    public mutating func media(_ timestamp: UInt32, track: Int) -> Int64 { tracks[track].clock.media(timestamp) }
 
     /// A packet has arrived. What was late says nothing, so any packet may be noted.
-    mutating func note(_ timestamp: UInt32, track: Int, arrival: Int64) {
+    public mutating func note(_ timestamp: UInt32, track: Int, arrival: Int64) {
         let media = tracks[track].clock.media(timestamp)
         if let time = time(media, track: track), abs(arrival - time) > Self.maximumDistance {
             tracks[track].strangers += 1
@@ -48,7 +48,7 @@ struct StreamTimeline {
     }
 
     /// A sender report has arrived.
-    mutating func report(ntp: UInt64, timestamp: UInt32, track: Int, arrival: Int64) {
+    public mutating func report(ntp: UInt64, timestamp: UInt32, track: Int, arrival: Int64) {
         if let offset = sourceDelay.value, abs(TrackClock.nanoseconds(ntp: ntp) + offset - arrival) > Self.maximumDistance {
             // The publisher's wall clock has been set, or there is another publisher.
             for index in tracks.indices { tracks[index].clock.reset() }
@@ -59,7 +59,7 @@ struct StreamTimeline {
     }
 
     /// The source began anew.
-    mutating func restart() {
+    public mutating func restart() {
         for index in tracks.indices {
             tracks[index].clock.reset()
             tracks[index].delay = LeastDelay(isSettled: isSettled)
@@ -68,7 +68,7 @@ struct StreamTimeline {
     }
 
     /// When the media was made, by our clock; `nil` before anything of the track has arrived.
-    func time(_ media: Int64, track: Int) -> Int64? {
+    public func time(_ media: Int64, track: Int) -> Int64? {
         if let wall = tracks[track].clock.wall(media), let offset = sourceDelay.value { return wall + offset }
         return tracks[track].delay.value.map { media + $0 }
     }

@@ -1,7 +1,7 @@
 import Primitives
 import Testing
 
-@testable import Recording
+@testable import RTP
 
 struct TrackClockTests {
     private func ntp(_ nanoseconds: Int64) -> UInt64 {

@@ -1,0 +1,140 @@
+// All conversions of the server: made for the first sink that needs one, shared, ended some time after the last. Owned by the
+// composition; asked by the registry of streams.
+import Logging
+import MediaIO
+import RTP
+import SDP
+import Workers
+
+public actor BridgeService {
+    public struct Configuration: Sendable {
+        public var isEnabled = true
+        public var maximumBridges = 64
+        /// A bridge that nobody uses any more is kept for this long.
+        public var grace = Duration.seconds(5)
+        public init() {}
+    }
+
+    public struct Counters: Sendable, Equatable {
+        public var active = 0, started = 0, crashes = 0
+    }
+
+    private struct Key: Hashable {
+        let stream: StreamHandle
+        let track: Int
+        let target: CodecKind
+    }
+    private struct Entry {
+        let number: Int
+        let making: Task<Result<Bridge, BridgeError>, Never>
+        var users: Set<String> = []
+        var ending: Task<Void, Never>?
+    }
+
+    private let engine: any StreamConverting
+    private let pool: WorkerPool
+    public nonisolated let configuration: Configuration
+    private let logger: Logger
+    private var entries: [Key: Entry] = [:]
+    private var lastNumber = 0
+    private var counted = Counters()
+    private var isShutDown = false
+
+    public init(engine: any StreamConverting, pool: WorkerPool, configuration: Configuration, logger: Logger) {
+        self.engine = engine
+        self.pool = pool
+        self.configuration = configuration
+        self.logger = logger
+    }
+
+    public var counters: Counters {
+        var result = counted
+        result.active = entries.count
+        return result
+    }
+    /// For tests and statistics.
+    public var workerProcessIDs: [Int32] { get async { await pool.processIDs } }
+
+    /// Sees to it that the stream has a track of `target` made of its track `track`, until `release` of the same user.
+    /// - Returns: the conversion's id.
+    public func acquire(
+        _ stream: StreamHandle, track: Int, source: TrackFormat, target: CodecKind, user: String
+    ) async throws(BridgeError) -> EndpointID {
+        guard configuration.isEnabled else { throw .disabled }
+        guard !isShutDown else { throw .shutDown }
+        let key = Key(stream: stream, track: track, target: target)
+        if entries[key] == nil {
+            guard let format = BridgeFormats.format(from: source, track: track, to: target) else {
+                throw .unsupported(from: source.codec.name, to: target.encodingName)
+            }
+            guard entries.count < configuration.maximumBridges else { throw .busy(configuration.maximumBridges) }
+            begin(key, source, format)
+        }
+        entries[key]?.ending?.cancel()
+        entries[key]?.ending = nil
+        entries[key]?.users.insert(user)
+        guard let entry = entries[key] else { throw .shutDown }
+        switch await entry.making.value {
+        case .success(let bridge): return bridge.id
+        case .failure(let error):
+            if entries[key]?.number == entry.number { entries[key] = nil }
+            throw error
+        }
+    }
+
+    private func begin(_ key: Key, _ source: TrackFormat, _ format: TrackFormat) {
+        lastNumber += 1
+        counted.started += 1
+        let engine = engine, pool = pool, logger = logger
+        logger.info("conversion started", metadata: ["from": "\(source.codec.name)", "to": "\(key.target.encodingName)", "stream": "\(key.stream.rawValue)"])
+        let making = Task { () -> Result<Bridge, BridgeError> in
+            do throws(EngineError) {
+                let bridge = try await Bridge.make(
+                    stream: key.stream, source: source, format: format, target: key.target, engine: engine, pool: pool, logger: logger)
+                await bridge.run()
+                return .success(bridge)
+            } catch {
+                return .failure(.noSuchStream)
+            }
+        }
+        entries[key] = Entry(number: lastNumber, making: making)
+    }
+
+    /// The user needs none of its bridges any more.
+    public func release(user: String) {
+        for (key, entry) in entries where entry.users.contains(user) {
+            entries[key]?.users.remove(user)
+            guard entries[key]?.users.isEmpty ?? false else { continue }
+            let grace = configuration.grace
+            entries[key]?.ending = Task {
+                try? await Task.sleep(for: grace)
+                if !Task.isCancelled { await self.end(key, number: entry.number) }
+            }
+        }
+    }
+
+    /// The stream is gone, and everything that was made of it.
+    public func streamEnded(_ stream: StreamHandle) async {
+        for (key, entry) in entries where key.stream == stream { await end(key, number: entry.number, isForced: true) }
+    }
+
+    private func end(_ key: Key, number: Int, isForced: Bool = false) async {
+        guard let entry = entries[key], entry.number == number else { return }
+        entries[key] = nil
+        if isForced { entry.ending?.cancel() }
+        guard case .success(let bridge) = await entry.making.value else { return }
+        guard await bridge.end(isForced: isForced) else {
+            // Players on other reactors' mirrors may come back to it: it lives as long as the stream.
+            if entries[key] == nil { entries[key] = entry }
+            return
+        }
+        counted.crashes += await bridge.crashes
+        logger.info("conversion ended", metadata: ["to": "\(key.target.encodingName)", "stream": "\(key.stream.rawValue)"])
+    }
+
+    public func shutdown() async {
+        isShutDown = true
+        for (key, entry) in entries { await end(key, number: entry.number, isForced: true) }
+        await pool.shutdown()
+    }
+}

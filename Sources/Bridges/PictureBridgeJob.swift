@@ -1,0 +1,132 @@
+// The worker's half of a bridge for pictures: packets of a tap in, H.264 or VP8 without B-frames out. Also takes the B-frames out of a
+// stream that has them.
+import Codecs
+import MediaIO
+import Primitives
+import RTP
+import Workers
+
+/// The job kind "bridge-picture". Lives on one thread.
+final class PictureBridgeJob: WorkerHandler {
+    static let name = "bridge-picture"
+    static let patience = Duration.milliseconds(100)
+    /// Frames between two key frames that nobody asked for.
+    static let keyFrameInterval = 300
+    /// A key frame is asked of the source this often at most, ns.
+    static let keyFrameGap: Int64 = 500_000_000
+
+    private let order: BridgeOrder
+    private let source: VideoCodec
+    private let target: VideoCodec
+    private var assembler: FrameAssembler
+    private var decoder: VideoDecoder
+    private var encoder: VideoEncoder?
+    private var ticks: MediaTicks
+    /// The decoder needs one to begin or go on with.
+    private var needsKeyFrame = true
+    private var isKeyFrameWished = true
+    private var lastRequest: Int64 = .min / 2
+    private var lastGiven: Int64 = .min
+    private var toldReference: Int64 = 0
+    private(set) var undecodable = 0
+
+    init(_ order: BridgeOrder) throws {
+        guard let source = VideoCodec(order.source), let target = VideoCodec(order.target),
+            let assembler = FrameAssembler(codec: order.source, patience: Self.patience)
+        else { throw WorkerError.failed("pictures in \(order.source.encodingName) can't be converted to \(order.target.encodingName)") }
+        self.order = order
+        self.source = source
+        self.target = target
+        self.assembler = assembler
+        decoder = try Self.decoder(order, source)
+        ticks = MediaTicks(clockRate: order.clockRate, reference: order.reference > 0 ? order.reference : nil)
+    }
+
+    /// Display order is what leaves: for H.264 the decoder waits for as many pictures as the stream says, none where there are no B-frames.
+    private static func decoder(_ order: BridgeOrder, _ source: VideoCodec) throws -> VideoDecoder {
+        try VideoDecoder(source, extradata: source == .h264 ? order.header : [], reordersFrames: source == .h264)
+    }
+
+    func receive(_ input: [UInt8], output: WorkerOutput) throws {
+        if input.first == BridgeInput.keyFrameWanted { isKeyFrameWished = true }
+        guard input.first == BridgeInput.tapped else { return }
+        var rest = input.dropFirst(), now: Int64 = 0
+        while let record = TapRecord.next(in: &rest) {
+            now = record.arrival
+            switch record.content {
+            case .restart: break
+            case .report(let ntp, let timestamp): output.send(BridgeOutput.report(ntp: ntp, ticks: ticks.count(timestamp)).encoded)
+            case .packet(_, _, let rtp):
+                let frames = rtp.withUnsafeBytes { bytes in
+                    RTPView(bytes).map { assembler.push($0, at: Instant(nanoseconds: record.arrival)) } ?? []
+                }
+                for frame in frames { try take(frame, at: record.arrival, output) }
+            }
+        }
+        if now > 0 { for frame in assembler.advance(to: Instant(nanoseconds: now)) { try take(frame, at: now, output) } }
+        if let newest = ticks.last, newest - toldReference > 90_000 {
+            toldReference = newest
+            output.send(BridgeOutput.reference(newest).encoded)
+        }
+    }
+
+    private func take(_ frame: EncodedFrame, at arrival: Int64, _ output: WorkerOutput) throws {
+        if !frame.isComplete || frame.followsLoss, !(frame.isComplete && frame.isKeyFrame) { needsKeyFrame = true }
+        if needsKeyFrame {
+            guard frame.isKeyFrame, frame.isComplete else { return askForKeyFrame(at: arrival, output) }
+            needsKeyFrame = false
+        }
+        let pictures: [VideoFrame]
+        do { pictures = try decoder.decode(frame.bytes, timestamp: ticks.count(frame.timestamp)) } catch {
+            undecodable += 1
+            needsKeyFrame = true
+            decoder = try Self.decoder(order, source)
+            return askForKeyFrame(at: arrival, output)
+        }
+        // What lies in the past only leads up to the present.
+        guard arrival >= order.start - 200_000_000 else { return }
+        for picture in pictures { try encode(picture, output) }
+    }
+
+    private func encode(_ picture: VideoFrame, _ output: WorkerOutput) throws {
+        guard picture.timestamp > lastGiven, picture.width >= 16, picture.height >= 16 else { return }
+        lastGiven = picture.timestamp
+        if encoder?.configuration.width != picture.width || encoder?.configuration.height != picture.height {
+            encoder = try VideoEncoder(configuration(picture.width, picture.height))
+            isKeyFrameWished = true
+        }
+        guard let encoder else { return }
+        let force = isKeyFrameWished
+        isKeyFrameWished = false
+        for packet in try encoder.encode(picture, forceKeyFrame: force) {
+            output.send(BridgeOutput.frame(ticks: packet.timestamp, startsTalk: false, isKeyFrame: packet.isKeyFrame, bytes: packet.bytes).encoded)
+        }
+    }
+
+    /// About a tenth of a bit per pixel at 30 pictures a second, which is what browsers send.
+    private func configuration(_ width: Int, _ height: Int) -> VideoEncoder.Configuration {
+        var configuration = VideoEncoder.Configuration(
+            codec: target, width: width, height: height, frameRate: 30, bitrate: max(250_000, min(order.bitrate, width * height * 3)))
+        configuration.keyFrameInterval = Self.keyFrameInterval
+        configuration.isQuick = true
+        return configuration
+    }
+
+    private func askForKeyFrame(at now: Int64, _ output: WorkerOutput) {
+        guard now - lastRequest >= Self.keyFrameGap else { return }
+        lastRequest = now
+        output.send(BridgeOutput.keyFrameWanted.encoded)
+    }
+}
+
+extension VideoCodec {
+    init?(_ kind: CodecKind) {
+        switch kind {
+        case .h264: self = .h264
+        case .vp8: self = .vp8
+        case .vp9: self = .vp9
+        case .av1: self = .av1
+        default: return nil
+        }
+    }
+}

@@ -1,0 +1,66 @@
+// The worker's half of a bridge for sound: packets of a tap in, frames of another codec out.
+import MediaIO
+import Primitives
+import RTP
+import Workers
+
+/// The job kind "bridge-sound". Lives on one thread.
+final class SoundBridgeJob: WorkerHandler {
+    static let name = "bridge-sound"
+    /// A missing packet is waited for by this much; what WebRTC repairs comes within it.
+    static let patience = Duration.milliseconds(40)
+
+    private var assembler: FrameAssembler
+    private let converter: SoundConverter
+    private var toldReference: Int64 = 0
+
+    init(_ order: BridgeOrder) throws {
+        guard let assembler = FrameAssembler(codec: order.source, maximumPackets: 64, patience: Self.patience, aac: order.aac) else {
+            throw WorkerError.failed("sound in \(order.source.encodingName) can't be converted")
+        }
+        self.assembler = assembler
+        converter = try SoundConverter(order)
+    }
+
+    func receive(_ input: [UInt8], output: WorkerOutput) throws {
+        guard input.first == BridgeInput.tapped else { return }
+        var rest = input.dropFirst(), now: Int64 = 0
+        while let record = TapRecord.next(in: &rest) {
+            now = record.arrival
+            switch record.content {
+            case .restart: converter.restart()
+            case .report(let ntp, let timestamp):
+                output.send(BridgeOutput.report(ntp: ntp, ticks: converter.targetTicks(timestamp)).encoded)
+            case .packet(_, _, let rtp):
+                let frames = rtp.withUnsafeBytes { bytes in
+                    RTPView(bytes).map { assembler.push($0, at: Instant(nanoseconds: record.arrival)) } ?? []
+                }
+                try give(frames, output)
+            }
+        }
+        if now > 0 { try give(assembler.advance(to: Instant(nanoseconds: now)), output) }
+        // A second's worth is near enough.
+        if converter.reference - toldReference > 48_000 {
+            toldReference = converter.reference
+            output.send(BridgeOutput.reference(toldReference).encoded)
+        }
+    }
+
+    private func give(_ frames: [EncodedFrame], _ output: WorkerOutput) throws {
+        for frame in frames {
+            for one in try converter.convert(frame) {
+                output.send(BridgeOutput.frame(ticks: one.ticks, startsTalk: one.startsTalk, isKeyFrame: true, bytes: one.bytes).encoded)
+            }
+        }
+    }
+}
+
+/// What `martlet worker` can do for bridges.
+public enum BridgeWorker {
+    public static func kinds() -> [WorkerJobKind] {
+        [
+            WorkerJobKind(name: SoundBridgeJob.name) { parameters, _ in try SoundBridgeJob(try BridgeOrder(decoding: parameters)) },
+            WorkerJobKind(name: PictureBridgeJob.name) { parameters, _ in try PictureBridgeJob(try BridgeOrder(decoding: parameters)) },
+        ]
+    }
+}

@@ -1,0 +1,112 @@
+// Sound from one codec to another without losing its place in time: what follows the source's timestamps, not the number of samples.
+// Sans-IO; inside the worker, owned by SoundBridgeJob.
+import Codecs
+import Primitives
+import RTP
+
+/// Frames of one codec in, frames of another out. Not Sendable: one thread at a time.
+final class SoundConverter {
+    struct Output: Equatable {
+        /// Of the target's clock.
+        var ticks: Int64
+        /// There was a pause before it.
+        var startsTalk: Bool
+        var bytes: [UInt8]
+    }
+
+    /// What is missing is filled with silence up to here; beyond, the sound goes on where it is. ns.
+    static let longestGap: Int64 = 200_000_000
+
+    private let decoder: AudioDecoder
+    private let resampler: Resampler
+    private let encoder: AudioEncoder
+    private let channels: Int
+    private let targetRate: Int64
+    private var ticks: MediaTicks
+    private var timeline: SoundTimeline?
+    /// Samples at 48 kHz from the clock's zero to the timeline's beginning.
+    private var origin: Int64 = 0
+    private var nextMedia: Int64 = 0
+    private var startsTalk = true
+    /// Frames that the decoder refused.
+    private(set) var undecodable = 0
+
+    /// - Throws: `CodecError` for codecs that can't be converted.
+    init(_ order: BridgeOrder) throws {
+        guard let source = AudioCodec(order.source), let target = AudioCodec(order.target) else {
+            throw CodecError.invalid("Sound in \(order.source.encodingName) can't be converted to \(order.target.encodingName).")
+        }
+        channels = min(target.maximumChannels, min(source.maximumChannels, max(1, order.channels)))
+        ticks = MediaTicks(clockRate: order.clockRate, reference: order.reference > 0 ? order.reference : nil)
+        decoder = try AudioDecoder(
+            source, sampleRate: source == .aac ? order.clockRate : nil, channels: min(2, max(1, order.channels)), extradata: order.header)
+        resampler = try Resampler(sampleRate: Int(SampleTime.rate), channels: channels)
+        encoder = try AudioEncoder(.init(codec: target, channels: channels, bitrate: order.bitrate))
+        targetRate = Int64(target.fixedSampleRate ?? Int(SampleTime.rate))
+    }
+
+    /// The newest count of the source's ticks; 0 before the first frame.
+    var reference: Int64 { ticks.last ?? 0 }
+
+    /// Where a timestamp of the source lies on the target's clock.
+    func targetTicks(_ timestamp: UInt32) -> Int64 { toTarget(SampleTime.samples(in: ticks.nanoseconds(ticks.count(timestamp)))) }
+
+    private func toTarget(_ samples: Int64) -> Int64 { samples * targetRate / SampleTime.rate }
+
+    func convert(_ frame: EncodedFrame) throws -> [Output] {
+        let decoded: [AudioFrame]
+        do { decoded = try decoder.decode(frame.bytes, timestamp: 0) } catch {
+            // What can't be decoded is missing, like what never came.
+            undecodable += 1
+            return []
+        }
+        var media = ticks.nanoseconds(ticks.count(frame.timestamp))
+        var outputs: [Output] = []
+        for sound in decoded {
+            let length = Int64(sound.sampleCount) * 1_000_000_000 / Int64(max(1, sound.sampleRate))
+            outputs += try place(try resampler.convert(sound), at: media)
+            media += length
+            nextMedia = media
+        }
+        return outputs
+    }
+
+    /// The source began anew: nothing is filled in up to what comes.
+    func restart() { timeline = nil }
+
+    private func place(_ sound: AudioFrame, at media: Int64) throws -> [Output] {
+        if timeline == nil || abs(media - nextMedia) > Self.longestGap {
+            timeline = SoundTimeline(channels: channels, origin: media)
+            origin = SampleTime.samples(in: media)
+            encoder.restart(at: toTarget(origin))
+            startsTalk = true
+            nextMedia = media
+        }
+        guard var line = timeline else { return [] }
+        let start = line.position
+        // A few milliseconds are the rounding of somebody's clock: those are evened out.
+        let missing = media - nextMedia
+        let laid = line.lay(sound.samples, at: media, missing: missing > 10_000_000 ? SampleTime.samples(in: missing) : 0)
+        timeline = line
+        guard !laid.isEmpty else { return [] }
+        let frame = AudioFrame(samples: laid, channels: channels, sampleRate: Int(SampleTime.rate), timestamp: origin + start)
+        return try encoder.encode(frame).map { packet in
+            // What a packet decodes to lies by the encoder's delay before its own time.
+            defer { startsTalk = false }
+            return Output(ticks: packet.timestamp - Int64(encoder.delay), startsTalk: startsTalk, bytes: packet.bytes)
+        }
+    }
+}
+
+extension AudioCodec {
+    init?(_ kind: CodecKind) {
+        switch kind {
+        case .opus: self = .opus
+        case .pcmu: self = .pcmu
+        case .pcma: self = .pcma
+        case .g722: self = .g722
+        case .aac: self = .aac
+        default: return nil
+        }
+    }
+}

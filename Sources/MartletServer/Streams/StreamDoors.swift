@@ -1,0 +1,20 @@
+// What the registry of streams needs for sources and sinks inside the server, and for players that can't take a stream's codec.
+import Bridges
+import MediaIO
+
+struct StreamDoors: Sendable {
+    let taps: any StreamTapping
+    let bridges: BridgeService
+}
+
+extension StreamRefusal {
+    init(_ error: BridgeError) {
+        switch error {
+        case .disabled: self = .refused(.transcodingDisabled, "\(error)")
+        case .unsupported: self = .refused(.noCommonCodecs, "\(error)")
+        case .busy: self = .refused(.noTranscoders, "\(error)")
+        case .noSuchStream: self = .refused(.publisherStop, "\(error)")
+        case .shutDown: self = .refused(.shutdownRequested, "\(error)")
+        }
+    }
+}

@@ -1,0 +1,43 @@
+// Conversions on behalf of players and pushes that can't take a stream's codec.
+import MediaIO
+import RTP
+import SDP
+import Signalling
+
+extension StreamRegistry {
+    /// Makes what a player's offer can't take into something that it can.
+    func convert(_ stream: StreamHandle, for request: StreamRequest, link: UInt64) async throws(StreamRefusal) {
+        let forms = await engine.forms(of: stream)
+        for (track, target) in Negotiation.conversionsNeeded(offer: request.sdp, tracks: forms) {
+            guard let target else { throw .refused(.noCommonCodecs, "no common codecs") }
+            _ = try await convert(stream, track: track, source: forms[track], to: CodecKind(encodingName: target), for: request.mediaSessionID, link: link)
+        }
+    }
+
+    /// The same for another server, which takes whatever WebRTC has.
+    func convertForPush(_ stream: StreamHandle, _ id: String, link: UInt64) async throws(StreamRefusal) {
+        let forms = await engine.forms(of: stream)
+        for (index, form) in forms.enumerated() where form.converts == nil && !form.isRealTime {
+            _ = try await convert(stream, track: index, source: form, to: form.kind == .video ? .h264 : .opus, for: id, link: link)
+        }
+    }
+
+    /// - Returns: the conversion's id.
+    func convert(
+        _ stream: StreamHandle, track: Int, source: TrackFormat, to target: CodecKind, for id: String, link: UInt64
+    ) async throws(StreamRefusal) -> EndpointID {
+        guard let bridges = doors?.bridges else { throw .refused(.noCommonCodecs, "no common codecs") }
+        let conversion: EndpointID
+        do {
+            conversion = try await bridges.acquire(stream, track: track, source: source, target: target, user: id)
+        } catch {
+            throw StreamRefusal(error)
+        }
+        guard entries[id]?.link == link else {
+            await bridges.release(user: id)
+            throw .alreadyEnded
+        }
+        entries[id]?.usesBridges = true
+        return conversion
+    }
+}

@@ -1,0 +1,253 @@
+// Frames of a stream for somebody inside the server: taken from a tap, put together, placed on one clock, bounded. Used by RTMP and
+// the like.
+import Primitives
+import RTP
+import SDP
+
+/// One track that a subscription brings.
+public struct SubscribedTrack: Sendable {
+    /// As SDP describes it.
+    public let format: TrackFormat
+    public let codec: CodecKind
+    public var kind: MediaKind { codec.isVideo ? .video : .audio }
+    /// Hz
+    public var clockRate: Int { format.codec.clockRate }
+    public var channels: Int { format.codec.channels }
+    /// AAC: the AudioSpecificConfig.
+    public var aacConfig: [UInt8] { format.aacConfig }
+
+    init(_ format: TrackFormat) {
+        self.format = format
+        codec = CodecKind(encodingName: format.codec.name)
+    }
+}
+
+/// One frame of a subscription.
+public struct SubscribedFrame: Sendable {
+    /// Index into the subscription's tracks.
+    public var track: Int
+    /// H.264: Annex B, SPS and PPS in front of key frames. Audio: one frame as it lies in its packet.
+    public var bytes: [UInt8]
+    /// ns on one clock for all tracks; the first frame is at 0.
+    public var time: Int64
+    public var isKeyFrame: Bool
+}
+
+/// The reading end: one task calls `next`.
+public actor FrameSubscription {
+    public enum Item: Sendable {
+        case frame(SubscribedFrame)
+        case resized(width: Int, height: Int)
+    }
+
+    /// Frames older than this are dropped up to a key frame, ns.
+    static let maximumAge: Int64 = 4_000_000_000
+    /// Sender reports are waited for by this much, ns.
+    static let reportPatience: Int64 = 1_000_000_000
+    static let keyFrameGap: Int64 = 1_000_000_000
+
+    private struct Lane {
+        let track: SubscribedTrack
+        var assembler: FrameAssembler
+        /// Video waits for a key frame.
+        var isBroken: Bool
+        var parameterSets: [[UInt8]]
+        var size: (width: Int, height: Int)?
+    }
+    private struct Waiting {
+        var lane: Int
+        var frame: EncodedFrame
+        var arrival: Int64
+    }
+
+    public nonisolated let tracks: [SubscribedTrack]
+    private let pipe: PacketPipe
+    private nonisolated let signal: WakeSignal
+    private let requestKeyFrame: @Sendable () -> Void
+    /// By the tap's track numbers; `nil` = not wanted.
+    private var lanes: [Lane]
+    private let laneOfTrack: [Int?]
+    private var timeline: StreamTimeline
+    private var waiting: [Waiting] = []
+    private var ready: [Item] = []
+    private var firstArrival: Int64?
+    private var now: Int64 = 0
+    private var origin: Int64?
+    private var lastKeyFrameRequest: Int64 = .min / 2
+    private var isOver = false
+    /// Frames left out: the reader was slow, or packets were missing.
+    public private(set) var dropped = 0
+
+    /// - Parameters:
+    ///   - formats: the tap's tracks; `nil` for those that are not wanted.
+    ///   - signal: set by the pipe.
+    init(formats: [TrackFormat?], pipe: PacketPipe, signal: WakeSignal, requestKeyFrame: @escaping @Sendable () -> Void) {
+        self.pipe = pipe
+        self.signal = signal
+        self.requestKeyFrame = requestKeyFrame
+        var lanes: [Lane] = [], numbers: [Int?] = []
+        for format in formats {
+            guard let format, let assembler = FrameAssembler(
+                codec: CodecKind(encodingName: format.codec.name), aac: format.aacPayload ?? AACPayloadFormat())
+            else {
+                numbers.append(nil)
+                continue
+            }
+            let track = SubscribedTrack(format)
+            numbers.append(lanes.count)
+            lanes.append(Lane(
+                track: track, assembler: assembler, isBroken: track.kind == .video,
+                parameterSets: Base64.parameterSets(format.codec.parameters["sprop-parameter-sets"] ?? "")))
+        }
+        self.lanes = lanes
+        laneOfTrack = numbers
+        tracks = lanes.map(\.track)
+        timeline = StreamTimeline(clockRates: lanes.map(\.track.clockRate))
+    }
+
+    /// The next frame; `nil` when the stream or the subscription is over. One task at a time.
+    public func next() async -> Item? {
+        while true {
+            if !ready.isEmpty { return ready.removeFirst() }
+            if isOver { return nil }
+            fill()
+            if !ready.isEmpty { continue }
+            await signal.wait()
+        }
+    }
+
+    /// Ends it; the reader is woken.
+    public func finish() {
+        isOver = true
+        ready = []
+        signal.set()
+    }
+
+    // MARK: from the pipe
+
+    private func fill() {
+        let bytes = pipe.read()
+        var rest = bytes[...]
+        while let record = TapRecord.next(in: &rest) { take(record) }
+        for lane in lanes.indices { keep(lanes[lane].assembler.advance(to: Instant(nanoseconds: now)), lane, now) }
+        release()
+    }
+
+    private func take(_ record: TapRecord) {
+        guard laneOfTrack.indices.contains(record.track), let lane = laneOfTrack[record.track] else { return }
+        now = max(now, record.arrival)
+        if firstArrival == nil { firstArrival = record.arrival }
+        switch record.content {
+        case .report(let ntp, let timestamp): timeline.report(ntp: ntp, timestamp: timestamp, track: lane, arrival: record.arrival)
+        case .restart: timeline.restart()
+        case .packet(_, _, let rtp):
+            rtp.withUnsafeBytes { bytes in
+                guard let view = RTPView(bytes) else { return }
+                timeline.note(view.timestamp, track: lane, arrival: record.arrival)
+                keep(lanes[lane].assembler.push(view, at: Instant(nanoseconds: record.arrival)), lane, record.arrival)
+            }
+        }
+    }
+
+    private func keep(_ frames: [EncodedFrame], _ lane: Int, _ arrival: Int64) {
+        for frame in frames {
+            if lanes[lane].track.kind == .video {
+                if !frame.isComplete || frame.followsLoss, !(frame.isComplete && frame.isKeyFrame) { lanes[lane].isBroken = true }
+                if lanes[lane].isBroken {
+                    guard frame.isKeyFrame, frame.isComplete else {
+                        dropped += 1
+                        askForKeyFrame()
+                        continue
+                    }
+                    lanes[lane].isBroken = false
+                }
+            }
+            waiting.append(Waiting(lane: lane, frame: frame, arrival: arrival))
+        }
+    }
+
+    private func askForKeyFrame() {
+        guard now - lastKeyFrameRequest >= Self.keyFrameGap else { return }
+        lastKeyFrameRequest = now
+        requestKeyFrame()
+    }
+
+    // MARK: to the reader
+
+    private func release() {
+        guard !waiting.isEmpty, let firstArrival else { return }
+        if origin == nil {
+            guard lanes.indices.allSatisfy(timeline.hasReports) || now - firstArrival >= Self.reportPatience else { return }
+            timeline.settle()
+        }
+        leaveOutTheOld()
+        for one in waiting {
+            let media = timeline.media(one.frame.timestamp, track: one.lane)
+            guard let time = timeline.time(media, track: one.lane) else { continue }
+            let start = origin ?? time
+            origin = start
+            // Of sound that lies before the first picture nobody would know where to put it.
+            guard time >= start else { continue }
+            ready += finished(one, time - start)
+        }
+        waiting = []
+    }
+
+    /// A reader that was away for too long goes on with the newest key frame.
+    private func leaveOutTheOld() {
+        guard let oldest = waiting.first, now - oldest.arrival > Self.maximumAge, origin != nil else { return }
+        let video = lanes.firstIndex { $0.track.kind == .video }
+        let start = waiting.lastIndex { $0.lane == video && $0.frame.isKeyFrame && now - $0.arrival <= Self.maximumAge }
+        if let start {
+            dropped += start
+            waiting.removeFirst(start)
+        } else {
+            let fresh = waiting.filter { $0.lane != video && now - $0.arrival <= Self.maximumAge }
+            dropped += waiting.count - fresh.count
+            waiting = fresh
+            if let video {
+                lanes[video].isBroken = true
+                askForKeyFrame()
+            }
+        }
+    }
+
+    private func finished(_ one: Waiting, _ time: Int64) -> [Item] {
+        var items: [Item] = [], bytes = one.frame.bytes
+        let lane = one.lane
+        if lanes[lane].track.kind == .video, one.frame.isKeyFrame {
+            if lanes[lane].track.codec == .h264 {
+                let own = H264Framing.parameterSets(inAnnexB: bytes)
+                if own.isEmpty {
+                    bytes = lanes[lane].parameterSets.flatMap { [0, 0, 0, 1] + $0 } + bytes
+                } else {
+                    lanes[lane].parameterSets = own
+                }
+            }
+            let header = FrameHeader(codec: lanes[lane].track.codec, keyFrame: bytes)
+            if let width = header.width, let height = header.height, lanes[lane].size.map({ $0 != (width, height) }) ?? true {
+                lanes[lane].size = (width, height)
+                items.append(.resized(width: width, height: height))
+            }
+        }
+        items.append(.frame(SubscribedFrame(track: lane, bytes: bytes, time: time, isKeyFrame: one.frame.isKeyFrame)))
+        return items
+    }
+}
+
+extension StreamTapping {
+    /// Subscribes to a stream's frames. End it with `removeEndpoint` and `finish`.
+    /// - Parameter backlog: ns; a picture not older than this is given at once.
+    public func subscribe(
+        to stream: StreamHandle, choice: TapChoice = TapChoice(), backlog: Int64 = 2_000_000_000
+    ) async throws(EngineError) -> (id: EndpointID, subscription: FrameSubscription) {
+        let signal = WakeSignal()
+        let pipe = PacketPipe(onData: { signal.set() })
+        let tap = try await tap(stream, into: pipe, backlog: backlog, choice: choice)
+        let formats = tap.tracks.enumerated().map { choice.skipped.contains($0.offset) ? nil : $0.element }
+        let subscription = FrameSubscription(formats: formats, pipe: pipe, signal: signal) {
+            requestKeyFrame(of: stream, choice: choice)
+        }
+        return (tap.id, subscription)
+    }
+}

@@ -1,0 +1,26 @@
+// How AAC lies in RTP payloads, as a description says it (RFC 3640 §4.1). Used by packetiser and depacketiser.
+
+/// The widths of the fields in an AU header, bits. Only what AAC uses: no time stamps, no random access flag.
+public struct AACPayloadFormat: Equatable, Sendable {
+    public var sizeLength = 13
+    public var indexLength = 3
+    public var indexDeltaLength = 3
+    /// Ticks from one frame to the next in one packet.
+    public var frameDuration = 1024
+
+    /// AAC-hbr: what everybody sends.
+    public init() {}
+
+    /// Reads the parameters of an `a=fmtp` line; `nil` for a form that is not handled (interleaving, extra header fields).
+    public init?(parameter: (String) -> String?) {
+        func number(_ key: String, _ fallback: Int) -> Int { parameter(key).flatMap { Int($0) } ?? fallback }
+        for key in ["ctsdeltalength", "dtsdeltalength", "randomaccessindication", "streamstateindication", "auxiliarydatasizelength"]
+        where number(key, 0) != 0 { return nil }
+        sizeLength = number("sizelength", 0)
+        indexLength = number("indexlength", 0)
+        indexDeltaLength = number("indexdeltalength", indexLength)
+        frameDuration = number("constantduration", 1024)
+        guard (6...16).contains(sizeLength), (0...8).contains(indexLength), (0...8).contains(indexDeltaLength), (64...8192).contains(frameDuration)
+        else { return nil }
+    }
+}

@@ -1,0 +1,43 @@
+// The out-of-band header of AAC (ISO/IEC 14496-3 §1.6.2.1): what kind it is, how fast and how wide. Used by the doors and bridges.
+
+/// The first fields of an AudioSpecificConfig.
+public struct AudioSpecificConfig: Equatable, Sendable {
+    /// 2 = AAC-LC, 5 = SBR (HE-AAC), 29 = PS (HE-AACv2).
+    public var objectType: Int
+    /// Hz; of the core, without what SBR doubles.
+    public var sampleRate: Int
+    /// 1…8; 0 = said elsewhere.
+    public var channels: Int
+
+    private static let rates = [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350]
+
+    public init(objectType: Int = 2, sampleRate: Int, channels: Int) {
+        self.objectType = objectType
+        self.sampleRate = sampleRate
+        self.channels = channels
+    }
+
+    /// `nil` when it is too short, or names a rate that does not exist.
+    public init?(_ bytes: [UInt8]) {
+        guard bytes.count >= 2 else { return nil }
+        let parsed: AudioSpecificConfig? = bytes.withUnsafeBytes { raw in
+            var bits = BitReader(raw)
+            var objectType = Int(bits.read(5))
+            if objectType == 31 { objectType = 32 + Int(bits.read(6)) }
+            let index = Int(bits.read(4))
+            let rate = index == 15 ? Int(bits.read(24)) : (Self.rates.indices.contains(index) ? Self.rates[index] : 0)
+            let channels = Int(bits.read(4))
+            guard !bits.isOverrun, objectType > 0, (4_000...192_000).contains(rate) else { return nil }
+            return AudioSpecificConfig(objectType: objectType, sampleRate: rate, channels: channels == 7 ? 8 : channels)
+        }
+        guard let parsed else { return nil }
+        self = parsed
+    }
+
+    /// The two bytes of an AAC-LC stream; `nil` for a rate that has no number.
+    public var bytes: [UInt8]? {
+        guard objectType < 31, let index = Self.rates.firstIndex(of: sampleRate), (1...7).contains(channels) else { return nil }
+        let word = UInt16(objectType) << 11 | UInt16(index) << 7 | UInt16(channels) << 3
+        return [UInt8(word >> 8), UInt8(word & 0xff)]
+    }
+}
