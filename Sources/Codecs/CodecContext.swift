@@ -9,10 +9,8 @@ final class CodecContext {
     let frame: UnsafeMutablePointer<AVFrame>
     let name: String
 
-    private static let quiet: Void = av_log_set_level(AV_LOG_FATAL)
-
     private init(codec: UnsafePointer<AVCodec>, name: String) throws(CodecError) {
-        _ = Self.quiet
+        _ = ffmpegIsQuiet
         guard let context = avcodec_alloc_context3(codec) else { throw .outOfMemory }
         guard let packet = av_packet_alloc() else {
             var doomed: UnsafeMutablePointer<AVCodecContext>? = context

@@ -30,6 +30,9 @@ func check(_ result: Int32, _ operation: @autoclosure () -> String) throws(Codec
     throw .failed(operation: operation(), reason: describeFFmpegError(result))
 }
 
+/// FFmpeg writes what it thinks of damaged media to the standard error otherwise. Touched before anything is opened.
+let ffmpegIsQuiet: Void = av_log_set_level(AV_LOG_FATAL)
+
 /// FFmpeg's sentence for one of its error numbers.
 func describeFFmpegError(_ code: Int32) -> String {
     var text = [CChar](repeating: 0, count: Int(AV_ERROR_MAX_STRING_SIZE))

@@ -41,9 +41,20 @@ public final class Demuxer {
         public let packet: EncodedPacket
     }
 
+    /// Which tracks of a file are read.
+    public enum Selection: Sendable {
+        /// At most one video and one audio track, the ones FFmpeg calls best.
+        case best
+        /// All that can be handled, in the file's order; at most `maximumTracks`.
+        case all
+    }
+
+    public static let maximumTracks = 512
+
     public let path: String
-    /// At most one video and one audio track, the ones FFmpeg calls best.
     public private(set) var tracks: [Media] = []
+    /// Of each track, as the file has them: title, language and whatever its writer put there.
+    public private(set) var tags: [[String: String]] = []
     /// Rounds that are complete; grows when `loops`.
     public private(set) var rounds = 0
 
@@ -61,7 +72,8 @@ public final class Demuxer {
 
     /// - Parameter loops: start again at the end, with times going on.
     /// - Throws: `.failed` when the file can't be read, `.invalid` when it has no track that can be handled.
-    public init(path: String, loops: Bool = false) throws(CodecError) {
+    public init(path: String, loops: Bool = false, selection: Selection = .best) throws(CodecError) {
+        _ = ffmpegIsQuiet
         self.path = path
         self.loops = loops
         guard let packet = av_packet_alloc() else { throw .outOfMemory }
@@ -79,16 +91,14 @@ public final class Demuxer {
         guard analysed >= 0 else {
             throw .failed(operation: "Reading the media file \(path)", reason: describeFFmpegError(analysed))
         }
-        for kind in [AVMEDIA_TYPE_VIDEO, AVMEDIA_TYPE_AUDIO] {
-            let index = av_find_best_stream(opened, kind, -1, -1, nil, 0)
-            guard index >= 0, index < opened.pointee.nb_streams, let stream = opened.pointee.streams[Int(index)],
-                let media = Self.describe(stream)
-            else { continue }
+        for index in Self.streams(of: opened, selection) {
+            guard let stream = opened.pointee.streams[Int(index)], let media = Self.describe(stream) else { continue }
             trackOfStream[index] = tracks.count
             if case .video(let video) = media, video.codec == .h264 {
                 annexBFilters[tracks.count] = try BitstreamFilter("h264_mp4toannexb", for: stream)
             }
             tracks.append(media)
+            tags.append(Self.tags(of: stream))
         }
         guard !tracks.isEmpty else {
             throw .invalid("The file \(path) has no track in a codec that can be published (H.264, VP8, VP9, AV1, Opus, AAC, G.711, G.722).")
@@ -148,6 +158,25 @@ public final class Demuxer {
 
     private static func microseconds(_ value: Int64, _ base: AVRational) -> Int64 {
         av_rescale_q(value, base, AVRational(num: 1, den: 1_000_000))
+    }
+
+    private static func streams(of format: UnsafeMutablePointer<AVFormatContext>, _ selection: Selection) -> [Int32] {
+        let count = Int32(clamping: format.pointee.nb_streams)
+        switch selection {
+        case .best:
+            return [AVMEDIA_TYPE_VIDEO, AVMEDIA_TYPE_AUDIO].map { av_find_best_stream(format, $0, -1, -1, nil, 0) }.filter { (0..<count).contains($0) }
+        case .all: return Array((0..<count).prefix(maximumTracks))
+        }
+    }
+
+    private static func tags(of stream: UnsafeMutablePointer<AVStream>) -> [String: String] {
+        var result: [String: String] = [:]
+        var entry: UnsafeMutablePointer<AVDictionaryEntry>?
+        while let next = av_dict_get(stream.pointee.metadata, "", entry, AV_DICT_IGNORE_SUFFIX) {
+            entry = next
+            if let key = next.pointee.key, let value = next.pointee.value { result[String(cString: key)] = String(cString: value) }
+        }
+        return result
     }
 
     private static func describe(_ stream: UnsafeMutablePointer<AVStream>) -> Media? {

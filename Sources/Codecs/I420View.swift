@@ -98,4 +98,52 @@ public struct I420Canvas {
         guard let plane else { return }
         for row in top..<bottom { (plane + row * stride + left).update(repeating: value, count: right - left) }
     }
+
+    /// Copies a picture with its top left corner at (x, y), which are even; what lies outside is left out.
+    public mutating func draw(_ picture: VideoFrame, x: Int, y: Int) {
+        let source = picture.frame.pointee
+        let left = max(0, x) & ~1, top = max(0, y) & ~1
+        let right = min(width, x + picture.width), bottom = min(height, y + picture.height)
+        guard left < right, top < bottom else { return }
+        Self.copy(source.data.0, Int(source.linesize.0), left - x, top - y, planes.y, strides.y, left, top, right - left, bottom - top)
+        let columns = (right - left + 1) / 2, rows = (bottom - top + 1) / 2
+        Self.copy(source.data.1, Int(source.linesize.1), (left - x) / 2, (top - y) / 2, planes.u, strides.u, left / 2, top / 2, columns, rows)
+        Self.copy(source.data.2, Int(source.linesize.2), (left - x) / 2, (top - y) / 2, planes.v, strides.v, left / 2, top / 2, columns, rows)
+    }
+
+    /// Takes two thirds of the brightness and the colour from a rectangle.
+    public mutating func darken(x: Int, y: Int, width: Int, height: Int) {
+        let left = max(0, x), right = min(self.width, x + width), top = max(0, y), bottom = min(self.height, y + height)
+        guard left < right, top < bottom, let luma = planes.y else { return }
+        for row in top..<bottom {
+            let line = luma + row * strides.y
+            for column in left..<right { line[column] = UInt8(16 + (max(16, Int(line[column])) - 16) / 3) }
+        }
+        Self.fill(planes.u, strides.u, left / 2, (right + 1) / 2, top / 2, (bottom + 1) / 2, 128)
+        Self.fill(planes.v, strides.v, left / 2, (right + 1) / 2, top / 2, (bottom + 1) / 2, 128)
+    }
+
+    /// Paints a colour through a mask of `width` x `height` bytes: 0 leaves a pixel as it is, 255 covers it. Brightness only, which is
+    /// right for grey, black and white.
+    public mutating func blend(_ mask: [UInt8], width maskWidth: Int, height maskHeight: Int, x: Int, y: Int, _ colour: YUVColour) {
+        guard let luma = planes.y, maskWidth > 0, maskHeight > 0, mask.count >= maskWidth * maskHeight else { return }
+        for row in max(0, -y)..<max(max(0, -y), min(maskHeight, height - y)) {
+            let line = luma + (y + row) * strides.y
+            for column in max(0, -x)..<max(max(0, -x), min(maskWidth, width - x)) {
+                let cover = Int(mask[row * maskWidth + column])
+                guard cover > 0 else { continue }
+                line[x + column] = UInt8((Int(line[x + column]) * (255 - cover) + Int(colour.y) * cover) / 255)
+            }
+        }
+    }
+
+    private static func copy(
+        _ source: UnsafeMutablePointer<UInt8>?, _ sourceStride: Int, _ sourceX: Int, _ sourceY: Int, _ target: UnsafeMutablePointer<UInt8>?,
+        _ targetStride: Int, _ x: Int, _ y: Int, _ columns: Int, _ rows: Int
+    ) {
+        guard let source, let target else { return }
+        for row in 0..<rows {
+            (target + (y + row) * targetStride + x).update(from: source + (sourceY + row) * sourceStride + sourceX, count: columns)
+        }
+    }
 }

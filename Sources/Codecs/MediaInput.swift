@@ -9,6 +9,7 @@ final class MediaInput {
     private(set) var summary = MediaSummary()
 
     init(_ path: String) throws(CodecError) {
+        _ = ffmpegIsQuiet
         var opened: UnsafeMutablePointer<AVFormatContext>?
         var options: OpaquePointer?
         av_dict_set(&options, "protocol_whitelist", "file", 0)

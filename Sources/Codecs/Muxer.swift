@@ -30,35 +30,21 @@ public final class Muxer {
         format = made
         self.packet = packet
         descriptor = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0o644)
-        guard descriptor >= 0 else {
-            let reason = String(cString: strerror(errno))
-            Self.free(format, packet)
-            throw .failed(operation: "Creating the file \(path)", reason: reason)
-        }
-        do throws(CodecError) {
-            for track in tracks { try Self.add(track, to: made) }
-            for (key, value) in metadata { av_dict_set(&made.pointee.metadata, key, value, 0) }
-            try check(avio_open(&made.pointee.pb, "file:" + path, AVIO_FLAG_WRITE), "Opening the file \(path)")
-            made.pointee.avoid_negative_ts = Int32(AVFMT_AVOID_NEG_TS_MAKE_NON_NEGATIVE)
-            try Self.writeHeader(made, container == .mp4
-                // Cut by `flush` only; times as given, whatever track begins later.
-                ? ["movflags": "frag_custom+empty_moov+default_base_moof+frag_discont", "use_editlist": "0"]
-                : ["cluster_time_limit": "1000"])
-        } catch {
-            avio_closep(&format.pointee.pb)
-            close(descriptor)
-            Self.free(format, packet)
-            throw error
-        }
+        // From here on everything is owned: `deinit` frees it when something is thrown as well.
+        guard descriptor >= 0 else { throw .failed(operation: "Creating the file \(path)", reason: String(cString: strerror(errno))) }
+        for track in tracks { try Self.add(track, to: made) }
+        for (key, value) in metadata { av_dict_set(&made.pointee.metadata, key, value, 0) }
+        try check(avio_open(&made.pointee.pb, "file:" + path, AVIO_FLAG_WRITE), "Opening the file \(path)")
+        made.pointee.avoid_negative_ts = Int32(AVFMT_AVOID_NEG_TS_MAKE_NON_NEGATIVE)
+        try Self.writeHeader(made, container == .mp4
+            // Cut by `flush` only; times as given, whatever track begins later.
+            ? ["movflags": "frag_custom+empty_moov+default_base_moof+frag_discont", "use_editlist": "0"]
+            : ["cluster_time_limit": "1000"])
     }
 
     deinit {
-        if isOpen { avio_closep(&format.pointee.pb) }
-        close(descriptor)
-        Self.free(format, packet)
-    }
-
-    private static func free(_ format: UnsafeMutablePointer<AVFormatContext>, _ packet: UnsafeMutablePointer<AVPacket>) {
+        if isOpen, format.pointee.pb != nil { avio_closep(&format.pointee.pb) }
+        if descriptor >= 0 { close(descriptor) }
         var doomed: UnsafeMutablePointer<AVPacket>? = packet
         av_packet_free(&doomed)
         avformat_free_context(format)

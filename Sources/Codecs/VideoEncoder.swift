@@ -1,10 +1,18 @@
-// Real-time video encoder: pictures in, access units out, one for one, no look-ahead and no B-frames.
-// Owned by one thread (a publish pipeline, later mixers and bridges).
+// Video encoder: pictures in, access units out in the same order; for live media one for one, without look-ahead.
+// Owned by one thread (a publish pipeline, a mixer).
 import CFFmpeg
 
 /// Encodes I420 pictures as H.264 (x264), VP8, VP9 (libvpx) or AV1 (libaom, else SVT-AV1).
 /// Not Sendable: one thread at a time.
 public final class VideoEncoder {
+    /// Whom the result is for.
+    public enum Purpose: Sendable {
+        /// Receivers that decode at once: a packet for each picture, no B-frames.
+        case live
+        /// A file (H.264 only): packets come late, quality is constant and `bitrate` its limit. No B-frames either.
+        case file
+    }
+
     /// What to encode and how well.
     public struct Configuration: Sendable, Equatable {
         public var codec: VideoCodec
@@ -21,10 +29,11 @@ public final class VideoEncoder {
         public var threads: Int
         /// H.264: spend half the time and some more bits.
         public var isQuick = false
+        public var purpose: Purpose
 
         public init(
             codec: VideoCodec, width: Int, height: Int, frameRate: Int = 30, bitrate: Int = 1_000_000,
-            keyFrameInterval: Int = 0, threads: Int = 1
+            keyFrameInterval: Int = 0, threads: Int = 1, purpose: Purpose = .live
         ) {
             self.codec = codec
             self.width = width
@@ -33,6 +42,7 @@ public final class VideoEncoder {
             self.bitrate = bitrate
             self.keyFrameInterval = keyFrameInterval
             self.threads = threads
+            self.purpose = purpose
         }
 
         /// The size that comes out: as asked, but even for H.264.
@@ -55,7 +65,8 @@ public final class VideoEncoder {
         context.pointee.pix_fmt = AV_PIX_FMT_YUV420P
         context.pointee.time_base = AVRational(num: 1, den: 90_000)
         context.pointee.framerate = AVRational(num: Int32(configuration.frameRate), den: 1)
-        context.pointee.bit_rate = Int64(configuration.bitrate)
+        let isFile = configuration.purpose == .file && configuration.codec == .h264
+        context.pointee.bit_rate = isFile ? 0 : Int64(configuration.bitrate)
         context.pointee.gop_size = configuration.keyFrameInterval > 0 ? Int32(configuration.keyFrameInterval) : 1_000_000
         context.pointee.max_b_frames = 0
         context.pointee.thread_count = Int32(configuration.threads)
@@ -63,11 +74,11 @@ public final class VideoEncoder {
         context.pointee.color_primaries = AVCOL_PRI_SMPTE170M
         context.pointee.color_trc = AVCOL_TRC_SMPTE170M
         context.pointee.color_range = AVCOL_RANGE_MPEG
-        context.pointee.flags |= Int32(AV_CODEC_FLAG_LOW_DELAY)
+        if !isFile { context.pointee.flags |= Int32(AV_CODEC_FLAG_LOW_DELAY) }
         if codec.name != "libsvtav1" {
             context.pointee.rc_max_rate = Int64(configuration.bitrate)
             if codec.name != "libx264" { context.pointee.rc_min_rate = Int64(configuration.bitrate) }
-            context.pointee.rc_buffer_size = Int32(configuration.bitrate)
+            context.pointee.rc_buffer_size = Int32(configuration.bitrate) * (isFile ? 2 : 1)
         }
         try codec.open(options: Self.options(encoder: codec.name, configuration))
     }
@@ -90,6 +101,8 @@ public final class VideoEncoder {
 
     private static func options(encoder: String, _ configuration: Configuration) -> [String: String] {
         switch encoder {
+        case "libx264" where configuration.purpose == .file:
+            ["preset": "veryfast", "profile": "high", "crf": "23"]
         case "libx264":
             // Scene cuts off: key frames come when asked for and at the interval only.
             ["preset": configuration.isQuick ? "superfast" : "veryfast", "tune": "zerolatency", "profile": "baseline", "forced-idr": "1", "sc_threshold": "0"]

@@ -26,6 +26,15 @@ struct MuxerTests {
         }
     }
 
+    @Test("a file that can't be made is an error, again and again")
+    func nowhere() {
+        for _ in 0..<3 {
+            #expect(throws: CodecError.self) {
+                try Muxer(path: "/nowhere/x.mp4", container: .mp4, tracks: [MuxerTrack(.audio(.opus, sampleRate: 48_000, channels: 2, header: []))])
+            }
+        }
+    }
+
     @Test("what is no media file is refused, and no half file stays behind")
     func nothing() throws {
         let scratch = try Scratch()
