@@ -131,10 +131,12 @@ public struct Server: Sendable {
         // What a crash has left is finished while the server runs already.
         let repair = Task { await recordings.service.repair() }
         let roomRecorder = Task { await roomRecordings.run() }
+        let stopTeller = Task { for await (id, reason) in recordings.stops { await streams.tellRecordingStopped(id, reason) } }
         // However it ends, no worker stays behind.
         func stopWorkers() async {
             repair.cancel()
             roomRecorder.cancel()
+            stopTeller.cancel()
             await snapshots.service.shutdown()
             await recordings.service.shutdown()
             await bridges.shutdown()

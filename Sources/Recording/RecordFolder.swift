@@ -20,6 +20,8 @@ public struct FinishedRecord: Codable, Sendable, Equatable {
     public var isRepaired = false
     /// Logins of those who are in it.
     public var participants: [String] = []
+    /// The record that it was mixed from.
+    public var mixedFrom: String?
 }
 
 /// What is written down when a recording begins, so that its files can be finished by whoever finds them.
@@ -28,6 +30,9 @@ struct UnfinishedRecord: Codable, Sendable, Equatable {
     var template: RecordTemplate
     /// Of each part by its number, milliseconds since 1970.
     var partStarts: [Int: Int64] = [:]
+    /// The same on the monotonic clock, ns: how parts of one run lie to each other, whatever happens to the wall clock. Missing in
+    /// notes of old versions.
+    var partTimes: [Int: Int64]?
     /// The group whose file its parts belong in.
     var group: GroupNote?
 }
@@ -117,6 +122,8 @@ public struct RecordFolder: Sendable {
         if rename(thumbnail, about + ".jpg") != 0 { unlink(thumbnail) }
     }
 
+    func note(of name: String) -> String { "\(notes)/\(shortened(name)).json" }
+
     /// The name of a file with room for another ending; equal for equal names only by the rarest chance.
     private func shortened(_ name: String) -> String {
         guard name.utf8.count > 200 else { return name }
@@ -137,10 +144,7 @@ public struct RecordFolder: Sendable {
             return (name, info)
         }
         return dated.sorted { ($0.info.st_mtim.tv_sec, $0.name) > ($1.info.st_mtim.tv_sec, $1.name) }.prefix(limit).map { name, info in
-            if let data = FileManager.default.contents(atPath: "\(notes)/\(shortened(name)).json"),
-                let record = try? JSONDecoder().decode(FinishedRecord.self, from: data), record.fileName == name {
-                return record
-            }
+            if let record = record(named: name) { return record }
             // Somebody else put it there.
             let time = Int64(info.st_mtim.tv_sec) * 1000
             var record = FinishedRecord(

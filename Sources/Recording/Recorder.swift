@@ -204,10 +204,11 @@ actor Recorder {
         switch report {
         case .began(let number, let file, let time):
             // The time is one of the monotonic clock.
-            let start = Self.wallClock() - (Self.monotonicClock() - time) / 1_000_000
+            let start = Self.wallClock(at: time)
             parts[number] = Part(file: file, start: start, time: time)
             nextPart = number + 1
             unfinished.partStarts[number] = start
+            unfinished.partTimes = (unfinished.partTimes ?? [:]).merging([number: time]) { $1 }
             try? folder.note(unfinished, stem: stem)
             logger.info("recording", metadata: ["file": "\(file)", "part": "\(number)"])
         case .ended(let number, let end, let width, let height, let reason):
@@ -216,7 +217,7 @@ actor Recorder {
             finish(number)
             if end == .diskFull {
                 logger.error("recording stopped: the disk is full; the stream goes on", metadata: ["reason": "\(reason)"])
-                configuration.onDiskFull()
+                configuration.onStopped(request.facts, .diskFull)
             }
         case .keyFrameWanted: taps.requestKeyFrame(of: request.stream)
         }
@@ -235,6 +236,7 @@ actor Recorder {
         crashes = crashes.filter { now - $0 < Self.crashWindow } + [now]
         guard crashes.count <= Self.maximumCrashes else {
             logger.error("recording given up: its workers keep failing", metadata: ["reason": "\(error)"])
+            configuration.onStopped(request.facts, .givenUp)
             return await close()
         }
         logger.warning("the recording's worker is gone; going on in a new file", metadata: ["reason": "\(error)"])
@@ -245,6 +247,7 @@ actor Recorder {
             taps.requestKeyFrame(of: request.stream)
         } catch {
             logger.error("recording given up", metadata: ["reason": "\(error)"])
+            configuration.onStopped(request.facts, .givenUp)
             await close()
         }
     }
@@ -272,6 +275,16 @@ actor Recorder {
     }
 
     static func wallClock() -> Int64 { Int64((Date().timeIntervalSince1970 * 1000).rounded()) }
+
+    /// ms since 1970 of a moment of the monotonic clock. A thread that is put aside between the two readings tries again.
+    static func wallClock(at time: Int64) -> Int64 {
+        var best = (gap: Int64.max, start: Int64(0))
+        for _ in 0..<5 where best.gap > 200_000 {
+            let before = monotonicClock(), wall = wallClock(), after = monotonicClock()
+            if after - before < best.gap { best = (after - before, wall - ((before + after) / 2 - time) / 1_000_000) }
+        }
+        return best.start
+    }
 
     static func monotonicClock() -> Int64 {
         var time = timespec()

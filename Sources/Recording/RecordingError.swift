@@ -32,3 +32,17 @@ public enum RecordingError: Error, Sendable, Equatable, CustomStringConvertible 
         }
     }
 }
+
+/// Why a recording has ended before its stream.
+public enum RecordingStop: Sendable, Equatable, CustomStringConvertible {
+    case diskFull
+    /// Its workers keep failing.
+    case givenUp
+
+    public var description: String {
+        switch self {
+        case .diskFull: "The server's disk is full"
+        case .givenUp: "The server can't go on recording"
+        }
+    }
+}

@@ -11,7 +11,10 @@ final class RecordingJob: WorkerHandler {
     static let name = "record"
     /// Sender reports and a key frame are waited for by this much before the file is begun without; ns.
     static let reportPatience: Int64 = 3_000_000_000
-    /// The same for the first key frame where there is sound to begin with.
+    /// The publisher's clock is held against ours for so long, so that a busy beginning does not displace the whole file, ns. Not where a
+    /// recording goes on after its worker has died.
+    static let settlingTime: Int64 = 1_500_000_000
+    /// The same as for reports for the first key frame where there is sound to begin with.
     static let keyFramePatience: Int64 = 10_000_000_000
     /// Sound that is this late is not coming; the file goes on with silence, ns.
     static let silencePatience: Int64 = 2_000_000_000
@@ -117,7 +120,9 @@ final class RecordingJob: WorkerHandler {
         let tracks = [sound?.track, picture?.track].compactMap { $0 }
         let isPictureReady = picture?.isReady ?? true
         let isSoundReady = sound == nil || sound?.firstTimestamp != nil
-        if isPictureReady, isSoundReady, tracks.allSatisfy({ timeline.hasReports(of: $0) }) { return true }
+        if isPictureReady, isSoundReady, tracks.allSatisfy({ timeline.hasReports(of: $0) }) {
+            return waited >= Self.settlingTime || order.firstPart > 1
+        }
         if isPictureReady { return waited >= Self.reportPatience }
         return waited >= Self.keyFramePatience && sound?.firstTimestamp != nil
     }

@@ -70,11 +70,14 @@ extension RecordingService {
         for (_, members) in Dictionary(grouping: left, by: { $0.record?.group?.id ?? "" }) {
             guard let note = members.first?.record?.group else { continue }
             var parts: [GroupPart] = []
+            // All of a group are of one run, so that its monotonic clock places them, unless an old version wrote the notes.
+            let hasTimes = members.allSatisfy { member in member.parts.allSatisfy { member.record?.partTimes?[$0.number] != nil } }
             for member in members {
                 guard let record = member.record else { continue }
                 for (number, file) in member.parts {
                     let start = record.partStarts[number] ?? record.facts.startTime
-                    parts.append(GroupPart(file: file, time: start * 1_000_000, facts: record.facts))
+                    let time = hasTimes ? record.partTimes?[number] : nil
+                    parts.append(GroupPart(file: file, time: time ?? start * 1_000_000, facts: record.facts))
                 }
             }
             let done = await assembler.assemble(uri: note.uri, parts: parts, startTime: note.startTime, isRepair: true)

@@ -11,8 +11,8 @@ public actor RecordingService {
         public var formats = RecordFormats()
         /// Bytes that have to stay free on the disk; a recording ends before.
         public var minimumFree: Int64 = 512 << 20
-        /// Told when a recording ended for want of room.
-        var onDiskFull: @Sendable () -> Void = {}
+        /// Told when a recording has ended by itself, before its stream: whose it is, and why, in words.
+        var onStopped: @Sendable (RecordFacts, RecordingStop) -> Void = { _, _ in }
 
         public init(folder: String) { self.folder = folder }
     }
@@ -37,6 +37,7 @@ public actor RecordingService {
     let logger: Logger
     private let onFinished: @Sendable (FinishedRecord) async -> Void
     let onGroupFinished: @Sendable (FinishedRecord) async -> Void
+    private let onStopped: @Sendable (RecordFacts, RecordingStop) async -> Void
     var groups: [String: GroupRecorder] = [:]
     private var entries: [String: Entry] = [:]
     /// Recordings that are being brought to their end.
@@ -49,10 +50,12 @@ public actor RecordingService {
     /// - Parameters:
     ///   - onFinished: told of each file that is in the folder, before whoever ended the recording is.
     ///   - onGroupFinished: the same for files of groups; the stream's name is the group's address.
+    ///   - onStopped: told of each recording that has ended before its stream.
     public init(
         taps: any StreamTapping, pool: WorkerPool, configuration: Configuration, logger: Logger,
         onFinished: @escaping @Sendable (FinishedRecord) async -> Void = { _ in },
-        onGroupFinished: @escaping @Sendable (FinishedRecord) async -> Void = { _ in }
+        onGroupFinished: @escaping @Sendable (FinishedRecord) async -> Void = { _ in },
+        onStopped: @escaping @Sendable (RecordFacts, RecordingStop) async -> Void = { _, _ in }
     ) {
         self.taps = taps
         self.pool = pool
@@ -60,6 +63,7 @@ public actor RecordingService {
         self.logger = logger
         self.onFinished = onFinished
         self.onGroupFinished = onGroupFinished
+        self.onStopped = onStopped
     }
 
     public nonisolated var folder: RecordFolder { RecordFolder(path: configuration.folder) }
@@ -147,16 +151,19 @@ public actor RecordingService {
 
     private func forgetEnding(_ number: Int) { ending[number] = nil }
 
-    /// With the end for want of room counted here.
+    /// With ends before the stream's told and counted here.
     func counting(_ configuration: Configuration) -> Configuration {
         var configuration = configuration
-        configuration.onDiskFull = { [weak self] in
-            Task { await self?.noteDiskFull() }
+        configuration.onStopped = { [weak self] facts, stop in
+            Task { await self?.noteStopped(facts, stop) }
         }
         return configuration
     }
 
-    private func noteDiskFull() { counted.diskFull += 1 }
+    private func noteStopped(_ facts: RecordFacts, _ stop: RecordingStop) async {
+        if stop == .diskFull { counted.diskFull += 1 }
+        await onStopped(facts, stop)
+    }
 
     // MARK: feeding
 

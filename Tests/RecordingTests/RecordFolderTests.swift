@@ -41,7 +41,7 @@ struct RecordFolderTests {
         let folder = RecordFolder(path: scratch.path)
         try folder.prepare()
         let facts = RecordFacts(streamName: "s", mediaSessionID: "m", sessionID: "", login: "")
-        let record = UnfinishedRecord(facts: facts, template: .standard, partStarts: [1: 5])
+        let record = UnfinishedRecord(facts: facts, template: .standard, partStarts: [1: 5], partTimes: [1: 7_000])
         try folder.note(record, stem: "abc")
         for file in ["abc-1.mp4", "abc-2.mp4", "abc-2.mp4.done", "def-1.webm", "strange"] {
             try Data([1]).write(to: URL(fileURLWithPath: scratch.path + "/.recording/" + file))

@@ -27,6 +27,17 @@ struct RecordingJobTests {
         #expect(abs(file.end - 6) < 0.1)
     }
 
+    @Test("a beginning on a busy machine does not displace the file against others of its room")
+    func busyBeginning() throws {
+        func start(_ delay: Double) throws -> Int64 {
+            var recording = EmulatedRecording()
+            (recording.seconds, recording.reportJitter, recording.busyBeginning) = (4, 0, (0.9, delay))
+            let (result, _) = try watch(recording)
+            return try #require(result.reports.compactMap { if case .began(_, _, let time) = $0 { time } else { nil } }.first)
+        }
+        #expect(abs(try start(80) - start(0)) <= 5_000_000)
+    }
+
     @Test("a sound card that runs wrong by 300 ppm is followed, and so is the publisher's whole clock", arguments: [VideoCodec.h264, .vp8])
     func drift(codec: VideoCodec) throws {
         var recording = EmulatedRecording()

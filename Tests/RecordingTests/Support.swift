@@ -30,6 +30,8 @@ struct EmulatedRecording {
     var loss = 0.0, recovered = 0.95
     /// ms that sender reports are off by at most.
     var reportJitter = 5.0
+    /// Packets of the first seconds are that much later than others, ms.
+    var busyBeginning = (seconds: 0.0, delay: 0.0)
     /// Seconds in which nothing of a kind is sent.
     var mutedSound: ClosedRange<Double>?
     var pictureStart = 0.0
@@ -81,7 +83,10 @@ struct EmulatedRecording {
         let ours: (Int64) -> Int64 = { 5_000_000_000_000 + $0 }
         let step: Int64 = 5_000_000, end = Int64(seconds * 1e9)
         var delivered: Int64 = 0
-        func delay() -> Int64 { 20_000_000 + Int64.random(in: 0...10_000_000, using: &random) }
+        func delay(_ now: Int64) -> Int64 {
+            let busy = Double(now) < busyBeginning.seconds * 1e9 ? Int64(busyBeginning.delay * 1e6) : 0
+            return 20_000_000 + busy + Int64.random(in: 0...10_000_000, using: &random)
+        }
 
         for now in stride(from: Int64(0), through: end + 2_000_000_000, by: Int(step)) {
             if now <= end {
@@ -101,7 +106,7 @@ struct EmulatedRecording {
                         let returns = Double.random(in: 0..<1, using: &random) < recovered
                         if isLost, !returns { continue }
                         events.append(Event(
-                            arrival: now + delay() + (isLost ? 60_000_000 : 0),
+                            arrival: now + delay(now) + (isLost ? 60_000_000 : 0),
                             record: TapRecord(track: track, arrival: 0, content: .packet(orientation: 0xff, audioLevel: 0xff, rtp: rtp[...]))))
                     }
                     if now >= nextReports[track] {
@@ -112,7 +117,7 @@ struct EmulatedRecording {
                         let ticks = UInt32(truncatingIfNeeded: (UInt64(source.start / 1000) * clockRate) / 1_000_000 + UInt64(elapsed / 1000) * clockRate / 1_000_000)
                         let ntp = UInt64(wall / 1_000_000_000) << 32 | (UInt64(wall % 1_000_000_000) << 32) / 1_000_000_000
                         events.append(Event(
-                            arrival: now + delay(), record: TapRecord(track: track, arrival: 0, content: .report(ntp: ntp, timestamp: ticks))))
+                            arrival: now + delay(now), record: TapRecord(track: track, arrival: 0, content: .report(ntp: ntp, timestamp: ticks))))
                     }
                 }
             }

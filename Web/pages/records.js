@@ -21,6 +21,7 @@ function facts(record) {
     [record.videoCodec, record.audioCodec].filter(Boolean).join(" + "),
     record.room ? "room " + record.room : "",
     record.participants.length ? record.participants.join(", ") : "",
+    record.mixedFrom ? "mixed from " + record.mixedFrom : "",
   ].filter(Boolean).join(" · ");
 }
 

@@ -4,7 +4,7 @@ import Flashphoner from "/sdk/flashphoner.js";
 import { $, fillServerUrl, freshName, isFilled, parameter, say, sessionWords, showFigures, streamWords } from "./common.js";
 import { recordUrl, sizeText, timeText } from "./record-facts.js";
 
-const { SESSION_STATUS, STREAM_STATUS } = Flashphoner.constants;
+const { SESSION_STATUS, STREAM_STATUS, STREAM_EVENT, STREAM_EVENT_TYPE } = Flashphoner.constants;
 // The page's own word while the server brings the file into its last form.
 const PROCESSING = "PROCESSING";
 
@@ -38,8 +38,11 @@ function publish() {
     receiveAudio: false,
   });
   stream = made;
-  const onEnd = (sentence) => {
+  // Why the recording has ended before the stream.
+  let stopped = "";
+  const onEnd = (words) => {
     const name = made.getRecordInfo();
+    const sentence = [words, stopped].filter(Boolean).join(" ");
     onStopped(made.status(), name ? sentence : [sentence, "The server has not recorded it."].filter(Boolean).join(" "));
     if (name) show(name);
   };
@@ -49,6 +52,11 @@ function publish() {
     endFigures = showFigures(made, $("figures"));
     update();
   })
+    .on(STREAM_EVENT, ({ type, payload }) => {
+      if (type !== STREAM_EVENT_TYPE.RECORDING_STOPPED) return;
+      stopped = "The recording has ended early: " + payload.info + ".";
+      tell(made.status(), stopped + " The stream goes on.");
+    })
     .on(STREAM_STATUS.UNPUBLISHED, () => onEnd(""))
     .on(STREAM_STATUS.FAILED, () => onEnd(streamWords(made, "The stream failed.")))
     .publish();

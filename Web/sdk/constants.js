@@ -77,7 +77,7 @@ export const ERROR_INFO = Object.freeze({
 /** The one event name under which `notifyStreamEvent` frames arrive; look at `.type`. */
 export const STREAM_EVENT = "STREAM_EVENT";
 
-/** `type` of a stream event. `audioLevel` is Martlet's: who speaks in a room. The last two are this SDK's own: the browser refused sound, or refused to play at all. */
+/** `type` of a stream event. `audioLevel` and `recordingStopped` are Martlet's: who speaks in a room; a recording that has ended before its stream. The last two are this SDK's own: the browser refused sound, or refused to play at all. */
 export const STREAM_EVENT_TYPE = Object.freeze({
   AUDIO_MUTED: "audioMuted",
   AUDIO_UNMUTED: "audioUnmuted",
@@ -89,6 +89,7 @@ export const STREAM_EVENT_TYPE = Object.freeze({
   SNAPSHOT_COMPLETED: "snapshotCompleted",
   SNAPSHOT_FAILED: "snapshotFailed",
   AUDIO_LEVEL: "audioLevel",
+  RECORDING_STOPPED: "recordingStopped",
   PLAYBACK_MUTED: "playbackMuted",
   PLAYBACK_BLOCKED: "playbackBlocked",
 });

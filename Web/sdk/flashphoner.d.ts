@@ -15,6 +15,8 @@ export type StreamEventType =
   | "snapshotCompleted" | "snapshotFailed"
   /** Who speaks in a room; the payload is an `AudioLevel`. */
   | "audioLevel"
+  /** To a publisher: its recording has ended before its stream, `payload.info` says why. What there is of it stays. */
+  | "recordingStopped"
   /** The browser refused sound without a click: playing muted. `unmuteRemoteAudio()` from a click ends it. */
   | "playbackMuted"
   /** The browser refused to play at all without a click. */

@@ -40,6 +40,7 @@ enum OpenAPISchemas {
             "audioCodec": string("Name of the audio codec"), "streamName": string("Stream it was made of"),
             "mediaSessionId": string("Media session it was made of"), "room": string("Room of the stream"),
             "participants": ["type": "array", "description": "Logins of who is in it", "items": ["type": "string"]],
+            "mixedFrom": string("The record that it was mixed from, if it was"),
         ], required: ["fileName", "startTime", "endTime", "duration", "size"]),
         "Connection": object([
             "sessionId": string("Session"), "appKey": string("Application key the client gave"),

@@ -85,6 +85,12 @@ struct RecordingRoutes: RESTRouteProvider {
 
 extension StreamRegistry {
     func entry(_ mediaSessionID: String) -> Entry? { entries[mediaSessionID] }
+
+    /// The recording of a stream has ended before the stream has: its publisher is told.
+    func tellRecordingStopped(_ id: String, _ reason: String) {
+        guard let entry = entries[id], entry.record.isPublished else { return }
+        entry.owner.deliver(.event(StreamEventMessage(mediaSessionID: id, type: .recordingStopped, payload: ["info": .string(reason)])))
+    }
 }
 
 extension FinishedRecord {
@@ -96,6 +102,7 @@ extension FinishedRecord {
         ]
         if let videoCodec { members["videoCodec"] = .string(videoCodec) }
         if let audioCodec { members["audioCodec"] = .string(audioCodec) }
+        if let mixedFrom { members["mixedFrom"] = .string(mixedFrom) }
         if let room = facts.room { members["room"] = .string(room) }
         return .object(members)
     }

@@ -15,6 +15,8 @@ struct StreamRecordings: PublisherRecorder {
     /// Files of a room begin together, with its first stream.
     var alignsRooms = false
     let origins = RoomOrigins()
+    /// Recordings that have ended before their streams: publishers are told.
+    let stops: AsyncStream<(mediaSessionID: String, reason: String)>
     let logger: Logger
     /// Media that came before PUBLISHING was told belongs to a recording from the start, ns.
     static let backlog: Int64 = 5_000_000_000
@@ -76,16 +78,18 @@ extension StreamRecordings {
         let groupHook = RecordHook(
             script: settings.multipleRecordHookScript,
             timeLimit: settings.multipleRecordHookTimeout > 0 ? .milliseconds(settings.multipleRecordHookTimeout) : nil, logger: logger)
+        let (stops, stopped) = AsyncStream.makeStream(of: (mediaSessionID: String, reason: String).self)
         let service = RecordingService(
             taps: engine, pool: WorkerPool(configuration: workers, logger: Logger(label: "martlet.workers")), configuration: configuration,
             logger: logger, onFinished: { record in hook?.run(record.facts.streamName, "\(folder)/\(record.fileName)") },
             onGroupFinished: { record in
                 groupHook?.run("\(folder)/\(record.fileName)", "\(record.startTime)", "\(record.milliseconds)", record.facts.streamName)
-            })
+            },
+            onStopped: { facts, stop in stopped.yield((facts.mediaSessionID, "\(stop)")) })
         return StreamRecordings(
             service: service, template: RecordTemplate(settings.recordTemplate) ?? RecordTemplate.standard,
             rotation: RecordRotation(settings.recordRotation) ?? RecordRotation(), isEnabled: settings.recordStreams,
-            alignsRooms: settings.recordAlignsRooms, logger: logger)
+            alignsRooms: settings.recordAlignsRooms, stops: stops, logger: logger)
     }
 
     /// Absolute, because scripts are told paths in it.

@@ -73,12 +73,14 @@ public enum StreamEventType: String, Sendable, CaseIterable {
     case resize, notEnoughBandwidth, snapshotCompleted, snapshotFailed
     /// Ours: who speaks in a room.
     case audioLevel
+    /// Ours: to a publisher whose recording has ended before its stream.
+    case recordingStopped
 
     /// What a publisher may send; the others are the server's.
     public var isFromPublisher: Bool {
         switch self {
         case .audioMuted, .audioUnmuted, .videoMuted, .videoUnmuted, .data: true
-        case .resize, .notEnoughBandwidth, .snapshotCompleted, .snapshotFailed, .audioLevel: false
+        case .resize, .notEnoughBandwidth, .snapshotCompleted, .snapshotFailed, .audioLevel, .recordingStopped: false
         }
     }
 }
