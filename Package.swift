@@ -25,6 +25,7 @@ let package = Package(
         .systemLibrary(
             name: "CFFmpeg", pkgConfig: "libavcodec libavformat libavutil libswscale libswresample",
             providers: [.apt(["libavcodec-dev", "libavformat-dev", "libavutil-dev", "libswscale-dev", "libswresample-dev"])]),
+        .systemLibrary(name: "CASS", pkgConfig: "libass", providers: [.apt(["libass-dev"])]),
         .systemLibrary(name: "CSRTP", pkgConfig: "libsrtp2", providers: [.apt(["libsrtp2-dev"])]),
         .target(name: "CMartlet"),
 
@@ -69,6 +70,9 @@ let package = Package(
                 "Codecs", "RTP", "SDP", "MediaGraph", "MediaIO", "Primitives", "Workers", .product(name: "Logging", package: "swift-log"),
             ]),
 
+        // Records of several streams into one picture and one sound.
+        .target(name: "Mixing", dependencies: ["CASS", "Codecs", "RTP", "Recording"]),
+
         .target(name: "MediaTools", dependencies: ["Codecs", "RTP", "SDP", "Primitives"]),
 
         // The composition and the executable.
@@ -93,11 +97,14 @@ let package = Package(
         .target(name: "CBenchmarks"),
         .target(
             name: "Benchmarks",
-            dependencies: ["MartletServer", "Signalling", "WebRTC", "RTP", "SDP", "SRTP", "DTLS", "Primitives", "CMartlet", "CBenchmarks"]),
+            dependencies: [
+                "MartletServer", "Signalling", "WebRTC", "RTP", "SDP", "SRTP", "DTLS", "Primitives", "CMartlet", "CBenchmarks", "Codecs", "MediaTools",
+                "Mixing",
+            ]),
         .executableTarget(
             name: "martlet",
             dependencies: [
-                "MartletServer", "StreamClients", "Benchmarks", "Snapshots", "Recording", "Bridges", "Workers", "NetworkRelay",
+                "MartletServer", "StreamClients", "Benchmarks", "Snapshots", "Recording", "Bridges", "Mixing", "Workers", "NetworkRelay",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
@@ -121,6 +128,7 @@ let package = Package(
         .testTarget(
             name: "BridgesTests",
             dependencies: ["Bridges", "Workers", "Codecs", "MediaTools", "MediaIO", "RTP", "SDP", "Primitives"]),
+        .testTarget(name: "MixingTests", dependencies: ["Mixing", "Recording", "Codecs", "MediaTools", "CFFmpeg"]),
         .testTarget(name: "MediaToolsTests", dependencies: ["MediaTools", "Codecs", "CFFmpeg", "RTP", "SDP", "Primitives"]),
         .testTarget(name: "RTMPTests", dependencies: ["RTMP", "Primitives"]),
         .testTarget(name: "SignallingTests", dependencies: ["Signalling"]),

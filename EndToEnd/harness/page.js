@@ -85,7 +85,7 @@ window.lab = (() => {
     : ((0b0101 << 20) | ((value & 0xffff) << 4) | (crc8(value) & 0x0f)) >>> 0;
   const clockNow = () => Math.floor(performance.timeOrigin + performance.now()) % 4294967296;
 
-  function pattern({ width = 320, height = 240, fps = 20, noise = false, flash = false } = {}) {
+  function pattern({ width = 320, height = 240, fps = 20, noise = false, flash = false, tone: hertz = 440 } = {}) {
     const canvas = document.createElement("canvas");
     canvas.width = width;
     canvas.height = height;
@@ -123,13 +123,24 @@ window.lab = (() => {
       (track.requestFrame ? track : media).requestFrame();
     };
     // A worker's timer keeps its pace in pages that nobody looks at.
-    const worker = new Worker(URL.createObjectURL(new Blob([`setInterval(() => postMessage(0), ${1000 / fps})`])));
-    worker.onmessage = draw;
+    const worker = new Worker(URL.createObjectURL(new Blob([`setInterval(() => postMessage(0), ${flash ? 4 : 1000 / fps})`])));
+    // A flash belongs to its beep: pictures keep step with the clock of the sound.
+    let drawn = -1;
+    // When (burnt-in clock) the sound's clock was at 0, by each second of the sound: the least is what nothing has delayed.
+    const origins = media.soundOrigins = {};
+    worker.onmessage = () => {
+      const second = Math.floor(audio.currentTime), origin = clockNow() - audio.currentTime * 1000;
+      origins[second] = Math.min(origins[second] ?? Infinity, origin);
+      const due = Math.floor(audio.currentTime * fps);
+      if (flash && due === drawn) return;
+      drawn = due;
+      draw();
+    };
     draw();
     const tone = audio.createOscillator();
     const out = audio.createMediaStreamDestination();
     const gain = audio.createGain();
-    tone.frequency.value = flash ? 1000 : 440;
+    tone.frequency.value = flash ? 1000 : hertz;
     if (flash) {
       gain.gain.value = 0;
       for (let second = 1; second < 300; second++) {
@@ -228,8 +239,10 @@ window.lab = (() => {
     async publish(url, name, { pattern: drawn, timeout = 15000, ...options } = {}) {
       const place = display();
       const opened = await session(url);
-      const constraints = drawn ? { ...options.constraints, customStream: pattern(drawn) } : options.constraints ?? { audio: true, video: { width: 320, height: 240 } };
+      const picture = drawn && pattern(drawn);
+      const constraints = drawn ? { ...options.constraints, customStream: picture } : options.constraints ?? { audio: true, video: { width: 320, height: 240 } };
       const entry = keep(opened.createStream({ name, display: place, ...options, constraints }), place);
+      entry.pattern = picture;
       entry.stream.publish();
       const { status, info, error } = await reached(entry, [STREAM_STATUS.PUBLISHING, ...ENDS], timeout);
       if (status !== STREAM_STATUS.PUBLISHING) throw new Error(`publish ${name}: ${status} ${info ?? ""} ${error ?? ""}`);
@@ -270,6 +283,8 @@ window.lab = (() => {
     act: (key, method, ...values) => { streams.get(key).stream[method](...values); },
     figures,
     reroute,
+    /** Of a published pattern with a flash: when (burnt-in clock) the sound's clock was at 0, by each second of the sound. */
+    soundOrigins: (key) => streams.get(key).pattern.soundOrigins,
     first: (key) => streams.get(key).first ?? null,
     hash: (key) => pictureHash(element(streams.get(key))),
     clock: (key) => readClock(element(streams.get(key))),

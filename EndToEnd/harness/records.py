@@ -43,6 +43,22 @@ class Contents:
         pairs = [(min(flashes, key=lambda flash: abs(flash - beep)), beep) for beep in self.beeps if flashes]
         return [(flash - beep) * 1000 for flash, beep in pairs if abs(flash - beep) < 0.4]
 
+    def offsets_by_clock(self, origins):
+        """Milliseconds by which pictures come after the sound, at each beep, by the burnt-in clock: how late a busy browser has drawn
+        its flash makes no difference. `origins`: see page.js, `soundOrigins`."""
+        times, clocks = zip(*[(time, clock) for time, clock, _ in self.frames if clock is not None])
+        found = []
+        for second in sorted(map(int, origins)):
+            beep_clock = min(origins[key] for key in map(str, range(second - 1, second + 2)) if key in origins) + second * 1000
+            after = numpy.searchsorted(clocks, beep_clock)
+            if not 0 < after < len(clocks) or clocks[after] - clocks[after - 1] > 300:
+                continue
+            seen = numpy.interp(beep_clock, clocks[after - 1:after + 1], times[after - 1:after + 1])
+            beep = min(self.beeps, key=lambda beep: abs(beep - seen))
+            if abs(seen - beep) < 0.4:
+                found.append((seen - beep) * 1000)
+        return found
+
     def silence(self, start, end):
         """Whether nothing is heard between two times."""
         return float(numpy.abs(self._piece(start, end)).max(initial=0)) < 0.01
@@ -81,9 +97,9 @@ def look(path):
 
 
 def probe(path):
-    """ffprobe's view; asserts that it has nothing to complain of."""
+    """ffprobe's view; asserts that it has nothing to complain of. Tracks of a room may begin later than it looks by default (5 s)."""
     result = subprocess.run(
-        ["ffprobe", "-v", "warning", "-show_format", "-show_streams", "-of", "json", str(path)], capture_output=True, text=True, timeout=60)
+        ["ffprobe", "-v", "warning", "-analyzeduration", "600M", "-probesize", "100M", "-show_format", "-show_streams", "-of", "json", str(path)], capture_output=True, text=True, timeout=60)
     assert result.returncode == 0 and not result.stderr.strip(), result.stderr
     return json.loads(result.stdout)
 

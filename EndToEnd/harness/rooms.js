@@ -115,8 +115,8 @@ window.person = (() => {
     heard: (name) => stay(name).heard,
     until: (name, line, milliseconds) => until(() => stay(name).heard.includes(line), () => line + " in " + JSON.stringify(stay(name).heard), milliseconds),
 
-    async publish(name, options = {}, volume = 1) {
-      const media = lab.pattern({ width: 320, height: 180, fps: 15 });
+    async publish(name, options = {}, volume = 1, look = {}) {
+      const media = lab.pattern({ width: 320, height: 180, fps: 15, ...look });
       media.setVolume(volume);
       const stream = stay(name).room.publish({ constraints: { customStream: media }, ...options });
       stay(name).published.push(stream);

@@ -10,6 +10,6 @@ struct Martlet: AsyncParsableCommand {
         version: Version.current,
         subcommands: [
             RunCommand.self, DemoCommand.self, PublishCommand.self, PlayCommand.self, BenchCommand.self, ConfigCommand.self, VersionCommand.self,
-            RelayCommand.self, WorkerCommand.self,
+            MixCommand.self, RelayCommand.self, WorkerCommand.self,
         ])
 }

@@ -154,7 +154,7 @@ public struct Settings: Sendable, Equatable {
     /// Records of a room's streams begin together (`enable_empty_shift_writer`).
     public var recordAlignsRooms = false
     /// Program run for each finished record of several streams (`on_multiple_record_hook_script`).
-    public var multipleRecordHookScript = ""
+    public var multipleRecordHookScript = "on_multiple_record_hook.sh"
     /// It is killed after this time; 0 = never (`multiple_record_hook_timeout`).
     public var multipleRecordHookTimeout = 0
 

@@ -10,10 +10,18 @@ struct RecordHook: Sendable {
     let logger: Logger
 
     /// `nil` when none is wanted.
-    /// - Parameter script: absolute, or in the folder `bin` of the working directory.
+    /// - Parameter script: absolute, or in the folder `bin` of the working directory, or in `tools`, where those that come with the
+    ///   server are.
     init?(script: String, timeLimit: Duration?, logger: Logger) {
         guard !script.isEmpty else { return nil }
-        path = script.hasPrefix("/") ? script : FileManager.default.currentDirectoryPath + "/bin/" + script
+        let own = FileManager.default.currentDirectoryPath + "/bin/" + script
+        if script.hasPrefix("/") {
+            path = script
+        } else if !FileManager.default.fileExists(atPath: own), let companion = CompanionFiles.locate("tools/" + script) {
+            path = URL(fileURLWithPath: companion).standardizedFileURL.path
+        } else {
+            path = own
+        }
         self.timeLimit = timeLimit
         self.logger = logger
     }
@@ -24,7 +32,10 @@ struct RecordHook: Sendable {
         logger[metadataKey: "script"] = "\(path)"
         logger[metadataKey: "arguments"] = "\(arguments.joined(separator: " ").prefix(512))"
         Task { [logger] in
-            let ending = await ChildProgram.run([path] + arguments, timeLimit: timeLimit) { line in
+            var environment = ProcessInfo.processInfo.environment
+            // For scripts that call the server's own commands.
+            environment["MARTLET"] = CompanionFiles.executable
+            let ending = await ChildProgram.run([path] + arguments, environment: environment, timeLimit: timeLimit) { line in
                 logger.info("hook script says", metadata: ["line": "\(line)"])
             }
             if ending == .exited(0) {

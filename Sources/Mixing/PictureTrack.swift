@@ -1,0 +1,74 @@
+// One video track while it is mixed: decodes, and gives for each picture of the result the newest one of its own, in its tile's size.
+import Codecs
+
+actor PictureTrack {
+    /// A moment of the result, µs, and the area that a picture has there.
+    struct Moment: Sendable {
+        var time: Int64
+        var tile: Tile
+    }
+
+    private let decoder: VideoDecoder
+    private let scaler = Scaler(isFast: true)
+    private var waiting: [VideoFrame] = []
+    private var packets: [EncodedPacket] = []
+    private var next = 0
+    private var current: VideoFrame?
+    private var scaled: (source: VideoFrame, picture: VideoFrame)?
+    private var needsKeyFrame = true
+    private(set) var damaged = 0
+
+    init(_ track: Demuxer.VideoTrack) throws(CodecError) {
+        decoder = try VideoDecoder(track.codec, extradata: track.extradata, reordersFrames: track.hasReorderedFrames)
+    }
+
+    /// - Parameters:
+    ///   - arrived: the packets that follow those of the last call.
+    ///   - moments: in order; `nil` where the track is not shown.
+    /// - Returns: for each moment the picture, in the shape it has, at most as large as the tile; `nil` before the first.
+    func pictures(_ arrived: [EncodedPacket], at moments: [Moment?], upTo end: Int64) -> [VideoFrame?] {
+        packets.removeFirst(next)
+        next = 0
+        packets += arrived
+        var result: [VideoFrame?] = []
+        for moment in moments {
+            guard let moment else {
+                result.append(nil)
+                continue
+            }
+            decode(to: moment.time)
+            result.append(picture(for: moment.tile))
+        }
+        decode(to: end)
+        return result
+    }
+
+    /// Decodes until the newest picture of that time is known.
+    private func decode(to time: Int64) {
+        while next < packets.count, packets[next].timestamp <= time {
+            let packet = packets[next]
+            next += 1
+            if needsKeyFrame, !packet.isKeyFrame { continue }
+            do throws(CodecError) {
+                waiting += try decoder.decode(packet.bytes, timestamp: packet.timestamp)
+                needsKeyFrame = false
+            } catch {
+                damaged += 1
+                needsKeyFrame = true
+            }
+        }
+        while let first = waiting.first, first.timestamp <= time {
+            current = first
+            waiting.removeFirst()
+        }
+    }
+
+    private func picture(for tile: Tile) -> VideoFrame? {
+        guard let current else { return nil }
+        let area = tile.fitting(width: current.width, height: current.height)
+        if let scaled, scaled.source === current, scaled.picture.width == area.width, scaled.picture.height == area.height { return scaled.picture }
+        guard let picture = try? scaler.scale(current, width: area.width, height: area.height) else { return nil }
+        scaled = (current, picture)
+        return picture
+    }
+}

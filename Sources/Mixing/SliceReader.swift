@@ -1,0 +1,47 @@
+// Reads a record in stretches of time, all tracks side by side. Used by Mixer.
+import Codecs
+
+struct SliceReader {
+    /// Tracks in a file may be out of step with each other by so much, µs.
+    static let slack: Int64 = 1_000_000
+    /// Bytes read ahead at most, whatever the times say.
+    static let maximumAhead = 256 << 20
+
+    private let demuxer: Demuxer
+    private let tracks: [RoomFile.Track]
+    private var ahead: [Demuxer.Packet] = []
+    private var bytesAhead = 0
+    private var newest: Int64 = .min
+    private var isOver = false
+
+    init(_ file: RoomFile) throws(MixError) {
+        do throws(CodecError) { demuxer = try Demuxer(path: file.path, selection: .all) } catch { throw .file("\(error)") }
+        tracks = file.tracks
+    }
+
+    /// What follows the last stretch and lies before `end` (µs): packets of pictures by track, those of sound in the file's order.
+    mutating func packets(before end: Int64) -> (pictures: [Int: [EncodedPacket]], sound: [Demuxer.Packet]) {
+        while !isOver, newest < end + Self.slack, bytesAhead < Self.maximumAhead {
+            // What can't be read is the end; the scan has told of it.
+            guard let packet = (try? demuxer.next()) ?? nil else {
+                isOver = true
+                break
+            }
+            guard tracks.indices.contains(packet.track), (0...RoomFile.maximumDuration).contains(packet.packet.timestamp) else { continue }
+            newest = max(newest, packet.packet.timestamp)
+            bytesAhead += packet.packet.bytes.count
+            ahead.append(packet)
+        }
+        var pictures: [Int: [EncodedPacket]] = [:], sound: [Demuxer.Packet] = [], later: [Demuxer.Packet] = []
+        for packet in ahead {
+            guard packet.packet.timestamp < end else {
+                later.append(packet)
+                continue
+            }
+            bytesAhead -= packet.packet.bytes.count
+            if case .video = tracks[packet.track].media { pictures[packet.track, default: []].append(packet.packet) } else { sound.append(packet) }
+        }
+        ahead = later
+        return (pictures, sound)
+    }
+}
