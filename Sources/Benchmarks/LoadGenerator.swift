@@ -50,6 +50,7 @@ final class LoadGenerator: Sendable {
         let requestedAt: Int64
         /// ns when the server said PUBLISHING or PLAYING.
         let startedAt: Int64
+        var mediaSessionID: String { stream.mediaSessionID }
     }
 
     /// Publishes until `leave`; returns when the server says PUBLISHING.

@@ -8,7 +8,7 @@ final class ServerProcess: @unchecked Sendable {  // safe: `process` is set up b
     let webSocketPort: Int
     let httpPort: Int
     let allocations: AllocationCounter?
-    private let folder: String
+    let folder: String
     private let process = Process()
 
     /// Starts the server and waits until it answers.

@@ -104,10 +104,8 @@ public enum SnapshotBenchmark {
     }
 
     private static func counter(_ name: String, _ server: ServerProcess) async throws -> Int {
-        let (data, _) = try await session.data(from: try url("/?action=stat&format=json&groups=snapshot_stats", server))
-        let groups = try JSONSerialization.jsonObject(with: data) as? [String: [String: Any]]
-        guard let value = groups?["snapshot_stats"]?[name] as? NSNumber else { throw BenchmarkError("The server has no figure \(name)") }
-        return value.intValue
+        guard let value = try await server.statistic(name) else { throw BenchmarkError("The server has no figure \(name)") }
+        return value
     }
 
     private static func url(_ path: String, _ server: ServerProcess) throws -> URL {

@@ -6,7 +6,7 @@ import StreamClients
 struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measure the server on this machine (see docs/performance.md).",
-        subcommands: [Fanout.self, Rooms.self, RoomsControl.self, Join.self, Push.self, Churn.self, Snapshot.self])
+        subcommands: [Fanout.self, Rooms.self, RoomsControl.self, Join.self, Push.self, Churn.self, Snapshot.self, Record.self, Mix.self])
 
     struct Options: ParsableArguments {
         @Flag(help: "Print one JSON line instead of a table.") var json = false
@@ -149,6 +149,39 @@ extension BenchCommand {
         func run() async throws {
             let (pictures, players, atOnce) = (pictures, players, atOnce)
             try await options.run { try await SnapshotBenchmark.run(pictures: pictures, players: players, atOnce: atOnce, $0) }
+        }
+    }
+}
+
+extension BenchCommand {
+    struct Record: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Streams that are recorded: what it costs, and whether anything gets lost.")
+        @Option(help: "Recorded streams.") var streams = 20
+        @OptionGroup var options: Options
+
+        func validate() throws { try checkCount(streams) }
+        func run() async throws {
+            let streams = streams
+            try await options.run { try await RecordBenchmark.run(streams: streams, $0) }
+        }
+    }
+
+    struct Mix: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "A room's record mixed into one picture: how fast. --seconds is the record's length.")
+        @Option(help: "People in the record, 640x480 each.") var people = 2
+        @Option(help: "Width of the result.") var width = 1280
+        @Option(help: "Height of the result.") var height = 720
+        @OptionGroup var options: Options
+
+        func validate() throws {
+            guard (1...25).contains(people), (64...4096).contains(width), (64...4096).contains(height) else {
+                throw ValidationError("--people is 1 to 25, --width and --height 64 to 4096.")
+            }
+        }
+        func run() async throws {
+            let (people, size) = (people, (width: width & ~1, height: height & ~1))
+            try await options.run { try await MixBenchmark.run(people: people, output: size, $0) }
         }
     }
 }
