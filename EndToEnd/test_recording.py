@@ -14,10 +14,16 @@ from playwright.sync_api import expect
 
 from harness import records
 from harness.chromium import ONLY
+from harness.detour import Detour
 from harness.paths import MARTLET, OUT
 from harness.waiting import wait_until
 from test_pages import visit  # noqa: F401 (a fixture)
 from test_tools import publishing
+
+
+# How long the streams of the in-step tests last; by hand: 60.
+SECONDS = int(os.environ.get("MARTLET_TEST_SECONDS", 6))
+LOSS = "delay=20,loss=3"
 
 
 def folder(node):
@@ -43,10 +49,10 @@ def session_of(node, name):
 
 
 @contextlib.contextmanager
-def recorded(node, name, *options, seconds=None):
+def recorded(node, name, *options, url=None):
     """A recorded `martlet publish`. Gives a list that holds the record's path once the block is left."""
     process = subprocess.Popen(
-        [str(MARTLET), "publish", node.ws, name, "--record", *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        [str(MARTLET), "publish", url or node.ws, name, "--record", *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     result = []
     try:
         node.wait_for_stream(name, timeout=20)
@@ -75,30 +81,60 @@ def in_step(contents, spread=40):
 
 # What is in a file.
 
-@pytest.mark.parametrize("codec, ending, audio", [("h264", ".mp4", "aac"), ("vp8", ".webm", "opus"), ("vp9", ".webm", "opus"), ("av1", ".webm", "opus")])
-def test_sound_and_picture_are_in_step_in_every_pair_of_codecs(a, name, codec, ending, audio):
-    with recorded(a, name, "--video", codec, "--size", "320x240", "--fps", "20") as result:
-        start = time.monotonic()
-        wait_for_media(a, 20_000)
-        run_for(6)
-        length = time.monotonic() - start
-    path = result[0]
+PAIRS = [("h264", ".mp4", "aac"), ("vp8", ".webm", "opus"), ("vp9", ".webm", "opus"), ("av1", ".webm", "opus")]
+# By hand all of them; each has its turn without loss in any case.
+LOSSY_PAIRS = PAIRS if "MARTLET_TEST_SECONDS" in os.environ else PAIRS[:2]
+# The test machines' two cores encode, decode and record at once.
+PATTERN = {"width": 320, "height": 240, "fps": 20, "flash": True}
+
+
+def is_whole(path, codec, ending, audio, length, share=0.8):
+    """Asserts what every record of picture and sound has to be; gives its contents."""
     assert path.suffix == ending
     streams = {stream["codec_type"]: stream["codec_name"] for stream in records.probe(path)["streams"]}
     assert streams == {"video": codec, "audio": audio}
     records.decodes(path)
     contents = records.look(path)
-    in_step(contents)
-    assert contents.sizes == [(320, 240)]
+    print({
+        "codec": codec, "seconds": round(contents.duration, 2), "frames": len(contents.frames), "pairs": len(contents.offsets()),
+        "offset_median_ms": round(float(numpy.median(contents.offsets())), 1),
+        "offset_p95_ms": round(float(numpy.percentile(numpy.abs(contents.offsets()), 95)), 1)})
     # The stream began at most a moment before.
     assert length - 0.2 <= contents.duration <= length + 2.5
-    # No frame is missing but what a busy machine has not drawn.
+    # No frame is missing but what a busy machine has not drawn, or what was lost for good.
     span = contents.frames[-1][0] - contents.frames[0][0]
-    assert len(contents.frames) >= span * 20 * 0.8
-    assert abs(contents.frames[-1][0] + 0.05 - contents.duration) < 0.15
+    assert len(contents.frames) >= span * PATTERN["fps"] * share, (len(contents.frames), span)
+    assert abs(contents.frames[-1][0] + 1 / PATTERN["fps"] - contents.duration) < 0.15
     assert abs(len(contents.sound) / 48000 + contents.sound_start - contents.duration) < 0.15
     if ending == ".mp4":
         assert records.is_fast_start(path)
+    return contents
+
+
+@pytest.mark.parametrize("codec, ending, audio", PAIRS)
+def test_sound_and_picture_are_in_step_in_every_pair_of_codecs(a, name, codec, ending, audio):
+    with recorded(a, name, "--video", codec, "--size", "320x240", "--fps", "20") as result:
+        start = time.monotonic()
+        wait_for_media(a, 20_000)
+        run_for(SECONDS)
+        length = time.monotonic() - start
+    contents = is_whole(result[0], codec, ending, audio, length)
+    in_step(contents)
+    assert contents.sizes == [(320, 240)]
+
+
+@pytest.mark.parametrize("codec, ending, audio", LOSSY_PAIRS)
+def test_loss_on_the_way_to_the_server_leaves_sound_and_picture_in_step(a, relay, name, codec, ending, audio):
+    detour = Detour(a, relay(a, both=LOSS))
+    try:
+        with recorded(a, name, "--video", codec, "--size", "320x240", "--fps", "20", url=detour.url) as result:
+            start = time.monotonic()
+            wait_for_media(a, 20_000)
+            run_for(SECONDS)
+            length = time.monotonic() - start
+    finally:
+        detour.close()
+    in_step(is_whole(result[0], codec, ending, audio, length))
 
 
 def test_sound_alone_is_mp4_with_aac(a, name):
@@ -130,24 +166,36 @@ def test_other_containers_can_be_chosen(make_node, name, formats, codec, ending,
     in_step(records.look(result[0]))
 
 
-@pytest.mark.parametrize("codec", ["H264", "VP8"])
-def test_chromium_is_recorded_in_step(a, tab, name, codec):
-    page = tab(a)
-    published = page.publish(a.ws, name, record=True, pattern={"width": 320, "height": 240, "fps": 20, "flash": True}, stripCodecs=ONLY[codec])
-    run_for(9)
+def chromium_record(node, page, name, codec, seconds):
+    """Publishes the pattern, recorded, from a tab. The record's path, how long it was on air at least, and the sound's clock."""
+    published = page.publish(node.ws, name, record=True, pattern=PATTERN, stripCodecs=ONLY[codec.upper()])
+    start = time.monotonic()
+    run_for(seconds)
+    length = time.monotonic() - start
+    origins = page.run("soundOrigins", published.key)
     published.act("stop")
     published.ended(timeout=30)
-    record = page.page.evaluate("(key) => lab.streams.get(key).stream.getRecordInfo()", published.key)
-    path = folder(a) / record
-    records.probe(path)
-    records.decodes(path)
-    contents = records.look(path)
-    assert contents.video_codec.startswith(codec.lower())
-    offsets = contents.offsets()
-    assert len(offsets) >= 5, (contents.beeps, contents.flashes)
-    # What the browser's own capture puts between the two is the same for all.
-    assert numpy.percentile(numpy.abs(numpy.array(offsets) - numpy.median(offsets)), 95) <= 40, offsets
-    assert abs(numpy.median(offsets)) <= 100, offsets
+    return folder(node) / page.page.evaluate("(key) => lab.streams.get(key).stream.getRecordInfo()", published.key), length, origins
+
+
+def in_browsers_step(contents, origins):
+    offsets = contents.offsets_by_clock(origins)
+    assert len(offsets) >= SECONDS - 2, (contents.beeps, origins)
+    print({"by_clock_median_ms": round(float(numpy.median(offsets)), 1), "p95_ms": round(float(numpy.percentile(numpy.abs(offsets), 95)), 1)})
+    assert numpy.percentile(numpy.abs(offsets), 95) <= 40, offsets
+
+
+# The first second has no beep, and the browser takes its time to begin.
+@pytest.mark.parametrize("codec, ending, audio", PAIRS)
+def test_chromium_is_recorded_in_step(a, tab, name, codec, ending, audio):
+    path, length, origins = chromium_record(a, tab(a), name, codec, SECONDS + 2)
+    in_browsers_step(is_whole(path, codec, ending, audio, length), origins)
+
+
+@pytest.mark.parametrize("codec, ending, audio", LOSSY_PAIRS)
+def test_chromium_is_recorded_in_step_in_spite_of_loss(a, tab, relay, name, codec, ending, audio):
+    path, length, origins = chromium_record(a, tab(a, through=relay(a, both=LOSS)), name, codec, SECONDS + 2)
+    in_browsers_step(is_whole(path, codec, ending, audio, length), origins)
 
 
 # Muting and silence.
@@ -375,6 +423,28 @@ def test_a_full_disk_ends_the_recording_and_nothing_else(make_node, tmp_path, na
         assert found, list((disk / "records" / ".recording").iterdir())
         contents = records.look(found[0])
         assert contents.duration > 1 or contents.frames[-1][0] > 1
+        node.stop()
+    finally:
+        subprocess.run(["umount", "-l", str(disk)])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+def test_the_page_says_that_the_disk_is_full_and_goes_on(make_node, visit, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], capture_output=True).returncode:
+        pytest.skip("this machine lets nobody mount")
+    try:
+        node = make_node("full", record_folder=disk / "records", record_min_free_space=1)
+        page = visit(node.http + "/stream_recording.html")
+        page.locator("#publishBtn").click()
+        expect(page.locator("#infoText")).to_contain_text("The server's disk is full", timeout=40000)
+        expect(page.locator("#status")).to_have_text("PUBLISHING")
+        page.locator("#publishBtn").click()
+        expect(page.locator("#status")).to_have_text("UNPUBLISHED", timeout=30000)
+        expect(page.locator("#infoText")).to_contain_text("ended early")
+        # What there is of it is offered, and plays.
+        page.wait_for_function("document.getElementById('recVideo').duration > 0.5", timeout=10000)
         node.stop()
     finally:
         subprocess.run(["umount", "-l", str(disk)])
