@@ -111,8 +111,32 @@ def is_whole(path, codec, ending, audio, length, share=0.8):
     return contents
 
 
+def plays_and_seeks(page, path, duration):
+    """Asserts that Chromium plays a record from the server, and goes to any place in it."""
+    seen = page.evaluate("""async ([url, places]) => {
+      const video = document.createElement("video");
+      document.body.append(video);
+      video.muted = true;
+      video.src = url;
+      await video.play();
+      const seen = [];
+      for (const place of places) {
+        const done = new Promise((resolve) => video.addEventListener("seeked", resolve, { once: true }));
+        video.currentTime = place;
+        await done;
+        seen.push([place, video.currentTime, video.videoWidth]);
+      }
+      const before = video.currentTime;
+      await video.play();
+      await new Promise((resolve) => video.addEventListener("timeupdate", resolve, { once: true }));
+      return { seen, duration: video.duration, moved: video.currentTime >= before, error: video.error?.message ?? null };
+    }""", [f"/client/records/{path.name}", [duration * 0.7, 0.5, duration * 0.4]])
+    assert seen["error"] is None and seen["moved"] and abs(seen["duration"] - duration) < 0.2, seen
+    assert all(abs(at - place) < 0.2 and width > 0 for place, at, width in seen["seen"]), seen
+
+
 @pytest.mark.parametrize("codec, ending, audio", PAIRS)
-def test_sound_and_picture_are_in_step_in_every_pair_of_codecs(a, name, codec, ending, audio):
+def test_sound_and_picture_are_in_step_in_every_pair_of_codecs(a, visit, name, codec, ending, audio):
     with recorded(a, name, "--video", codec, "--size", "320x240", "--fps", "20") as result:
         start = time.monotonic()
         wait_for_media(a, 20_000)
@@ -120,6 +144,7 @@ def test_sound_and_picture_are_in_step_in_every_pair_of_codecs(a, name, codec, e
         length = time.monotonic() - start
     contents = is_whole(result[0], codec, ending, audio, length)
     in_step(contents)
+    plays_and_seeks(visit(a.http + "/records.html"), result[0], contents.duration)
     assert contents.sizes == [(320, 240)]
 
 
