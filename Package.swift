@@ -36,6 +36,7 @@ let package = Package(
         .target(name: "ICE", dependencies: ["Primitives", "COpenSSL"]),
         .target(name: "DTLS", dependencies: ["Primitives", "COpenSSL"]),
         .target(name: "SRTP", dependencies: ["Primitives", "COpenSSL"], swiftSettings: hotPath),
+        .target(name: "RTSP", dependencies: ["RTP", "SDP", "COpenSSL"]),
         .target(name: "WebRTC", dependencies: ["Primitives", "RTP", "SDP", "ICE", "DTLS", "SRTP"], swiftSettings: hotPath),
         .target(name: "RTMP", dependencies: ["Primitives", "COpenSSL"]),
         .target(name: "Signalling", dependencies: []),
@@ -79,7 +80,7 @@ let package = Package(
         .target(
             name: "MartletServer",
             dependencies: [
-                "Signalling", "MediaIO", "SDP", "DTLS", "RTMP", "Codecs", "Snapshots", "Recording", "Bridges", "Workers",
+                "Signalling", "MediaIO", "SDP", "DTLS", "RTMP", "RTSP", "RTP", "Codecs", "Snapshots", "Recording", "Bridges", "Workers",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -130,6 +131,7 @@ let package = Package(
             dependencies: ["Bridges", "Workers", "Codecs", "MediaTools", "MediaIO", "RTP", "SDP", "Primitives"]),
         .testTarget(name: "MixingTests", dependencies: ["Mixing", "Recording", "Codecs", "MediaTools", "CFFmpeg"]),
         .testTarget(name: "MediaToolsTests", dependencies: ["MediaTools", "Codecs", "CFFmpeg", "RTP", "SDP", "Primitives"]),
+        .testTarget(name: "RTSPTests", dependencies: ["RTSP", "SDP"]),
         .testTarget(name: "RTMPTests", dependencies: ["RTMP", "Primitives"]),
         .testTarget(name: "SignallingTests", dependencies: ["Signalling"]),
         .testTarget(name: "BenchmarksTests", dependencies: ["Benchmarks", "MediaIO", "RTP", "DTLS"]),

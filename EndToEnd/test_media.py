@@ -133,10 +133,19 @@ def test_chromium_publishes_and_firefox_plays(a, fox, tab, name):
     assert played.stop() == "STOPPED"
 
 
-def test_firefox_has_no_codec_in_common_with_an_h264_stream(a, fox, tab, name):
-    tab(a).publish(a.ws, name, "H264", constraints={"audio": False, "video": True})
-    with pytest.raises(RuntimeError, match="No common codecs"):
-        fox(a).play(a.ws, name)
+def test_firefox_gets_an_h264_stream_converted(a, fox, tab, name):
+    published = tab(a).publish(a.ws, name, "H264", constraints={"audio": False, "video": True})
+    played = fox(a).play(a.ws, name)
+    played.wait_for_frames(20)
+    assert any(isinstance(section, dict) and section.get("bridges") == 1 for section in a.statistics().values())
+    published.stop()
+
+
+def test_nothing_is_converted_where_that_is_disabled(make_node, fox, tab, name):
+    node = make_node("plain", transcoding_disabled=True)
+    tab(node).publish(node.ws, name, "H264", constraints={"audio": False, "video": True})
+    with pytest.raises(RuntimeError, match="Transcoding required, but disabled"):
+        fox(node).play(node.ws, name)
 
 
 @pytest.mark.parametrize("codec", ["VP8", "H264"])

@@ -169,7 +169,7 @@ def test_an_offer_without_a_common_codec_fails(session, name):
 
 
 def test_a_player_without_a_common_codec_fails(session, live):
-    refused(session, session.play(live.name, offer("recvonly", kinds=("video",), video="H264")), "No common codecs")
+    refused(session, session.play(live.name, offer("recvonly", kinds=("video",), video="H265")), "No common codecs")
 
 
 def test_an_empty_media_session_id_fails(session, name):

@@ -44,7 +44,7 @@ class Node:
         self.log_path = folder / "server.log"
         media = free_media_ports(REACTORS)
         self.settings = {
-            "ws.port": free_tcp_port(), "wss.port": free_tcp_port(), "http.port": free_tcp_port(), "https.port": free_tcp_port(),
+            "ws.port": free_tcp_port(), "wss.port": free_tcp_port(), "http.port": free_tcp_port(), "https.port": free_tcp_port(), "rtsp.port": free_tcp_port(),
             "media_port_from": media, "media_port_to": media + REACTORS - 1, "reactors": REACTORS,
             "state_dir": folder / "state", "log_level": "debug",
         }
@@ -61,6 +61,10 @@ class Node:
     @property
     def wss(self):
         return f"wss://127.0.0.1:{self.settings['wss.port']}"
+
+    @property
+    def rtsp(self):
+        return f"rtsp://127.0.0.1:{self.settings['rtsp.port']}"
 
     @property
     def http(self):

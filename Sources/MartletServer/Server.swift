@@ -68,6 +68,11 @@ public struct Server: Sendable {
         // Links to other servers.
         let agents = AgentRegistry(registry: streams, settings: AgentSettings(settings), logger: Logger(label: "martlet.agents"))
 
+        // Cameras, and players that speak RTSP.
+        let pulls = RTSPPulls(
+            registry: streams, settings: RTSPPullSettings(settings), maximum: settings.maximumAgents, logger: Logger(label: "martlet.rtsp"))
+        await streams.add(pulls)
+
         // Pictures of what is on air.
         let snapshots = StreamSnapshots.make(settings, streams: streams, engine: engine)
 
@@ -91,9 +96,10 @@ public struct Server: Sendable {
 
         // REST, statistics, pages.
         let listeners = ListenerRegistry()
+        let rtsp = RTSPServer.make(settings, streams: streams, listeners: listeners)
         let routes = Self.routes(
             listeners: listeners, sessions: signalling.sessions, streams: streams, agents: agents, rooms: rooms,
-            snapshots: snapshots, recordings: recordings)
+            snapshots: snapshots, recordings: recordings, pulls: pulls)
         let responder = WebResponder(
             router: RESTRouter(
                 routes: routes,
@@ -104,7 +110,7 @@ public struct Server: Sendable {
             statistics: StatPage(sources: [
                 ServerStatistics(sessions: signalling.sessions, streams: streams, agents: agents, engine: engine, streamRate: streamRate),
                 SnapshotStatistics(snapshots: snapshots), RecordingStatistics(recordings: recordings),
-                WHIPStatistics(service: whip), ProcessStatistics(version: Version.current),
+                WHIPStatistics(service: whip), DoorStatistics(rtsp: rtsp, pulls: pulls, bridges: bridges), ProcessStatistics(version: Version.current),
             ]),
             whip: WHIPResponder(
                 service: whip, authorizer: OpenWHIPAuthorizer(), limiter: streamRate, allowedOrigin: settings.accessControlAllowOrigin,
@@ -120,13 +126,13 @@ public struct Server: Sendable {
                 logger: Logger(label: "martlet.web"))
         }
         let announcer = StartAnnouncer(
-            settings: settings, signalling: signalling, listeners: listeners, web: Set(web.map(\.kind)),
+            settings: settings, signalling: signalling, listeners: listeners, web: Set(web.map(\.kind) + (rtsp == nil ? [] : [.rtsp])),
             candidates: engine.candidateAddresses, tcpCandidates: engine.tcpCandidateAddresses, logger: logger, onReady: onReady)
 
         // Shut down from the last to the first: sessions say goodbye while REST and media still work, media stops last.
         let end = EndOfService()
         let gallery = SnapshotGallery(settings, snapshots: snapshots, logger: Logger(label: "martlet.gallery"))
-        let services: [any Service] = [MediaService(engine: engine, end: end)] + web + [agents, signalling, speakers] + (gallery.map { [$0] } ?? [])
+        let services: [any Service] = [MediaService(engine: engine, end: end)] + web + [agents, pulls, signalling, speakers] + (rtsp.map { [$0] } ?? []) + (gallery.map { [$0] } ?? [])
             + [announcer]
         // What a crash has left is finished while the server runs already.
         let repair = Task { await recordings.service.repair() }
@@ -154,11 +160,11 @@ public struct Server: Sendable {
     /// Every REST method of the server.
     static func routes(
         listeners: ListenerRegistry, sessions: SessionRegistry, streams: StreamRegistry, agents: AgentRegistry,
-        rooms: RoomService, snapshots: StreamSnapshots, recordings: StreamRecordings
+        rooms: RoomService, snapshots: StreamSnapshots, recordings: StreamRecordings, pulls: RTSPPulls
     ) -> [RESTRoute] {
         let providers: [any RESTRouteProvider] = [
             ServerRoutes(listeners: listeners), StreamRoutes(streams: streams), ConnectionRoutes(sessions: sessions),
-            PullRoutes(agents: agents), RoomRoutes(rooms: rooms, streams: streams),
+            PullRoutes(agents: agents), RTSPRoutes(pulls: pulls), RoomRoutes(rooms: rooms, streams: streams),
             SnapshotRoutes(snapshots: snapshots), RecordingRoutes(streams: streams, recordings: recordings),
             MultipleRecorderRoutes(streams: streams, recordings: recordings),
         ]

@@ -30,6 +30,8 @@ public struct TapChoice: Sendable {
     public var conversions: [Int: EndpointID] = [:]
     /// Tracks that are left out.
     public var skipped: Set<Int> = []
+    /// Of sound no more of the past is wanted than of the pictures.
+    public var beginsTogether = false
 
     public init() {}
 
@@ -136,7 +138,11 @@ extension ReactorEngine: StreamTapping {
             // Whatever waits for this turn's end is fanned out first, so that no packet comes twice.
             let tracks = choice.tracks(of: stream, on: core)
             for track in tracks { track.flush(into: core.arena, at: core.now) }
-            let oldest = core.now - backlog
+            var oldest = core.now - backlog
+            if choice.beginsTogether, let picture = tracks.indices.first(where: { tracks[$0].kind == .video && !choice.skipped.contains($0) }) {
+                let start = tracks[picture].backlogStart(since: oldest, maximumBytes: pipe.capacity / 4)
+                oldest = start > 0 ? tracks[picture].ring.slot(start)?.pointee.arrival ?? core.now : core.now
+            }
             for (index, track) in tracks.enumerated() where !choice.skipped.contains(index) {
                 let writer = TrackTap(track, index: index, pipe: pipe)
                 let start = track.backlogStart(since: oldest, maximumBytes: pipe.capacity / 4)

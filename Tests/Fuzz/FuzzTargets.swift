@@ -5,6 +5,7 @@ import ICE
 import Primitives
 import RTMP
 import RTP
+import RTSP
 import SDP
 import Signalling
 
@@ -24,9 +25,63 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> Int32 {
     case "dtls": fuzzDTLS(bytes)
     case "rtmp": fuzzRTMP(bytes)
     case "amf": fuzzAMF(bytes)
+    case "rtsp": fuzzRTSP(bytes)
+    case "aac": fuzzAAC(bytes)
     default: fatalError("MARTLET_FUZZ names no target: '\(target)'")
     }
     return 0
+}
+
+/// A client at the server, and a server at who pulls: the same bytes to both, in pieces of any size.
+private func fuzzRTSP(_ bytes: UnsafeRawBufferPointer) {
+    guard let size = bytes.first.map({ Int($0) + 1 }), let address = RTSPAddress("rtsp://u:p@h/a") else { return }
+    var parser = RTSPParser(), server = RTSPServerSession(id: "1"), client = RTSPClientSession(address, clientNonce: "n")
+    _ = client.begin()
+    var rest = bytes.dropFirst()
+    do {
+        while !rest.isEmpty {
+            parser.append(Array(rest.prefix(size)))
+            rest = rest.dropFirst(size)
+            while let item = try parser.next() {
+                if case .request(let request) = item {
+                    switch server.receive(request) {
+                    case .answer(let response), .end(let response), .play(let response):
+                        precondition(!response.bytes.isEmpty)
+                    case .describe: _ = server.describe("v=0")
+                    case .setUp(let track, let offers): if let offer = offers.first { _ = server.setUp(track: track, offer) }
+                    }
+                }
+                for case .send(let request) in client.receive(item) {
+                    // What is written can be read again, as one message.
+                    var other = RTSPParser()
+                    other.append(request.bytes)
+                    let read = try? other.next()
+                    precondition(read == nil || other.waiting == 0, "a request made of strangers' words is two")
+                }
+            }
+            precondition(parser.waiting <= RTSPParser.maximumHead + RTSPParser.maximumBody + 65_540)
+        }
+    } catch {}
+    let text = String(decoding: bytes, as: UTF8.self)
+    _ = RTSPTransport.parse(text)
+    _ = RTSPAuthentication(challenges: ["Digest " + text])
+    _ = try? RTSPDescription.tracks(in: text)
+}
+
+/// Payloads of AAC, headers of it, and H.264 units in both framings: each piece prefixed with its length in one byte.
+private func fuzzAAC(_ bytes: UnsafeRawBufferPointer) {
+    var depacketizer = AACDepacketizer(), inserter = ParameterSetInserter(parameterSets: [[0x67, 1, 2, 3]], payloadType: 96)
+    var rest = bytes[...]
+    while let length = rest.first.map(Int.init) {
+        let piece = Array(rest.dropFirst().prefix(length))
+        rest = rest.dropFirst(1 + length)
+        piece.withUnsafeBytes { _ = depacketizer.push(payload: $0, marker: true, timestamp: UInt32(length), lost: length % 7 == 0) }
+        _ = AudioSpecificConfig(piece)
+        _ = H264Framing.reorders(sps: piece)
+        _ = H264Framing.annexB(fromLengthPrefixed: piece, lengthSize: length % 5)
+        _ = H264Framing.lengthPrefixed(fromAnnexB: piece)
+        if piece.count >= 12 { _ = inserter?.take(piece) }
+    }
 }
 
 /// TCP pieces of any size into packets, and those through a queue that drops: what comes out must be packets again.

@@ -39,7 +39,7 @@ enum KnownKeys {
         "record_flash_published_streams", "record_rtsp_streams", "record_mixer_streams", "record_h264_to_ts", "stream_record_policy",
         "mp4_container_moov_first", "mp4_container_moov_first_reserve_space", "mp4_container_moov_reserved_space_size",
         "audio_mixer_output_codec", "audio_mixer_output_sample_rate",
-        "rtsp.port", "rtsp_client_address", "rtmp.port", "rtmfp.port", "media_dir", "vod_live_loop",
+        "rtmp.port", "rtmfp.port", "media_dir", "vod_live_loop",
         "vod_mp4_container_new", "aws_s3_credentials", "client_dump_level", "enable_extended_logging", "client_mode",
         "wcs_activity_timer_timeout", "global_bandwidth_check_enabled", "rtp_activity_audio", "rtp_activity_video",
         "jobs_max_prefer_wait_time", "jobs_max_prefer_timeout", "allow_domains", "waiting_answer", "user_agent",

@@ -15,6 +15,8 @@ public struct Settings: Sendable, Equatable {
     public var httpPort = 8081
     /// REST, pages and statistics over TLS (`https.port`).
     public var httpsPort = 8444
+    /// RTSP server (`rtsp.port`).
+    public var rtspPort = 5554
     /// Where the listeners bind: a literal address, or `*` for all (`bind_address`). Listeners use `bindHost`.
     public var bindAddress = "*"
     /// Public addresses that go into ICE candidates (`ip`). Literals once the server runs: host names are resolved at start.
@@ -53,6 +55,24 @@ public struct Settings: Sendable, Equatable {
     public var tcpLowWaterMark = 524_288
     /// Media that has waited this long for a slow TCP receiver is dropped (`ice_tcp_channel_max_delay`).
     public var tcpMaximumDelay = 2_000
+    /// Streams are fetched by RTSP over UDP, not over TCP (`rtsp_udp`).
+    public var rtspOverUDP = false
+    /// Players may ask for a stream by its `rtsp://` address (`rtsp_pull_by_name`).
+    public var rtspPullByName = true
+    /// A stream fetched for a player ends this long after the last one left (`rtsp_idle_timeout`).
+    public var rtspIdleTimeout = 10_000
+    /// A camera must accept a connection within this time (`rtsp_connect_timeout`).
+    public var rtspConnectTimeout = 5_000
+    /// A camera that sends nothing for this long is called again (`rtsp_activity_timeout`).
+    public var rtspActivityTimeout = 10_000
+    /// A camera that can't be had again for this long is given up (`rtsp_reconnect_timeout`).
+    public var rtspReconnectTimeout = 600_000
+    /// Own address for connections to cameras; empty = the system's choice (`rtsp_client_address`).
+    public var rtspClientAddress = ""
+    /// Clients of the RTSP server (`rtsp_max_clients`).
+    public var maximumRTSPClients = 1_000
+    /// … from one address (`rtsp_max_clients_per_address`).
+    public var maximumRTSPClientsPerAddress = 200
     /// Nothing is converted from one codec to another (`transcoding_disabled`).
     public var transcodingDisabled = false
     /// Processes that convert (`transcoding_workers`).

@@ -28,6 +28,22 @@ extension OpenAPIDocument {
             ],
             failures: [404: "No link matches"]),
         Operation(
+            path: "rtsp/startup", summary: "Fetch a stream from a camera or another RTSP server; answered when it plays",
+            fields: [.required("uri", "rtsp://user:password@host:554/path"), .optional("toStream", "Name it gets on this server; the address if missing")],
+            failures: [
+                409: "This address is fetched already, or the name is in use",
+                500: "It can't be fetched; the reason begins with `Failed to connect to rtsp stream`, `Rtsp stream not found` or `Rtsp has wrong format`",
+            ]),
+        Operation(
+            path: "rtsp/find", summary: "The RTSP pulls that match all fields given",
+            fields: [.optional("uri", "Address, with or without the login"), .optional("status", "NEW, PLAYING or RECONNECTING")],
+            result: "RTSPPull", isList: true, failures: [404: "None matches"]),
+        Operation(
+            path: "rtsp/find_all", summary: "All RTSP pulls", allowsGET: true, result: "RTSPPull", isList: true, failures: [404: "There are none"]),
+        Operation(
+            path: "rtsp/terminate", summary: "End the pull of an address, and its stream",
+            fields: [.required("uri", "Address, with or without the login")], failures: [404: "There is none"]),
+        Operation(
             path: "stream/find", summary: "The streams that match all fields given", fields: streamFilter + [
                 .optional("display", "\"metrics\" adds figures to each stream", type: "[string]")
             ], result: "Stream", isList: true, failures: [404: "No stream matches"]),

@@ -21,7 +21,7 @@ enum OpenAPISchemas {
             "status": string("PENDING, PUBLISHING, PLAYING, …"), "audioCodec": string("Name of the audio codec"),
             "videoCodec": string("Name of the video codec"), "width": integer("Pixels; 0 = not known"), "height": integer("Pixels; 0 = not known"),
             "createDate": integer("Milliseconds since 1970"), "mediaType": string("publish or play"),
-            "mediaProvider": string("WebRTC"), "transport": string("UDP or TCP"),
+            "mediaProvider": string("WebRTC, RTSP or Flash (RTMP)"), "transport": string("UDP or TCP"),
             "metrics": ["type": "object", "description": "Figures, with display: [\"metrics\"]", "additionalProperties": true],
         ], required: ["mediaSessionId", "name", "published", "status"]),
         "Snapshot": object(["data": string("The picture, in base64")], required: ["data"]),
@@ -58,10 +58,14 @@ enum OpenAPISchemas {
             "login": string("Login"), "sessionId": string("WebSocket session"), "joinDate": integer("Milliseconds since 1970"),
             "streams": list("Stream", "What it publishes in the room"),
         ], required: ["login", "sessionId", "joinDate", "streams"]),
+        "RTSPPull": object([
+            "uri": string("Address of the camera, without the login"), "status": string("NEW, PLAYING or RECONNECTING"),
+            "toStream": string("Name of the stream on this server"),
+        ], required: ["uri", "status", "toStream"]),
         "ServerInfo": object([
             "version": string("Version of the server"),
-            "ws": port("WebSocket"), "wss": port("WebSocket over TLS"), "http": port("HTTP"), "https": port("HTTPS"),
-        ], required: ["version", "ws", "wss", "http", "https"]),
+            "ws": port("WebSocket"), "wss": port("WebSocket over TLS"), "http": port("HTTP"), "https": port("HTTPS"), "rtsp": port("RTSP"),
+        ], required: ["version", "ws", "wss", "http", "https", "rtsp"]),
         "Problem": object([
             "type": string("about:blank"), "title": string("Name of the status"), "status": integer("HTTP status"),
             "detail": string("What is wrong, and with what"), "instance": string("The path asked for"),

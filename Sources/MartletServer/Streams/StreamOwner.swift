@@ -42,6 +42,8 @@ enum StreamEnd: Sendable, Equatable {
     case terminated
     /// Its owner is not (or no longer) allowed to have it.
     case restricted
+    /// A stream fetched by RTSP can't be had any more.
+    case rtspEnded
     case shutdown
     case failed(EndpointFailure)
 
@@ -62,6 +64,7 @@ enum StreamEnd: Sendable, Equatable {
         case .sessionLost: .sessionDisconnect
         case .terminated: .restTerminate
         case .restricted: .restrictedAccess
+        case .rtspEnded: .rtspAgentShutdown
         case .shutdown: .shutdownRequested
         case .failed(let failure): failure.info
         }

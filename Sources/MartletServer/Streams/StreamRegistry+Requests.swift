@@ -22,10 +22,17 @@ extension StreamRegistry {
 
     /// A client plays. Returns the answer; PLAYING follows as a notice once its transport is connected.
     func play(_ request: StreamRequest, owner: StreamOwner) async throws(StreamRefusal) -> String {
+        try await fetch(request.name)
         let (stream, link) = try reservePlayer(request, kind: .player, owner: owner)
         let added = try await addPlayer(request, to: stream, link: link, owner: owner)
         try await attach(added.id, to: request.mediaSessionID, link: link)
         return added.answer
+    }
+
+    /// A stream whose name is an address is fetched from there.
+    func fetch(_ name: String) async throws(StreamRefusal) {
+        guard name.contains("://") else { return }
+        for fetcher in fetchers { try await fetcher.fetch(name) }
     }
 
     /// As it is where the player can take it; otherwise converted.

@@ -7,6 +7,7 @@ import Signalling
 extension StreamRegistry {
     /// Subscribes to a stream's frames, converted where need be. The owner is told `.started` and `.ended`.
     func openSink(_ request: SinkRequest, owner: StreamOwner) async throws(StreamRefusal) -> SubscribedSink {
+        try await fetch(request.name)
         let (stream, link, choice) = try await reserveSink(request, owner: owner)
         let opened: (id: EndpointID, subscription: FrameSubscription)
         do throws(EngineError) {
@@ -19,6 +20,22 @@ extension StreamRegistry {
         let subscription = opened.subscription
         try await startSink(request.mediaSessionID, link: link, opened.id) { Task { await subscription.finish() } }
         return SubscribedSink(request.mediaSessionID, ownerID: owner.id, registry: self, subscription: subscription)
+    }
+
+    /// The same for packets.
+    func openPackets(_ request: SinkRequest, owner: StreamOwner) async throws(StreamRefusal) -> PacketSubscription {
+        let (stream, link, choice) = try await reserveSink(request, owner: owner)
+        let opened: (id: EndpointID, subscription: PacketSubscription)
+        do throws(EngineError) {
+            guard let taps = doors?.taps else { throw .shutDown }
+            opened = try await taps.packets(of: stream, choice: choice)
+        } catch {
+            withdraw(request.mediaSessionID, link: link)
+            throw StreamRefusal(error)
+        }
+        let subscription = opened.subscription
+        try await startSink(request.mediaSessionID, link: link, opened.id) { subscription.finish() }
+        return subscription
     }
 
     /// A tap has been set for a reserved sink: PLAYING.

@@ -2,6 +2,7 @@
 // Sessions and agents ask, the media engine reports, REST looks. Owned by the composition; run() carries the engine's events.
 import Logging
 import MediaIO
+import SDP
 import Signalling
 
 actor StreamRegistry {
@@ -48,6 +49,8 @@ actor StreamRegistry {
     let recorder: (any PublisherRecorder)?
     /// `nil`: no conversions, and no sinks inside the server.
     let doors: StreamDoors?
+    /// Who can fetch a stream by its name.
+    private(set) var fetchers: [any StreamFetching] = []
     private let nodeID: String
     private let maximumStreams: Int
     /// Milliseconds since 1970.
@@ -87,6 +90,9 @@ actor StreamRegistry {
         }
     }
 
+    /// From now on streams that are not there are asked for.
+    func add(_ fetcher: any StreamFetching) { fetchers.append(fetcher) }
+
     // MARK: Looking
 
     /// true when a stream of that name is published and playable.
@@ -102,6 +108,15 @@ actor StreamRegistry {
 
     /// The room a published stream belongs to.
     func room(ofStream name: String) -> String? { publisher(named: name)?.record.room }
+
+    /// Players of a published stream.
+    func playerCount(ofStream name: String) -> Int { publisher(named: name)?.players.count ?? 0 }
+
+    /// The formats of a published stream's tracks and of what is made of them; `nil` when there is no such stream.
+    func forms(ofStream name: String) async -> [TrackFormat]? {
+        guard let entry = publisher(named: name), let stream = entry.stream else { return nil }
+        return entry.record.status == .publishing ? await engine.forms(of: stream) : []
+    }
 
     /// Media sessions owned by `ownerID`.
     func count(ofOwner ownerID: String) -> Int { owned[ownerID]?.count ?? 0 }

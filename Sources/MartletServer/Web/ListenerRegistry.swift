@@ -2,9 +2,9 @@
 // read by `server/info` and by the line that announces the start.
 import Synchronization
 
-/// The four doors.
+/// The doors.
 public enum ListenerKind: String, Sendable, CaseIterable {
-    case ws, wss, http, https
+    case ws, wss, http, https, rtsp
 
     /// The setting that holds its port.
     public var settingKey: String { rawValue + ".port" }

@@ -241,12 +241,15 @@ extension StreamTapping {
     public func subscribe(
         to stream: StreamHandle, choice: TapChoice = TapChoice(), backlog: Int64 = 2_000_000_000
     ) async throws(EngineError) -> (id: EndpointID, subscription: FrameSubscription) {
+        var choice = choice
+        choice.beginsTogether = true
         let signal = WakeSignal()
         let pipe = PacketPipe(onData: { signal.set() })
         let tap = try await tap(stream, into: pipe, backlog: backlog, choice: choice)
         let formats = tap.tracks.enumerated().map { choice.skipped.contains($0.offset) ? nil : $0.element }
+        let tapped = choice
         let subscription = FrameSubscription(formats: formats, pipe: pipe, signal: signal) {
-            requestKeyFrame(of: stream, choice: choice)
+            requestKeyFrame(of: stream, choice: tapped)
         }
         return (tap.id, subscription)
     }

@@ -61,7 +61,8 @@ struct SettingsLoaderTests {
             let loaded = try SettingsLoader.load(file: path)
             #expect(loaded.settings.publicAddresses == ["203.0.113.7"])
             #expect(loaded.settings.agentSSL)
-            #expect(loaded.remarks.count == 4)
+            #expect(loaded.settings.rtspPort == 554)
+            #expect(loaded.remarks.count == 3)
             #expect(loaded.remarks.allSatisfy { $0.kind == .notice })
             #expect(loaded.remarks.contains { $0.text.hasPrefix("\(path):3: ip_local has no effect here") })
         }

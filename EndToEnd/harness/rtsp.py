@@ -1,0 +1,100 @@
+"""RTSP from the other side: what ffmpeg gets over RTSP, and cameras made of GStreamer's RTSP server."""
+import signal
+import subprocess
+import textwrap
+
+from .ports import free_tcp_port
+
+CAMERA = textwrap.dedent("""
+    import sys
+    import gi
+    gi.require_version("Gst", "1.0")
+    gi.require_version("GstRtspServer", "1.0")
+    from gi.repository import GLib, Gst, GstRtsp, GstRtspServer
+
+    port, login, *mounts = sys.argv[1:]
+    Gst.init(None)
+    server = GstRtspServer.RTSPServer()
+    server.set_address("127.0.0.1")
+    server.set_service(port)
+    if login:
+        scheme, name, password = login.split(":")
+        auth = GstRtspServer.RTSPAuth()
+        if scheme == "digest":
+            auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
+        token = GstRtspServer.RTSPToken()
+        token.set_string("media.factory.role", "user")
+        if scheme == "digest":
+            auth.add_digest(name, password, token)
+        else:
+            auth.add_basic(GstRtspServer.RTSPAuth.make_basic(name, password), token)
+        server.set_auth(auth)
+    for mount in mounts:
+        path, pipeline = mount.split("=", 1)
+        factory = GstRtspServer.RTSPMediaFactory()
+        factory.set_launch("( " + pipeline + " )")
+        factory.set_shared(True)
+        if login:
+            permissions = GstRtspServer.RTSPPermissions()
+            permissions.add_permission_for_role("user", "media.factory.access", True)
+            permissions.add_permission_for_role("user", "media.factory.construct", True)
+            factory.set_permissions(permissions)
+        server.get_mount_points().add_factory(path, factory)
+    server.attach(None)
+    print("ready", flush=True)
+    GLib.MainLoop().run()
+""")
+
+# A flash of the picture and a beep each second would need more than a pipeline; a picture that moves and a tone do for most.
+VIDEO = "videotestsrc is-live=true pattern=ball ! video/x-raw,width=320,height=240,framerate=20/1"
+AUDIO = "audiotestsrc is-live=true freq=440 volume=0.3"
+PIPELINES = {
+    "/h264-aac": f"{VIDEO} ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=20 ! rtph264pay name=pay0 pt=96 "
+                 f"{AUDIO} ! audio/x-raw,rate=44100,channels=2 ! audioconvert ! avenc_aac ! rtpmp4gpay name=pay1 pt=97",
+    "/h264-alaw": f"{VIDEO} ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=20 ! rtph264pay name=pay0 pt=96 "
+                  f"{AUDIO} ! audio/x-raw,rate=8000,channels=1 ! alawenc ! rtppcmapay name=pay1",
+    "/h264-b": f"{VIDEO} ! x264enc bframes=2 b-adapt=false speed-preset=ultrafast key-int-max=20 rc-lookahead=4 sync-lookahead=0 ! video/x-h264,profile=main ! rtph264pay name=pay0 pt=96",
+    "/vp8": f"{VIDEO} ! vp8enc deadline=1 keyframe-max-dist=20 ! rtpvp8pay name=pay0 pt=96",
+    # A form of AAC in RTP that is not handled.
+    "/latm": f"{AUDIO} ! audioconvert ! avenc_aac ! rtpmp4apay name=pay0 pt=96",
+}
+
+
+class Camera:
+    """`with Camera(login="digest:user:secret") as camera`: serves `PIPELINES`."""
+
+    def __init__(self, login=""):
+        self.login = login
+        self.port = free_tcp_port()
+        self.process = None
+
+    def start(self):
+        mounts = [f"{path}={pipeline}" for path, pipeline in PIPELINES.items()]
+        # The system's Python: GObject's bindings are Debian's.
+        self.process = subprocess.Popen(
+            ["/usr/bin/python3", "-c", CAMERA, str(self.port), self.login, *mounts], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        assert self.process.stdout.readline().strip() == "ready"
+        return self
+
+    def kill(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+
+    def url(self, path, login=""):
+        return f"rtsp://{login}127.0.0.1:{self.port}{path}"
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        self.kill()
+
+
+def fetch(url, path, seconds, transport="tcp"):
+    """Records what ffmpeg gets, as it is, for so many seconds of media; its complaints are returned."""
+    done = subprocess.run(
+        ["ffmpeg", "-hide_banner", "-loglevel", "warning", "-y", "-rtsp_transport", transport, "-i", url, "-t", str(seconds), "-c", "copy", str(path)],
+        capture_output=True, text=True, timeout=seconds + 40)
+    assert done.returncode == 0, done.stderr
+    return done.stderr

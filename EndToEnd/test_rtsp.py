@@ -1,0 +1,182 @@
+"""RTSP both ways: players that speak it, and cameras as sources."""
+import socket
+import subprocess
+
+import pytest
+from playwright.sync_api import Error
+
+from harness import records
+from harness.chromium import ONLY
+from harness.ports import free_tcp_port
+from harness.rtsp import Camera, fetch
+from harness.waiting import wait_until
+from test_recording import in_step, run_for
+from test_tools import publishing
+
+
+def figures(node):
+    return {key: value for section in node.statistics().values() if isinstance(section, dict) for key, value in section.items()} | node.statistics()
+
+
+# The server.
+
+@pytest.mark.parametrize("codec, transport", [("h264", "tcp"), ("vp8", "udp")])
+def test_ffmpeg_plays_sound_and_picture_in_step(a, name, tmp_path, codec, transport):
+    with publishing(a, name, "--video", codec, "--size", "320x240", "--fps", "20"):
+        path = tmp_path / "fetched.mkv"
+        fetch(f"{a.rtsp}/{name}", path, 7, transport)
+        records.decodes(path)
+        contents = records.look(path)
+        in_step(contents, spread=60)
+        assert {stream["codec_name"] for stream in records.probe(path)["streams"]} == {codec, "opus"}
+    wait_until(lambda: not a.streams(name=name), 10, lambda: a.streams(name=name))
+
+
+@pytest.mark.parametrize("codec", ["H264", "VP8"])
+def test_a_browsers_stream_is_played_by_rtsp_and_shown_as_such(a, tab, name, tmp_path, codec):
+    page = tab(a)
+    published = page.publish(a.ws, name, pattern={"width": 320, "height": 240, "fps": 20}, stripCodecs=ONLY[codec])
+    a.wait_for_stream(name)
+    # In its first seconds a browser guesses the times in its sender reports.
+    run_for(4)
+    path = tmp_path / "fetched.mkv"
+    process = subprocess.Popen(
+        ["ffmpeg", "-loglevel", "error", "-y", "-rtsp_transport", "tcp", "-i", f"{a.rtsp}/{name}", "-t", "4", "-c", "copy", str(path)])
+    wait_until(lambda: [one for one in a.streams(name=name, published=False) if one["mediaProvider"] == "RTSP"], 20, lambda: a.streams(name=name))
+    assert process.wait(60) == 0
+    records.decodes(path)
+    assert len(records.look(path).frames) >= 50
+    published.stop()
+
+
+def test_what_is_not_there_is_said(a, name):
+    done = subprocess.run(["ffprobe", "-v", "error", "-rtsp_transport", "tcp", f"{a.rtsp}/{name}"], capture_output=True, text=True, timeout=20)
+    assert "404" in done.stderr
+
+
+def test_who_talks_nonsense_or_nothing_is_dropped(a):
+    with socket.create_connection(("127.0.0.1", a.settings["rtsp.port"])) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.settimeout(10)
+        assert connection.recv(100) == b""
+    with socket.create_connection(("127.0.0.1", a.settings["rtsp.port"])) as connection:
+        connection.sendall(b"OPTIONS * RTSP/1.0\r\n" + b"X: y\r\n" * 5000)
+        connection.settimeout(10)
+        try:
+            assert connection.recv(100) == b""
+        except ConnectionResetError:
+            pass
+
+
+def test_who_takes_no_media_is_dropped_and_harms_nobody(make_node, name):
+    node = make_node("slow")
+    with publishing(node, name, "--video", "vp8", "--size", "640x480", "--fps", "30", "--bitrate", "3000"):
+        connection = socket.create_connection(("127.0.0.1", node.settings["rtsp.port"]))
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        base = f"{node.rtsp}/{name}"
+        for number, (method, uri, extra) in enumerate([
+                ("DESCRIBE", base, ""), ("SETUP", base + "/trackID=0", "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n"),
+                ("SETUP", base + "/trackID=1", "Transport: RTP/AVP/TCP;unicast;interleaved=2-3\r\n"), ("PLAY", base, "")], 1):
+            connection.sendall(f"{method} {uri} RTSP/1.0\r\nCSeq: {number}\r\n{extra}\r\n".encode())
+            assert connection.recv(4096).startswith(b"RTSP/1.0 200")
+        wait_until(lambda: figures(node)["rtsp_clients_playing"] == 1, 10)
+        # From now on nothing is read.
+        wait_until(lambda: figures(node)["rtsp_clients_too_slow"] == 1, 40, lambda: figures(node))
+        wait_until(lambda: not node.streams(name=name, published=False), 10)
+        connection.close()
+
+
+# Cameras.
+
+@pytest.fixture(scope="module")
+def camera():
+    with Camera() as camera:
+        yield camera
+
+
+@pytest.fixture
+def pulled(a):
+    """Begins a pull; ends all of them with the test."""
+    urls = []
+
+    def pull(url, stream=None):
+        urls.append(url)
+        return a.rest("rtsp/startup", {"uri": url, **({"toStream": stream} if stream else {})})
+
+    yield pull
+    for url in urls:
+        a.rest("rtsp/terminate", {"uri": url})
+
+
+@pytest.mark.parametrize("path, codecs", [("/h264-aac", ("mpeg4-generic", "H264")), ("/h264-alaw", ("PCMA", "H264"))])
+def test_a_camera_is_seen_and_heard_in_a_browser(a, tab, name, camera, pulled, path, codecs):
+    reply = pulled(camera.url(path), name)
+    assert reply.status == 200, reply.reason
+    assert a.rest("rtsp/find_all").body == [{"uri": camera.url(path), "status": "PLAYING", "toStream": name}]
+    record = a.streams(name=name, published=True)[0]
+    assert (record["mediaProvider"], record["audioCodec"], record["videoCodec"]) == ("RTSP", *codecs)
+    assert pulled(camera.url(path), name + "-2").status == 409
+    page = tab(a)
+    player = page.play(a.ws, name)
+    player.wait_for_frames(20)
+    wait_until(lambda: player.audio_energy() > 0.01, 10, lambda: player.figures())
+
+
+def test_b_frames_are_taken_out_for_browsers(a, tab, name, camera, pulled):
+    assert pulled(camera.url("/h264-b"), name).status == 200
+    page = tab(a)
+    player = page.play(a.ws, name)
+    player.wait_for_frames(20)
+    assert "B-frames" in a.log_path.read_text()
+
+
+def test_a_camera_comes_with_the_first_player_and_goes_after_the_last(make_node, tab, camera):
+    node = make_node("demand", rtsp_idle_timeout=1000)
+    url = camera.url("/vp8")
+    page = tab(node)
+    player = page.play(node.ws, url)
+    player.wait_for_frames(10)
+    assert node.rest("rtsp/find", {"uri": url}).body[0]["status"] == "PLAYING"
+    player.stop()
+    wait_until(lambda: node.rest("rtsp/find_all").status == 404, 15)
+
+
+def test_a_camera_that_dies_is_called_again(make_node, tab, name):
+    with Camera() as camera:
+        node = make_node("dies")
+        assert node.rest("rtsp/startup", {"uri": camera.url("/h264-aac"), "toStream": name}).status == 200
+        page = tab(node)
+        player = page.play(node.ws, name)
+        player.wait_for_frames(10)
+        camera.kill()
+        wait_until(lambda: node.rest("rtsp/find_all").body[0]["status"] == "RECONNECTING", 10)
+        camera.start()
+        wait_until(lambda: node.rest("rtsp/find_all").body[0]["status"] == "PLAYING", 20)
+        player.wait_for_frames(20)
+
+
+@pytest.mark.parametrize("scheme", ["basic", "digest"])
+def test_a_login_is_given_and_a_wrong_one_told(a, name, pulled, scheme):
+    with Camera(f"{scheme}:user:secret") as camera:
+        assert pulled(camera.url("/vp8", "user:secret@"), name).status == 200
+        assert "secret" not in a.log_path.read_text()
+        for login in ("user:wrong@", ""):
+            reply = pulled(camera.url("/vp8", login), name + "-no")
+            assert reply.status == 500 and reply.reason.startswith("Failed to connect to rtsp stream") and "401" in reply.reason
+
+
+def test_dead_hosts_wrong_codecs_and_missing_streams_have_their_words(a, tab, name, camera, pulled):
+    cases = {
+        f"rtsp://127.0.0.1:{free_tcp_port()}/x": "Failed to connect to rtsp stream", camera.url("/latm"): "Rtsp has wrong format",
+        camera.url("/nothing"): "Rtsp stream not found",
+    }
+    for url, words in cases.items():
+        reply = pulled(url, name)
+        assert reply.status == 500 and reply.reason.startswith(words), reply
+    assert a.rest("rtsp/find_all").status == 404
+    assert not a.streams(name=name)
+    # The same for a player who asks by name.
+    page = tab(a)
+    for url, words in cases.items():
+        with pytest.raises(Error, match=f"FAILED {words}"):
+            page.play(a.ws, url)

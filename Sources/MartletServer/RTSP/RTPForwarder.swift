@@ -1,0 +1,144 @@
+// A tap's records as the RTP and RTCP of one client: in order, from a key frame on, with reports before the first packet. Sans-IO; one
+// client's task only.
+import MediaIO
+import Primitives
+import RTP
+import SDP
+
+struct RTPForwarder {
+    struct Packet: Equatable {
+        var track: Int
+        var isReport: Bool
+        var bytes: [UInt8]
+    }
+
+    /// A missing packet is waited for by this much, ns; what WebRTC repairs comes within it.
+    static let patience: Int64 = 150_000_000
+    static let maximumWaiting = 512
+    /// Sender reports are waited for by this much before the first packet, ns.
+    static let reportPatience: Int64 = 1_000_000_000
+
+    private struct Track {
+        let codec: CodecKind
+        let payloadType: UInt8
+        let ssrc: UInt32
+        let shift: UInt16
+        var isWanted: Bool
+        var isStarted: Bool
+        var hasReport = false
+        /// The source's number of the next packet to go out.
+        var next: UInt16?
+        var waiting: [UInt16: (bytes: [UInt8], arrival: Int64)] = [:]
+        var packets: UInt32 = 0
+        var octets: UInt32 = 0
+    }
+
+    private var tracks: [Track]
+    private var held: [TapRecord] = []
+    private var firstArrival: Int64?
+    private var hasBegun = false
+    /// When the newest record arrived, ns on the monotonic clock.
+    private(set) var newestArrival: Int64 = 0
+
+    /// - Parameter wanted: the tracks that the client has set up.
+    init(formats: [TrackFormat], payloadTypes: [UInt8], wanted: Set<Int>, random: inout RandomSource) {
+        tracks = []
+        for (index, (format, payloadType)) in zip(formats, payloadTypes).enumerated() {
+            let codec = CodecKind(encodingName: format.codec.name)
+            tracks.append(Track(
+                codec: codec, payloadType: payloadType, ssrc: UInt32.random(in: 1...UInt32.max, using: &random),
+                shift: UInt16.random(in: 0...UInt16.max, using: &random), isWanted: wanted.contains(index), isStarted: !codec.isVideo))
+        }
+    }
+
+    func ssrc(of track: Int) -> UInt32? { tracks.indices.contains(track) ? tracks[track].ssrc : nil }
+
+    mutating func take(_ bytes: [UInt8]) -> [Packet] {
+        var rest = bytes[...], output: [Packet] = []
+        while let record = TapRecord.next(in: &rest) {
+            guard tracks.indices.contains(record.track), tracks[record.track].isWanted else { continue }
+            newestArrival = max(newestArrival, record.arrival)
+            if firstArrival == nil { firstArrival = record.arrival }
+            if hasBegun { take(record, &output) } else { hold(record, &output) }
+        }
+        for index in tracks.indices { release(index, &output) }
+        return output
+    }
+
+    /// Without reports a client can't put sound and picture together: the first packets follow them.
+    private mutating func hold(_ record: TapRecord, _ output: inout [Packet]) {
+        held.append(record)
+        if case .report = record.content { tracks[record.track].hasReport = true }
+        let isComplete = tracks.allSatisfy { !$0.isWanted || $0.hasReport }
+        guard isComplete || record.arrival - (firstArrival ?? 0) >= Self.reportPatience || held.count > 4096 else { return }
+        hasBegun = true
+        let records = held
+        held = []
+        for record in records { if case .report = record.content { take(record, &output) } }
+        for record in records { if case .packet = record.content { take(record, &output) } }
+    }
+
+    private mutating func take(_ record: TapRecord, _ output: inout [Packet]) {
+        let index = record.track
+        switch record.content {
+        case .restart: break
+        case .report(let ntp, let timestamp):
+            let report = SenderReport(
+                senderSSRC: tracks[index].ssrc, ntpTimestamp: ntp, rtpTimestamp: timestamp, packetCount: tracks[index].packets,
+                octetCount: tracks[index].octets, reports: [])
+            output.append(Packet(
+                track: index, isReport: true,
+                bytes: RTCP.serialize([.senderReport(report), .sourceDescription(SourceDescription(ssrc: tracks[index].ssrc, cname: "martlet"))])))
+        case .packet(_, _, let rtp):
+            guard rtp.count > 12 else { return }
+            let packet = Array(rtp)
+            let number = UInt16(packet[2]) << 8 | UInt16(packet[3])
+            if !tracks[index].isStarted {
+                let starts = packet.withUnsafeBytes {
+                    PayloadInspector.isKeyFrameStart(codec: tracks[index].codec, payload: UnsafeRawBufferPointer(rebasing: $0[12...]))
+                }
+                guard starts else { return }
+                tracks[index].isStarted = true
+            }
+            let next = tracks[index].next ?? number
+            tracks[index].next = next
+            // What lies in the past has been given up, or came twice.
+            let distance = Int16(bitPattern: number &- next)
+            if distance < 0, distance > -3000 { return }
+            if distance < 0 || distance > 3000 {
+                tracks[index].waiting = [:]
+                tracks[index].next = number
+            }
+            tracks[index].waiting[number] = (packet, record.arrival)
+            release(index, &output)
+        }
+    }
+
+    private mutating func release(_ index: Int, _ output: inout [Packet]) {
+        while let next = tracks[index].next, !tracks[index].waiting.isEmpty {
+            if let found = tracks[index].waiting.removeValue(forKey: next) {
+                tracks[index].next = next &+ 1
+                output.append(finished(index, found.bytes))
+                continue
+            }
+            let oldest = tracks[index].waiting.values.map(\.arrival).min() ?? 0
+            guard newestArrival - oldest > Self.patience || tracks[index].waiting.count > Self.maximumWaiting else { return }
+            let nearest = tracks[index].waiting.keys.min { ($0 &- next) < ($1 &- next) }
+            tracks[index].next = nearest
+        }
+    }
+
+    private mutating func finished(_ index: Int, _ packet: [UInt8]) -> Packet {
+        var bytes = packet
+        let track = tracks[index]
+        bytes[0] = 0x80
+        bytes[1] = packet[1] & 0x80 | track.payloadType
+        let number = (UInt16(packet[2]) << 8 | UInt16(packet[3])) &+ track.shift
+        bytes[2] = UInt8(number >> 8)
+        bytes[3] = UInt8(number & 0xff)
+        for offset in 0..<4 { bytes[8 + offset] = UInt8(track.ssrc >> UInt32(24 - 8 * offset) & 0xff) }
+        tracks[index].packets &+= 1
+        tracks[index].octets &+= UInt32(packet.count - 12)
+        return Packet(track: index, isReport: false, bytes: bytes)
+    }
+}

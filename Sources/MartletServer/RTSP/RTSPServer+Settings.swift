@@ -1,0 +1,28 @@
+// RTSP as the settings want it.
+import Logging
+
+extension RTSPServer {
+    /// `nil`: the listener is off.
+    static func make(_ settings: Settings, streams: StreamRegistry, listeners: ListenerRegistry) -> RTSPServer? {
+        guard settings.rtspPort >= 0 else { return nil }
+        var configuration = RTSPServerSettings()
+        configuration.host = settings.bindHost
+        configuration.port = settings.rtspPort
+        configuration.maximumClients = settings.maximumRTSPClients
+        configuration.maximumClientsPerAddress = settings.maximumRTSPClientsPerAddress
+        configuration.membersOnly = settings.roomMembersOnly
+        return RTSPServer(settings: configuration, streams: streams, listeners: listeners, logger: Logger(label: "martlet.rtsp"))
+    }
+}
+
+extension RTSPPullSettings {
+    init(_ settings: Settings) {
+        usesUDP = settings.rtspOverUDP
+        isByName = settings.rtspPullByName
+        idleTimeout = .milliseconds(settings.rtspIdleTimeout)
+        connectTimeout = .milliseconds(settings.rtspConnectTimeout)
+        activityTimeout = .milliseconds(settings.rtspActivityTimeout)
+        longestGap = .milliseconds(settings.rtspReconnectTimeout)
+        clientAddress = settings.rtspClientAddress
+    }
+}

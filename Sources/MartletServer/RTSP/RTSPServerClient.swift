@@ -1,0 +1,218 @@
+// One client of the RTSP server: requests answered in order, media sent beside them. Made and run by RTSPServer.
+import Foundation
+import Logging
+import MediaIO
+import NIOCore
+import Primitives
+import RTP
+import RTSP
+import SDP
+import Signalling
+
+actor RTSPServerClient {
+    /// A client that takes nothing for this long is dropped, and one that is this far behind.
+    static let slowness = Duration.seconds(5)
+    static let appKey = "defaultApp"
+
+    private let server: RTSPServer
+    private let address: String
+    private let localAddress: String?
+    private let membersOnly: Bool
+    private let idleTimeout: Duration
+    private var session: RTSPServerSession
+    private let mediaSessionID = Identifier.uuid()
+    private var tracks: [TrackFormat] = []
+    private var payloadTypes: [UInt8] = []
+    private var ports: [Int: RTPPortPair] = [:]
+    private var media: Task<Void, Never>?
+    private var watch: Task<Void, Never>?
+    private var lastSign = ContinuousClock.now
+    private var writingSince: ContinuousClock.Instant?
+    private var isPlaying = false
+    private let logger: Logger
+
+    init(server: RTSPServer, address: String, localAddress: String?, membersOnly: Bool, idleTimeout: Duration) {
+        self.server = server
+        self.address = address
+        self.localAddress = localAddress
+        self.membersOnly = membersOnly
+        self.idleTimeout = idleTimeout
+        session = RTSPServerSession(id: Identifier.uuid().filter { $0 != "-" })
+        var logger = server.logger
+        logger[metadataKey: "peer"] = "\(address)"
+        logger[metadataKey: "media_session"] = "\(mediaSessionID)"
+        self.logger = logger
+    }
+
+    private var owner: StreamOwner {
+        StreamOwner(id: "/rtsp/\(mediaSessionID)", appKey: Self.appKey) { [weak self] notice in
+            if case .ended = notice { Task { await self?.streamEnded() } }
+        }
+    }
+    private var close: (@Sendable () -> Void)?
+
+    func run(
+        _ inbound: NIOAsyncChannelInboundStream<ByteBuffer>, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>, close: @escaping @Sendable () -> Void
+    ) async throws {
+        self.close = close
+        watch = Task { await watchOver() }
+        var parser = RTSPParser()
+        for try await buffer in inbound {
+            // A head that comes byte by byte is no sign of life.
+            parser.append(buffer.readableBytesView)
+            while let item = try parser.next() {
+                lastSign = .now
+                guard case .request(let request) = item else { continue }
+                guard try await answer(request, outbound) else { return }
+            }
+        }
+    }
+
+    /// Everything that it had goes.
+    func end() async {
+        watch?.cancel()
+        media?.cancel()
+        if isPlaying { server.notePlaying(-1) }
+        isPlaying = false
+        for pair in ports.values { await pair.close() }
+        ports = [:]
+        await server.streams.stop(mediaSessionID, ownerID: "/rtsp/\(mediaSessionID)")
+    }
+
+    private func streamEnded() { close?() }
+
+    /// Drops who says nothing, and who takes nothing.
+    private func watchOver() async {
+        while !Task.isCancelled {
+            try? await Task.sleep(for: .milliseconds(500))
+            let now = ContinuousClock.now
+            if let since = writingSince, now - since > Self.slowness {
+                server.noteSlow()
+                logger.notice("RTSP client dropped: it takes no media")
+                close?()
+                return
+            }
+            for pair in ports.values where isPlaying { lastSign = max(lastSign, pair.lastSign) }
+            let usesUDP = !ports.isEmpty
+            let limit: Duration = isPlaying ? .seconds(RTSPServerSession.timeout * 3 / 2) : idleTimeout
+            // Between the messages the connection itself is the sign of life.
+            guard !isPlaying || usesUDP else { continue }
+            if now - lastSign > limit {
+                logger.debug("RTSP client dropped: it is silent")
+                close?()
+                return
+            }
+        }
+    }
+
+    // MARK: requests
+
+    /// - Returns: false when that was the last one.
+    private func answer(_ request: RTSPRequest, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>) async throws -> Bool {
+        var response: RTSPResponse, goesOn = true, plays = false
+        switch session.receive(request) {
+        case .answer(let answer): response = answer
+        case .describe(let name): response = await describe(name)
+        case .setUp(let track, let offers): response = await setUp(track, offers)
+        case .play(let answer):
+            response = answer
+            plays = true
+        case .end(let answer):
+            response = answer
+            goesOn = false
+        }
+        var subscription: PacketSubscription?
+        if plays {
+            do throws(StreamRefusal) { subscription = try await open() } catch {
+                response = Self.refusal(error, session)
+                goesOn = false
+            }
+        }
+        try await outbound.write(ByteBuffer(bytes: response.bytes))
+        if let subscription { begin(subscription, outbound) }
+        return goesOn
+    }
+
+    private func describe(_ name: String) async -> RTSPResponse {
+        guard let found = await server.streams.forms(ofStream: name) else { return session.refuse(404, reason: "No such stream") }
+        if membersOnly, await server.streams.room(ofStream: name) != nil { return session.refuse(403, reason: "The stream belongs to a room") }
+        guard !found.isEmpty else { return session.refuse(503, reason: "The stream has no media yet") }
+        use(found)
+        return session.describe(RTSPDescription.text(name: name, tracks: tracks, payloadTypes: payloadTypes))
+    }
+
+    private func use(_ formats: [TrackFormat]) {
+        tracks = formats.filter { $0.converts == nil }
+        payloadTypes = RTSPDescription.payloadTypes(tracks)
+    }
+
+    private func setUp(_ track: Int, _ offers: [RTSPTransport]) async -> RTSPResponse {
+        if tracks.isEmpty, let name = session.stream, let found = await server.streams.forms(ofStream: name) { use(found) }
+        guard tracks.indices.contains(track) else { return session.refuse(404, reason: "No such track") }
+        for offer in offers {
+            switch offer.way {
+            case .interleaved: return session.setUp(track: track, offer)
+            case .udp(let client, _):
+                // Media goes to where the request came from, whatever else is asked for.
+                guard let pair = try? await RTPPortPair.open(host: localAddress ?? "0.0.0.0", remote: address, remotePort: client) else { continue }
+                ports[track] = pair
+                return session.setUp(track: track, RTSPTransport(.udp(client: client, server: pair.port)))
+            }
+        }
+        return session.refuse(461)
+    }
+
+    private static func refusal(_ refusal: StreamRefusal, _ session: RTSPServerSession) -> RTSPResponse {
+        guard case .refused(let info, let reason) = refusal else { return session.refuse(404, reason: "The stream has ended") }
+        switch info {
+        case .sessionDoesNotExist, .publisherStop: return session.refuse(404, reason: "No such stream")
+        case .publishNotReady: return session.refuse(503, reason: "The stream has no media yet")
+        case .restrictedAccess: return session.refuse(403, reason: "The stream belongs to a room")
+        default: return session.refuse(500, reason: reason)
+        }
+    }
+
+    // MARK: media
+
+    private func open() async throws(StreamRefusal) -> PacketSubscription {
+        if membersOnly, await server.streams.room(ofStream: session.stream ?? "") != nil { throw .refused(.restrictedAccess, "the stream belongs to a room") }
+        var request = SinkRequest(
+            name: session.stream ?? "", mediaProvider: "RTSP", audio: [.opus, .aac, .pcmu, .pcma, .g722], video: [.h264, .h265, .vp8, .vp9, .av1])
+        request.mediaSessionID = mediaSessionID
+        request.takesReordered = true
+        return try await server.streams.openPackets(request, owner: owner)
+    }
+
+    private func begin(_ subscription: PacketSubscription, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>) {
+        isPlaying = true
+        server.notePlaying(1)
+        logger.info("RTSP client plays", metadata: ["stream": "\(session.stream ?? "")", "agent": "\(session.userAgent)"])
+        media = Task { await send(subscription, outbound) }
+    }
+
+    private func send(_ subscription: PacketSubscription, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>) async {
+        var random = RandomSource.system
+        var forwarder = RTPForwarder(
+            formats: subscription.tracks, payloadTypes: payloadTypes, wanted: Set(session.transports.keys), random: &random)
+        defer { close?() }
+        while let records = await subscription.next() {
+            if Task.isCancelled { return }
+            let packets = forwarder.take(records)
+            guard !packets.isEmpty else { continue }
+            var buffer = ByteBuffer()
+            for packet in packets {
+                switch session.transports[packet.track]?.way {
+                case .interleaved(let rtp, let rtcp):
+                    buffer.writeBytes(RTSPInterleaved.header(channel: packet.isReport ? rtcp : rtp, length: packet.bytes.count))
+                    buffer.writeBytes(packet.bytes)
+                case .udp: ports[packet.track]?.send(packet.bytes, isReport: packet.isReport)
+                case nil: break
+                }
+            }
+            guard buffer.readableBytes > 0 else { continue }
+            writingSince = .now
+            do { try await outbound.write(buffer) } catch { return }
+            writingSince = nil
+        }
+    }
+}

@@ -1,0 +1,52 @@
+// Packets of a stream for somebody inside the server who hands them on as RTP. Used by RTSP.
+import RTP
+import SDP
+
+/// The reading end of a tap: one task calls `next`.
+public final class PacketSubscription: Sendable {
+    /// As the tap numbers them; a converted one in the place of its source.
+    public let tracks: [TrackFormat]
+    private let pipe: PacketPipe
+    private let signal: WakeSignal
+    private let over: Flag
+
+    init(tracks: [TrackFormat], pipe: PacketPipe, signal: WakeSignal) {
+        self.tracks = tracks
+        self.pipe = pipe
+        self.signal = signal
+        over = Flag()
+    }
+
+    /// What has come since the last call, as `TapRecord`s; `nil` when it is over. One task at a time.
+    public func next() async -> [UInt8]? {
+        while !over.isSet {
+            let bytes = pipe.read()
+            if !bytes.isEmpty { return bytes }
+            await signal.wait()
+        }
+        return nil
+    }
+
+    /// Records that found no room because the reader was slow.
+    public var dropped: Int { pipe.droppedRecords }
+
+    /// Ends it; the reader is woken.
+    public func finish() {
+        over.set()
+        signal.set()
+    }
+}
+
+extension StreamTapping {
+    /// Subscribes to a stream's packets. End it with `removeEndpoint` and `finish`.
+    public func packets(
+        of stream: StreamHandle, choice: TapChoice = TapChoice(), backlog: Int64 = 2_000_000_000
+    ) async throws(EngineError) -> (id: EndpointID, subscription: PacketSubscription) {
+        var choice = choice
+        choice.beginsTogether = true
+        let signal = WakeSignal()
+        let pipe = PacketPipe(onData: { signal.set() })
+        let tap = try await tap(stream, into: pipe, backlog: backlog, choice: choice)
+        return (tap.id, PacketSubscription(tracks: tap.tracks, pipe: pipe, signal: signal))
+    }
+}

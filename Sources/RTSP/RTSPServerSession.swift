@@ -1,0 +1,145 @@
+// One client of the RTSP server as a state machine: requests in, what is to be done out (RFC 2326 §A). Sans-IO: whoever drives it looks streams up,
+// opens ports and sends packets.
+
+public struct RTSPServerSession: Sendable {
+    public enum State: Equatable, Sendable { case fresh, described, ready, playing, over }
+
+    /// What a request asks of the driver.
+    public enum Step: Equatable, Sendable {
+        case answer(RTSPResponse)
+        /// Answer with `describe` or `refuse`.
+        case describe(stream: String)
+        /// Answer with `setUp` or `refuse`.
+        case setUp(track: Int, offers: [RTSPTransport])
+        /// Send media after the answer.
+        case play(RTSPResponse)
+        /// Answer, then end.
+        case end(RTSPResponse)
+    }
+
+    public let id: String
+    /// Seconds without a sign of life after which a session over UDP ends.
+    public static let timeout = 60
+    /// Tracks of one session at most.
+    public static let maximumTracks = 8
+
+    public private(set) var state = State.fresh
+    /// The stream's name; set by DESCRIBE, or by the first SETUP.
+    public private(set) var stream: String?
+    public private(set) var userAgent = ""
+    public private(set) var transports: [Int: RTSPTransport] = [:]
+    private var request: RTSPRequest?
+    private var base = ""
+
+    /// - Parameter id: what the client names the session by; unguessable.
+    public init(id: String) { self.id = id }
+
+    public mutating func receive(_ request: RTSPRequest) -> Step {
+        self.request = request
+        guard request.sequence != nil else { return .answer(answer(400, reason: "CSeq is missing")) }
+        if let agent = request.headers["User-Agent"] { userAgent = String(agent.prefix(200)) }
+        if let named = request.headers["Session"], named.split(separator: ";").first.map(String.init) != id, state != .fresh, state != .described {
+            return .answer(answer(454))
+        }
+        switch request.method {
+        case "OPTIONS":
+            var response = answer(200)
+            response.headers["Public"] = "OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN, GET_PARAMETER, SET_PARAMETER"
+            return .answer(response)
+        case "GET_PARAMETER", "SET_PARAMETER": return .answer(answer(200))
+        case "DESCRIBE": return describe(request)
+        case "SETUP": return setUp(request)
+        case "PLAY":
+            guard state == .ready || state == .playing else { return .answer(answer(455)) }
+            // There is nothing to go back to: a live stream is played from now on.
+            guard state == .ready else { return .answer(answer(200)) }
+            state = .playing
+            var response = answer(200)
+            response.headers["Range"] = "npt=now-"
+            return .play(response)
+        case "PAUSE": return .answer(answer(455, reason: "A live stream can't be paused"))
+        case "TEARDOWN":
+            state = .over
+            return .end(answer(200))
+        case "ANNOUNCE", "RECORD": return .answer(answer(405, reason: "Publishing by RTSP is not possible here"))
+        default: return .answer(answer(501))
+        }
+    }
+
+    private mutating func describe(_ request: RTSPRequest) -> Step {
+        guard state == .fresh || state == .described else { return .answer(answer(455)) }
+        guard let name = Self.stream(of: request.uri) else { return .answer(answer(404)) }
+        stream = name
+        base = request.uri
+        return .describe(stream: name)
+    }
+
+    private mutating func setUp(_ request: RTSPRequest) -> Step {
+        guard state != .playing, state != .over else { return .answer(answer(455)) }
+        guard let (path, track) = Self.track(of: request.uri), track < Self.maximumTracks, transports[track] == nil else { return .answer(answer(404)) }
+        if stream == nil { stream = Self.stream(of: path) }
+        guard stream != nil else { return .answer(answer(404)) }
+        let offers = RTSPTransport.parse(request.headers["Transport"] ?? "", channel: UInt8(track * 2))
+        guard !offers.isEmpty else { return .answer(answer(461)) }
+        return .setUp(track: track, offers: offers)
+    }
+
+    /// The stream is there.
+    public mutating func describe(_ text: String) -> RTSPResponse {
+        state = .described
+        var response = answer(200)
+        response.headers["Content-Type"] = "application/sdp"
+        response.headers["Content-Base"] = base.hasSuffix("/") ? base : base + "/"
+        response.body = Array(text.utf8)
+        return response
+    }
+
+    /// A track travels like this.
+    public mutating func setUp(track: Int, _ transport: RTSPTransport) -> RTSPResponse {
+        state = .ready
+        transports[track] = transport
+        var response = answer(200)
+        response.headers["Transport"] = transport.text
+        response.headers["Session"] = "\(id);timeout=\(Self.timeout)"
+        return response
+    }
+
+    /// It can't be done.
+    public func refuse(_ status: Int, reason: String? = nil) -> RTSPResponse { answer(status, reason: reason) }
+
+    private func answer(_ status: Int, reason: String? = nil) -> RTSPResponse {
+        var response = RTSPResponse(status, reason: reason)
+        if let sequence = request?.sequence { response.headers["CSeq"] = String(sequence) }
+        response.headers["Server"] = "Martlet"
+        if state == .ready || state == .playing { response.headers["Session"] = id }
+        return response
+    }
+
+    /// `rtsp://host/name?…` → name, percent-decoded; `nil` when there is none.
+    static func stream(of uri: String) -> String? {
+        let path = RTSPAddress(uri)?.path ?? (uri.hasPrefix("/") ? uri : nil)
+        guard var name = path?.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false).first else { return nil }
+        while name.hasPrefix("/") { name = name.dropFirst() }
+        while name.hasSuffix("/") { name = name.dropLast() }
+        let decoded = RTSPAddress.decode(String(name))
+        return decoded.isEmpty || decoded.utf8.count > 1024 ? nil : decoded
+    }
+
+    /// `…/trackID=n` → what is in front, and n.
+    static func track(of uri: String) -> (String, Int)? {
+        guard let range = uri.range(ofLast: "trackID="), let number = Int(uri[range.upperBound...].prefix { $0.isNumber }), number >= 0 else { return nil }
+        return (String(uri[..<range.lowerBound]), number)
+    }
+}
+
+extension String {
+    fileprivate func range(ofLast text: String) -> Range<String.Index>? {
+        var found: Range<String.Index>?
+        var start = startIndex
+        while let next = self[start...].firstRange(of: text) {
+            found = next
+            start = next.upperBound
+        }
+        return found
+    }
+}
