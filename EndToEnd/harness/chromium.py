@@ -143,6 +143,10 @@ class Played(Handle):
     def audio_energy(self):
         return self.figures()["audio"].get("totalAudioEnergy", 0)
 
+    def offsets(self, seconds):
+        """Milliseconds by which flashes come after their beeps."""
+        return self.tab.run("offsets", self.key, seconds * 1000)
+
     def clock(self):
         return self.tab.run("clock", self.key)
 

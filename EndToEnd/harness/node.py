@@ -44,7 +44,8 @@ class Node:
         self.log_path = folder / "server.log"
         media = free_media_ports(REACTORS)
         self.settings = {
-            "ws.port": free_tcp_port(), "wss.port": free_tcp_port(), "http.port": free_tcp_port(), "https.port": free_tcp_port(), "rtsp.port": free_tcp_port(),
+            "ws.port": free_tcp_port(), "wss.port": free_tcp_port(), "http.port": free_tcp_port(), "https.port": free_tcp_port(),
+            "rtmp.port": free_tcp_port(), "rtmps.port": -1, "rtsp.port": free_tcp_port(),
             "media_port_from": media, "media_port_to": media + REACTORS - 1, "reactors": REACTORS,
             "state_dir": folder / "state", "log_level": "debug",
         }
@@ -73,6 +74,10 @@ class Node:
     @property
     def https(self):
         return f"https://127.0.0.1:{self.settings['https.port']}"
+
+    @property
+    def rtmp(self):
+        return f"rtmp://127.0.0.1:{self.settings['rtmp.port']}"
 
     # Life.
 

@@ -313,6 +313,42 @@ window.lab = (() => {
       return seen;
     },
 
+    /** Milliseconds by which flashes of a played stream come after their beeps (pattern with `flash`), watched for a while. */
+    async offsets(key, milliseconds) {
+      const video = element(streams.get(key));
+      const context = new AudioContext({ sampleRate: 48000 });
+      await context.resume();
+      const source = context.createMediaStreamSource(video.srcObject);
+      // Blocks of 256 samples with the time of their end on the page's clock.
+      const recorder = context.createScriptProcessor(256, 1, 1);
+      const beeps = [], flashes = [];
+      let isLoud = 0, wasBright = null, wanted = true;
+      recorder.onaudioprocess = ({ inputBuffer }) => {
+        const samples = inputBuffer.getChannelData(0);
+        const first = samples.findIndex((sample) => Math.abs(sample) > 0.1);
+        if (first >= 0 && isLoud <= 0) beeps.push(performance.now() - (256 - first) / 48);
+        isLoud = first >= 0 ? 90 : isLoud - 1;
+      };
+      source.connect(recorder);
+      recorder.connect(context.destination);
+      const canvas = document.createElement("canvas");
+      canvas.width = canvas.height = 4;
+      const pen = canvas.getContext("2d", { willReadFrequently: true });
+      const look = (now, { expectedDisplayTime }) => {
+        pen.drawImage(video, 0, video.videoHeight * 15.2 / 16, video.videoWidth / 5, video.videoHeight * 0.6 / 16, 0, 0, 4, 4);
+        const isBright = pen.getImageData(1, 1, 1, 1).data[1] > 128;
+        if (isBright && wasBright === false) flashes.push(expectedDisplayTime);
+        wasBright = isBright;
+        if (wanted) video.requestVideoFrameCallback(look);
+      };
+      video.requestVideoFrameCallback(look);
+      await new Promise((resolve) => setTimeout(resolve, milliseconds));
+      wanted = false;
+      await context.close();
+      return beeps.map((beep) => flashes.map((flash) => flash - beep).sort((a, b) => Math.abs(a) - Math.abs(b))[0])
+        .filter((offset) => offset !== undefined && Math.abs(offset) < 400);
+    },
+
     /** The longest time in which no new frame of a played stream was decoded, watched for a while, ms. */
     async longestGap(key, milliseconds) {
       const video = element(streams.get(key));

@@ -7,6 +7,7 @@ final class ServerProcess: @unchecked Sendable {  // safe: `process` is set up b
     let name: String
     let webSocketPort: Int
     let httpPort: Int
+    let rtmpPort: Int
     let allocations: AllocationCounter?
     let folder: String
     private let process = Process()
@@ -20,13 +21,14 @@ final class ServerProcess: @unchecked Sendable {  // safe: `process` is set up b
         self.folder = "\(folder)/\(name)"
         webSocketPort = Self.freePort()
         httpPort = Self.freePort()
+        rtmpPort = Self.freePort()
         try FileManager.default.createDirectory(atPath: self.folder, withIntermediateDirectories: true)
         allocations = AllocationCounter.make(in: self.folder)
         guard FileManager.default.createFile(atPath: log, contents: nil), let output = FileHandle(forWritingAtPath: log)
         else { throw BenchmarkError("The log file \(log) can't be written") }
         let settings = [
-            "ws.port=\(webSocketPort)", "wss.port=-1", "http.port=\(httpPort)", "https.port=-1", "rtsp.port=-1", "media_port_from=0",
-            "media_port_to=0", "ip=127.0.0.1", "reactors=\(reactors)", "state_dir=\(self.folder)", "max_session_rate=1000000",
+            "ws.port=\(webSocketPort)", "wss.port=-1", "http.port=\(httpPort)", "https.port=-1", "rtmp.port=\(rtmpPort)", "rtmps.port=-1", "rtsp.port=-1",
+            "media_port_from=0", "media_port_to=0", "ip=127.0.0.1", "reactors=\(reactors)", "state_dir=\(self.folder)", "max_session_rate=1000000",
         ]
         process.executableURL = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
         process.arguments = ["run"] + settings.flatMap { ["--set", $0] }

@@ -94,12 +94,22 @@ public struct Server: Sendable {
         let whip = WHIPService(
             streams: streams, engine: engine, membersOnly: settings.roomMembersOnly, logger: Logger(label: "martlet.whip"))
 
-        // REST, statistics, pages.
+        // RTMP: encoders, players, room clients; and streams to and from other RTMP servers.
         let listeners = ListenerRegistry()
+        let rtmpSettings = RTMPSettings(settings)
+        let rtmp = RTMPService(
+            settings: rtmpSettings, tls: try rtmpSettings.securePort == nil ? nil : tls.map { try NIOSSLContext(configuration: $0) },
+            streams: streams, application: rooms, listeners: listeners, streamRate: streamRate,
+            logger: Logger(label: "martlet.rtmp"))
+        let relays = RTMPRelays(
+            streams: streams, settings: RTMPRelay.Settings(settings), maximum: settings.maximumAgents, logger: Logger(label: "martlet.rtmp"))
+        await streams.setRepublisher { name, url in Task { await relays.republish(name, to: url) } }
         let rtsp = RTSPServer.make(settings, streams: streams, listeners: listeners)
+
+        // REST, statistics, pages.
         let routes = Self.routes(
             listeners: listeners, sessions: signalling.sessions, streams: streams, agents: agents, rooms: rooms,
-            snapshots: snapshots, recordings: recordings, pulls: pulls)
+            snapshots: snapshots, recordings: recordings, relays: relays, pulls: pulls)
         let responder = WebResponder(
             router: RESTRouter(
                 routes: routes,
@@ -110,6 +120,7 @@ public struct Server: Sendable {
             statistics: StatPage(sources: [
                 ServerStatistics(sessions: signalling.sessions, streams: streams, agents: agents, engine: engine, streamRate: streamRate),
                 SnapshotStatistics(snapshots: snapshots), RecordingStatistics(recordings: recordings),
+                RTMPStatistics(service: rtmp, relays: relays),
                 WHIPStatistics(service: whip), DoorStatistics(rtsp: rtsp, pulls: pulls, bridges: bridges), ProcessStatistics(version: Version.current),
             ]),
             whip: WHIPResponder(
@@ -126,13 +137,13 @@ public struct Server: Sendable {
                 logger: Logger(label: "martlet.web"))
         }
         let announcer = StartAnnouncer(
-            settings: settings, signalling: signalling, listeners: listeners, web: Set(web.map(\.kind) + (rtsp == nil ? [] : [.rtsp])),
+            settings: settings, signalling: signalling, listeners: listeners, web: Set(web.map(\.kind) + (rtsp == nil ? [] : [.rtsp]) + rtmpSettings.listeners),
             candidates: engine.candidateAddresses, tcpCandidates: engine.tcpCandidateAddresses, logger: logger, onReady: onReady)
 
         // Shut down from the last to the first: sessions say goodbye while REST and media still work, media stops last.
         let end = EndOfService()
         let gallery = SnapshotGallery(settings, snapshots: snapshots, logger: Logger(label: "martlet.gallery"))
-        let services: [any Service] = [MediaService(engine: engine, end: end)] + web + [agents, pulls, signalling, speakers] + (rtsp.map { [$0] } ?? []) + (gallery.map { [$0] } ?? [])
+        let services: [any Service] = [MediaService(engine: engine, end: end)] + web + [agents, pulls, relays, signalling, rtmp, speakers] + (rtsp.map { [$0] } ?? []) + (gallery.map { [$0] } ?? [])
             + [announcer]
         // What a crash has left is finished while the server runs already.
         let repair = Task { await recordings.service.repair() }
@@ -160,11 +171,11 @@ public struct Server: Sendable {
     /// Every REST method of the server.
     static func routes(
         listeners: ListenerRegistry, sessions: SessionRegistry, streams: StreamRegistry, agents: AgentRegistry,
-        rooms: RoomService, snapshots: StreamSnapshots, recordings: StreamRecordings, pulls: RTSPPulls
+        rooms: RoomService, snapshots: StreamSnapshots, recordings: StreamRecordings, relays: RTMPRelays, pulls: RTSPPulls
     ) -> [RESTRoute] {
         let providers: [any RESTRouteProvider] = [
             ServerRoutes(listeners: listeners), StreamRoutes(streams: streams), ConnectionRoutes(sessions: sessions),
-            PullRoutes(agents: agents), RTSPRoutes(pulls: pulls), RoomRoutes(rooms: rooms, streams: streams),
+            PullRoutes(agents: agents, relays: relays), RTMPRelayRoutes(relays: relays), RTSPRoutes(pulls: pulls), RoomRoutes(rooms: rooms, streams: streams),
             SnapshotRoutes(snapshots: snapshots), RecordingRoutes(streams: streams, recordings: recordings),
             MultipleRecorderRoutes(streams: streams, recordings: recordings),
         ]
@@ -208,7 +219,7 @@ public struct Server: Sendable {
     }
 
     private func tlsConfiguration(_ settings: Settings) throws(SettingsError) -> TLSConfiguration? {
-        guard settings.secureWebsocketPort >= 0 || settings.httpsPort >= 0 else { return nil }
+        guard settings.secureWebsocketPort >= 0 || settings.httpsPort >= 0 || settings.rtmpsPort >= 0 else { return nil }
         return try TLSIdentity.load(settings: settings, logger: logger).serverConfiguration
     }
 

@@ -8,7 +8,7 @@ struct StartAnnouncer: Service {
     let settings: Settings
     let signalling: WebSocketService
     let listeners: ListenerRegistry
-    /// The HTTP listeners to wait for.
+    /// The listeners to wait for, besides those of signalling.
     let web: Set<ListenerKind>
     let candidates: [SocketAddress]
     let tcpCandidates: [SocketAddress]

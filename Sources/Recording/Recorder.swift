@@ -121,9 +121,9 @@ actor Recorder {
         let tracks = tap.tracks.map { format in
             RecordingOrder.Track(
                 codec: CodecKind(encodingName: format.codec.name), clockRate: format.codec.clockRate, channels: format.codec.channels,
-                parameterSets: format.codec.parameters["sprop-parameter-sets"])
+                parameterSets: format.codec.parameters["sprop-parameter-sets"] ?? format.codec.parameters["config"])
         }
-        guard tracks.contains(where: { ![.other, .h265, .aac].contains($0.codec) }) else { throw .nothingToRecord }
+        guard tracks.contains(where: { ![.other, .h265].contains($0.codec) }) else { throw .nothingToRecord }
         var order = RecordingOrder(folder: folder.spool, stem: stem, firstPart: nextPart, tracks: tracks, formats: configuration.formats)
         order.maximumBytes = request.rotation.bytes
         order.maximumMilliseconds = request.rotation.milliseconds

@@ -50,7 +50,9 @@ final class RecordingJob: WorkerHandler {
             if track.codec.isVideo, picture == nil {
                 picture = try PictureLane(track: index, codec: track.codec, parameterSets: Self.annexB(track.parameterSets))
             } else if !track.codec.isVideo, sound == nil {
-                sound = try SoundLane(track: index, codec: track.codec, channels: track.channels)
+                sound = try SoundLane(
+                    track: index, codec: track.codec, clockRate: track.clockRate, channels: track.channels,
+                    header: Self.hexadecimal(track.codec == .aac ? track.parameterSets : nil))
             }
         }
         (self.sound, self.picture) = (sound, picture)
@@ -219,6 +221,17 @@ final class RecordingJob: WorkerHandler {
             part.abandon()
             report(part, .diskFull, "\(error)", output)
         }
+    }
+
+    /// Bytes written as pairs of digits; empty when they aren't.
+    static func hexadecimal(_ text: String?) -> [UInt8] {
+        guard let text, text.utf8.count % 2 == 0, text.utf8.count <= 256 else { return [] }
+        var bytes: [UInt8] = [], rest = Substring(text)
+        while let byte = UInt8(rest.prefix(2), radix: 16) {
+            bytes.append(byte)
+            rest = rest.dropFirst(2)
+        }
+        return rest.isEmpty ? bytes : []
     }
 
     static func annexB(_ parameterSets: String?) -> [UInt8] {

@@ -10,7 +10,7 @@ struct RecordingOrder: Sendable, Equatable {
         var codec: CodecKind
         var clockRate: Int
         var channels: Int
-        /// H.264: base64 parameter sets of the description (RFC 6184 §8.1).
+        /// H.264: base64 parameter sets of the description (RFC 6184 §8.1). AAC: its configuration in hexadecimal (RFC 3640 §4.1).
         var parameterSets: String?
     }
 

@@ -37,16 +37,17 @@ final class SoundLane {
     /// Held back so that the last one is known for the last.
     private(set) var end: Int64 = 0
 
+    /// - Parameter header: AAC: the AudioSpecificConfig.
     /// - Throws: `CodecError` when the codec is not one that can be recorded.
-    init(track: Int, codec kind: CodecKind, channels: Int) throws {
+    init(track: Int, codec kind: CodecKind, clockRate: Int, channels: Int, header: [UInt8] = []) throws {
         guard let codec = AudioCodec(kind), let assembler = FrameAssembler(codec: kind, maximumPackets: 256, patience: Self.patience) else {
             throw CodecError.invalid("Sound in \(kind.encodingName) can't be recorded.")
         }
         self.track = track
         self.codec = codec
-        self.channels = codec.maximumChannels == 1 ? 1 : 2
+        self.channels = codec.maximumChannels == 1 || codec == .aac && channels == 1 ? 1 : 2
         self.assembler = assembler
-        decoder = try AudioDecoder(codec, channels: self.channels)
+        decoder = try AudioDecoder(codec, sampleRate: codec == .aac ? clockRate : nil, channels: self.channels, extradata: header)
         resampler = try Resampler(sampleRate: Int(SampleTime.rate), channels: self.channels)
     }
 
@@ -183,6 +184,7 @@ extension AudioCodec {
         case .pcmu: self = .pcmu
         case .pcma: self = .pcma
         case .g722: self = .g722
+        case .aac: self = .aac
         default: return nil
         }
     }

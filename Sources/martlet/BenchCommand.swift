@@ -6,7 +6,7 @@ import StreamClients
 struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measure the server on this machine (see docs/performance.md).",
-        subcommands: [Fanout.self, Rooms.self, RoomsControl.self, Join.self, Push.self, Churn.self, Snapshot.self, Record.self, Mix.self])
+        subcommands: [Fanout.self, Rooms.self, RoomsControl.self, Join.self, Push.self, RTMP.self, Churn.self, Snapshot.self, Record.self, Mix.self])
 
     struct Options: ParsableArguments {
         @Flag(help: "Print one JSON line instead of a table.") var json = false
@@ -114,6 +114,19 @@ struct BenchCommand: AsyncParsableCommand {
         func run() async throws {
             let streams = streams
             try await options.run { try await PushBenchmark.run(streams: streams, $0) }
+        }
+    }
+
+    struct RTMP: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "rtmp", abstract: "Players of an RTMP encoder beside those of a WebRTC publisher (needs ffmpeg).")
+        @Option(help: "Players.") var players = 100
+        @OptionGroup var options: Options
+
+        func validate() throws { try checkCount(players) }
+        func run() async throws {
+            let players = players
+            try await options.run { try await RTMPBenchmark.run(players: players, $0) }
         }
     }
 

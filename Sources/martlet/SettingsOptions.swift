@@ -19,6 +19,8 @@ struct SettingsOptions: ParsableArguments {
     var httpPort: String?
     @Option(name: .long, parsing: .unconditional, help: ArgumentHelp("REST and pages with TLS.", valueName: "port"))
     var httpsPort: String?
+    @Option(name: .long, parsing: .unconditional, help: ArgumentHelp("RTMP.", valueName: "port"))
+    var rtmpPort: String?
     @Option(name: .long, parsing: .unconditional, help: ArgumentHelp("First media port.", valueName: "port"))
     var mediaPortFrom: String?
     @Option(name: .long, parsing: .unconditional, help: ArgumentHelp("Last media port.", valueName: "port"))
@@ -40,7 +42,7 @@ struct SettingsOptions: ParsableArguments {
     /// - Throws: `ExitCode` after the problems were printed.
     func load() throws -> LoadedSettings {
         let named: [(String, String?)] = [
-            ("ws.port", wsPort), ("wss.port", wssPort), ("http.port", httpPort), ("https.port", httpsPort),
+            ("ws.port", wsPort), ("wss.port", wssPort), ("http.port", httpPort), ("https.port", httpsPort), ("rtmp.port", rtmpPort),
             ("media_port_from", mediaPortFrom), ("media_port_to", mediaPortTo), ("ip", ip), ("bind_address", bindAddress),
             ("state_dir", stateDir), ("web_root", webRoot), ("log_level", logLevel), ("log_format", logFormat),
         ]

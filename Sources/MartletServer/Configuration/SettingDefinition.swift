@@ -8,6 +8,7 @@ public struct SettingDefinition: Sendable {
         case files = "Files and certificates"
         case media = "Media"
         case signalling = "Signalling"
+        case rtmp = "RTMP"
         case rooms = "Rooms"
         case snapshots = "Snapshots"
         case recording = "Recording"

@@ -17,6 +17,10 @@ public struct Settings: Sendable, Equatable {
     public var httpsPort = 8444
     /// RTSP server (`rtsp.port`).
     public var rtspPort = 5554
+    /// RTMP (`rtmp.port`).
+    public var rtmpPort = 1935
+    /// RTMP over TLS (`rtmps.port`).
+    public var rtmpsPort = 1936
     /// Where the listeners bind: a literal address, or `*` for all (`bind_address`). Listeners use `bindHost`.
     public var bindAddress = "*"
     /// Public addresses that go into ICE candidates (`ip`). Literals once the server runs: host names are resolved at start.
@@ -152,6 +156,8 @@ public struct Settings: Sendable, Equatable {
 
     // Recording
 
+    /// Streams published by RTMP are recorded (`record_flash_published_streams`).
+    public var recordsFlashStreams = false
     /// `record: true` of a publisher is heeded (`record_streams`).
     public var recordStreams = true
     /// Folder of the records; empty = `records` under `stateDirectory` (`record_folder`).
@@ -197,6 +203,15 @@ public struct Settings: Sendable, Equatable {
     /// Failed reconnects in a row after which the agent gives up; 0 = never (`wcs_agent_reconnect_attempts`).
     public var agentReconnectAttempts = 0
 
+    // RTMP
+
+    /// From the TCP connection to the first stream or room (`rtmp_connect_timeout`).
+    public var rtmpConnectTimeout = 10_000
+    /// Silence of a publisher (`rtmp_idle_timeout`).
+    public var rtmpIdleTimeout = 30_000
+    /// A player that takes nothing (`rtmp_write_timeout`).
+    public var rtmpWriteTimeout = 15_000
+
     // REST
 
     /// `Access-Control-Allow-Origin` (`rest_access_control_allow_origin`).
@@ -222,6 +237,10 @@ public struct Settings: Sendable, Equatable {
     public var maximumStreamsPerSession = 200
     /// Peer connections of the whole server (`max_endpoints`).
     public var maximumEndpoints = 20_000
+    /// Connections on the RTMP ports (`max_rtmp_connections`).
+    public var maximumRTMPConnections = 2_000
+    /// … from one address (`max_rtmp_connections_per_address`).
+    public var maximumRTMPConnectionsPerAddress = 500
     /// Streams begun per second from one address, by whichever door (`max_session_rate`).
     public var maximumSessionRate = 200
     /// TCP connections on the media ports (`ice_tcp_max_connections`).

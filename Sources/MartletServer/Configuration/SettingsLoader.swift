@@ -158,7 +158,8 @@ public enum SettingsLoader {
             }
             var taken: [Int: String] = [:]
             for (key, port) in [("ws.port", settings.websocketPort), ("wss.port", settings.secureWebsocketPort),
-                                ("http.port", settings.httpPort), ("https.port", settings.httpsPort)] where port > 0 {
+                                ("http.port", settings.httpPort), ("https.port", settings.httpsPort),
+                                ("rtmp.port", settings.rtmpPort), ("rtmps.port", settings.rtmpsPort)] where port > 0 {
                 if let other = taken[port] { report(key, "is \(port), as \(other) is already") }
                 taken[port] = key
             }

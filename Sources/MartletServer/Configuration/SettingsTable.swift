@@ -4,7 +4,7 @@ import Recording
 
 /// All settings, in the order of the documentation.
 public enum SettingsTable {
-    public static let all: [SettingDefinition] = addresses + files + media + signalling + rooms + snapshots + recording + agents + rest + limits + logs
+    public static let all: [SettingDefinition] = addresses + files + media + signalling + rtmp + rooms + snapshots + recording + agents + rest + limits + logs
 
     /// Keys and aliases, lower case, to their definition.
     static let byName: [String: SettingDefinition] = {
@@ -32,6 +32,8 @@ public enum SettingsTable {
         .port("http.port", \.httpPort, "REST, pages and statistics over HTTP."),
         .port("https.port", \.httpsPort, "REST, pages and statistics over HTTPS. Browsers give a page the camera only over HTTPS or on `localhost`."),
         .port("rtsp.port", \.rtspPort, "RTSP server: `rtsp://host:5554/<stream>`. See [RTSP](rtsp.md)."),
+        .port("rtmp.port", \.rtmpPort, "RTMP: encoders, players and room clients. See [RTMP](rtmp.md)."),
+        .port("rtmps.port", \.rtmpsPort, "RTMP over TLS (`rtmps://`)."),
         .string("bind_address", aliases: ["ws.address", "http.address"], .addresses, \.bindAddress, type: "address",
                 allowed: "a literal IPv4 or IPv6 address, or * for all",
                 accepts: { $0 == "*" || NetworkAddress.isLiteral($0) },
@@ -129,6 +131,15 @@ public enum SettingsTable {
                  "A session that leaves this many pings in a row unanswered is dropped."),
     ]
 
+    private static let rtmp: [SettingDefinition] = [
+        .milliseconds("rtmp_connect_timeout", .rtmp, \.rtmpConnectTimeout, 500...600_000,
+                      "A client that has not finished its handshake, connected and begun a stream or joined a room within this time is dropped."),
+        .milliseconds("rtmp_idle_timeout", .rtmp, \.rtmpIdleTimeout, 1_000...86_400_000,
+                      "A publisher from which nothing has come for this long is dropped."),
+        .milliseconds("rtmp_write_timeout", .rtmp, \.rtmpWriteTimeout, 1_000...600_000,
+                      "A player that has taken nothing for this long is dropped. One that is merely slow misses pictures, up to the next key frame."),
+    ]
+
     private static let rooms: [SettingDefinition] = [
         .milliseconds("room.idle_timeout", aliases: ["room_idle_timeout"], .rooms, \.roomIdleTimeout, 0...86_400_000,
                       "An empty room whose last participant was lost without leaving it is kept for this long."),
@@ -169,6 +180,7 @@ public enum SettingsTable {
     ]
 
     private static let recording: [SettingDefinition] = [
+        .flag("record_flash_published_streams", .recording, \.recordsFlashStreams, "Record every stream that is published by RTMP."),
         .flag("record_streams", .recording, \.recordStreams,
               "Record publishers that ask for it by `record: true`. REST can record any stream, whatever is said here."),
         .string("record_folder", aliases: ["records_dir"], .recording, \.recordFolder, type: "folder", allowed: "the path of a folder",
@@ -246,6 +258,9 @@ public enum SettingsTable {
         .integer("rtsp_max_clients_per_address", .limits, \.maximumRTSPClientsPerAddress, 1...100_000, "Of these, from one address."),
         .integer("max_transcoders", .limits, \.maximumTranscoders, 1...10_000,
                  "Tracks converted at the same time; who needs one more fails with `No available transcoders`."),
+        .integer("max_rtmp_connections", .limits, \.maximumRTMPConnections, 1...60_000, "Connections on the RTMP ports."),
+        .integer("max_rtmp_connections_per_address", .limits, \.maximumRTMPConnectionsPerAddress, 1...60_000,
+                 "Connections on the RTMP ports from one address."),
         .integer("max_session_rate", .limits, \.maximumSessionRate, 1...1_000_000,
                  "Streams per second published and played from one address, by signalling, WHIP or WHEP; four times as many at once. More get FAILED, or the status 429."),
         .integer("ice_tcp_max_connections", .limits, \.maximumTCPConnections, 1...60_000, "TCP connections on the media ports."),

@@ -44,6 +44,46 @@ extension OpenAPIDocument {
             path: "rtsp/terminate", summary: "End the pull of an address, and its stream",
             fields: [.required("uri", "Address, with or without the login")], failures: [404: "There is none"]),
         Operation(
+            path: "push/startup", summary: "Send a stream to an RTMP server; answered when that has accepted",
+            fields: [
+                .required("streamName", "Name of the stream"),
+                .required("rtmpUrl", "rtmp://host:1935/app: the stream is called rtmp_<name> there. rtmps:// is possible"),
+                .optional("rtmpTransponderFullUrl", "true: the address ends in the stream's name there", type: "boolean"),
+                .optional("rtmpFlashVersion", "What the other server is told about us"),
+                .optional("options", "Given back as they are", type: "object"),
+            ], result: "RTMPPush",
+            failures: [
+                400: "A field is missing, or the address is none", 404: "There is no such stream", 409: "It is being sent there already",
+                500: "The other server can't be reached, refused or did not accept in time; the reason says which",
+            ]),
+        Operation(
+            path: "push/find", summary: "The pushes to RTMP servers that match all fields given",
+            fields: [
+                .optional("mediaSessionId", "One push"), .optional("streamName", "Name of the stream, here or there"), .optional("rtmpUrl", "The address"),
+            ], result: "RTMPPush", isList: true, failures: [404: "No push matches"]),
+        Operation(
+            path: "push/find_all", summary: "All pushes to RTMP servers", allowsGET: true, result: "RTMPPush", isList: true,
+            failures: [404: "There are none"]),
+        Operation(
+            path: "push/terminate", summary: "End a push", fields: [.required("mediaSessionId", "The push")], failures: [404: "There is no such push"]),
+        Operation(
+            path: "pull/rtmp/pull", summary: "Fetch a stream from an RTMP server; answered when that has accepted",
+            fields: [
+                .required("uri", "rtmp://host:1935/app/stream"), .optional("localStreamName", "Name it gets here; the address when missing"),
+                .optional("record", "Record it", type: "boolean"), .optional("hasAudio", "false: without sound", type: "boolean"),
+                .optional("hasVideo", "false: without pictures", type: "boolean"),
+            ],
+            failures: [
+                409: "It is being fetched already, or the name is taken",
+                500: "The other server can't be reached, refused or did not accept in time; the reason says which",
+            ]),
+        Operation(
+            path: "pull/rtmp/find_all", summary: "All streams that are fetched from RTMP servers", allowsGET: true, result: "RTMPPull", isList: true,
+            failures: [404: "There are none"]),
+        Operation(
+            path: "pull/rtmp/terminate", summary: "End the fetching of a stream", fields: [.required("uri", "Its address")],
+            failures: [404: "It is not being fetched"]),
+        Operation(
             path: "stream/find", summary: "The streams that match all fields given", fields: streamFilter + [
                 .optional("display", "\"metrics\" adds figures to each stream", type: "[string]")
             ], result: "Stream", isList: true, failures: [404: "No stream matches"]),

@@ -14,6 +14,18 @@ enum OpenAPISchemas {
             "localStreamName": string("Name on this server"), "remoteStreamName": string("Name on the other server"),
             "status": string("NEW, PENDING, PUBLISHING, PLAYING, RECONNECTING, …"),
         ], required: ["uri", "localMediaSessionId", "remoteMediaSessionId", "localStreamName", "remoteStreamName", "status"]),
+        "RTMPPush": object([
+            "mediaSessionId": string("The push"), "streamName": string("Name on the other server"), "rtmpUrl": string("Address of the other server"),
+            "localStreamName": string("Name on this server"), "status": string("NEW, PUBLISHING, RECONNECTING"),
+            "width": integer("Pixels; 0 = not known"), "height": integer("Pixels; 0 = not known"), "muted": boolean("Always false"),
+            "soundEnabled": boolean("Always false: nothing is mixed in"),
+            "options": ["type": "object", "description": "As they were given", "additionalProperties": true],
+        ], required: ["mediaSessionId", "streamName", "rtmpUrl"]),
+        "RTMPPull": object([
+            "uri": string("Address of the stream"), "localMediaSessionId": string("Media session on this server"),
+            "remoteMediaSessionId": nullable(string("Always null")), "localStreamName": string("Name on this server"),
+            "remoteStreamName": string("Name on the other server"), "status": string("NEW, PROCESSED_REMOTE, RECONNECTING"),
+        ], required: ["uri", "localMediaSessionId", "localStreamName", "status"]),
         "Stream": object([
             "appKey": string("Application key of the session"), "sessionId": string("WebSocket session"),
             "mediaSessionId": string("Media session"), "name": string("Stream name"),
@@ -65,7 +77,8 @@ enum OpenAPISchemas {
         "ServerInfo": object([
             "version": string("Version of the server"),
             "ws": port("WebSocket"), "wss": port("WebSocket over TLS"), "http": port("HTTP"), "https": port("HTTPS"), "rtsp": port("RTSP"),
-        ], required: ["version", "ws", "wss", "http", "https", "rtsp"]),
+            "rtmp": port("RTMP"), "rtmps": port("RTMP over TLS"),
+        ], required: ["version", "ws", "wss", "http", "https", "rtsp", "rtmp", "rtmps"]),
         "Problem": object([
             "type": string("about:blank"), "title": string("Name of the status"), "status": integer("HTTP status"),
             "detail": string("What is wrong, and with what"), "instance": string("The path asked for"),

@@ -3,6 +3,8 @@ import Signalling
 
 struct PullRoutes: RESTRouteProvider {
     let agents: AgentRegistry
+    /// Streams fetched by RTMP are listed and ended here too, as the vendor does.
+    var relays: RTMPRelays?
 
     var restRoutes: [RESTRoute] {
         [
@@ -15,11 +17,15 @@ struct PullRoutes: RESTRouteProvider {
                 return .empty
             },
             RESTRoute(path: "pull/find_all", allowsGET: true) { _ in
-                let found = await agents.findAll()
+                let found = await agents.findAll() + (await relays?.find(.pull) ?? [])
                 guard !found.isEmpty else { throw RESTFailure.notFound("there are no pushes or pulls") }
                 return RESTReply(body: .array(found))
             },
             RESTRoute(path: "pull/terminate", allowsGET: false) { body in
+                if let relays, let uri = body?["uri"]?.stringValue, uri.lowercased().hasPrefix("rtmp") {
+                    guard await relays.terminate(.pull, { $0.request.shownURL == uri }) > 0 else { throw RESTFailure.notFound("there is no pull of \(uri)") }
+                    return .empty
+                }
                 let count = await agents.terminate(try Self.filter(body))
                 guard count > 0 else { throw RESTFailure.notFound("no push or pull matches \(body?.serialized() ?? "")") }
                 return .empty

@@ -35,6 +35,8 @@ struct StreamRecord: Sendable, Equatable {
     var appKey: String
     var nodeID: String
     var custom: JSONValue?
+    /// Where else it is to be published (`rtmpUrl`).
+    var rtmpURL: String?
     /// The room it is published or played in; of a player also when only its publisher named one.
     var room: String?
     var audioMuted = false

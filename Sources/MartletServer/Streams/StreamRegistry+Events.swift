@@ -76,6 +76,7 @@ extension StreamRegistry {
             entries[id]?.recording = Task { await recorder.begin(record, login: login, stream: stream) }
         }
         entry.owner.deliver(.started(entry.record))
+        if status == .publishing, let url = entry.record.rtmpURL { republisher?(entry.record.name, url) }
         tellIfLoudest(entry.publisherID, to: id)
     }
 

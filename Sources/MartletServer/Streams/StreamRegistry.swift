@@ -51,6 +51,8 @@ actor StreamRegistry {
     let doors: StreamDoors?
     /// Who can fetch a stream by its name.
     private(set) var fetchers: [any StreamFetching] = []
+    /// Told the name and `rtmpUrl` of a stream that is to be published elsewhere as well. Returns at once.
+    private(set) var republisher: (@Sendable (String, String) -> Void)?
     private let nodeID: String
     private let maximumStreams: Int
     /// Milliseconds since 1970.
@@ -79,6 +81,8 @@ actor StreamRegistry {
         self.logger = logger
         (events, eventSink) = AsyncStream.makeStream()
     }
+
+    func setRepublisher(_ republisher: @escaping @Sendable (String, String) -> Void) { self.republisher = republisher }
 
     /// Carries what the engine reports until `shutdown`. Run once, for as long as the server lives.
     func run() async {
@@ -154,6 +158,7 @@ actor StreamRegistry {
         record.cvoExtension = request.cvoExtension ?? true
         record.custom = request.custom
         record.room = request.room
+        record.rtmpURL = isPublisher ? request.rtmpURL.flatMap { $0.isEmpty ? nil : $0 } : nil
         record.createDate = wallClock()
         let link = nextLink()
         entries[request.mediaSessionID] = Entry(record: record, kind: kind, owner: owner, link: link)

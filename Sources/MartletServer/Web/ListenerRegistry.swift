@@ -2,14 +2,14 @@
 // read by `server/info` and by the line that announces the start.
 import Synchronization
 
-/// The doors.
+/// The doors for TCP clients.
 public enum ListenerKind: String, Sendable, CaseIterable {
-    case ws, wss, http, https, rtsp
+    case ws, wss, http, https, rtmp, rtmps, rtsp
 
     /// The setting that holds its port.
     public var settingKey: String { rawValue + ".port" }
     /// Whether it speaks TLS.
-    public var isSecure: Bool { self == .wss || self == .https }
+    public var isSecure: Bool { self == .wss || self == .https || self == .rtmps }
 }
 
 /// A listener that could not be opened, in a sentence that names the setting.

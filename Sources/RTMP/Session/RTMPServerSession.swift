@@ -199,11 +199,11 @@ public struct RTMPServerSession {
         sendStatus(id, code, description, isError: true)
     }
 
-    /// The publish was ended by the server.
-    public mutating func endPublish(_ id: UInt32, _ description: String) {
+    /// The publish was ended by the server; with a code when the client is at fault.
+    public mutating func endPublish(_ id: UInt32, code: String? = nil, _ description: String) {
         guard streams[id] == .publishing || streams[id] == .publishRequested else { return }
         streams[id] = .idle
-        sendStatus(id, "NetStream.Unpublish.Success", description)
+        sendStatus(id, code ?? "NetStream.Unpublish.Success", description, isError: code != nil)
     }
 
     /// Metadata and media may follow by `send`. false: the client has closed it meanwhile.

@@ -26,7 +26,8 @@ final class DemoNode: @unchecked Sendable {  // safe: `process` is set once, bef
         guard let output = FileHandle(forWritingAtPath: log) else { throw DemoError("The log file \(log) can't be written") }
         process.executableURL = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
         let settings = [
-            "ws.port=\(ports.ws)", "wss.port=\(ports.wss)", "http.port=\(ports.http)", "https.port=\(ports.https)", "rtsp.port=0",
+            "ws.port=\(ports.ws)", "wss.port=\(ports.wss)", "http.port=\(ports.http)", "https.port=\(ports.https)",
+            "rtmp.port=0", "rtmps.port=-1", "rtsp.port=0",
             "media_port_from=\(ports.media)", "media_port_to=\(ports.media + DemoPorts.mediaCount - 1)", "state_dir=\(folder)",
         ]
         process.arguments = ["run"] + settings.flatMap { ["--set", $0] }

@@ -9,7 +9,8 @@ struct ServerTests {
     /// Settings of a server that takes no fixed port and leaves nothing behind.
     private func settings(_ folder: TemporaryFolder, _ more: [String] = []) throws -> LoadedSettings {
         try SettingsLoader.load(commandLine: [
-            "ws.port=0", "wss.port=0", "http.port=0", "https.port=0", "rtsp.port=0", "media_port_from=0", "reactors=1", "bind_address=127.0.0.1",
+            "ws.port=0", "wss.port=0", "http.port=0", "https.port=0", "rtmp.port=0", "rtmps.port=0", "rtsp.port=0", "media_port_from=0", "reactors=1",
+            "bind_address=127.0.0.1",
             "state_dir=\(folder.path)/var", "web_root=\(folder.path)",
         ] + more)
     }

@@ -26,6 +26,7 @@ struct RESTOpenAPITests {
             listeners: ListenerRegistry(), sessions: SessionRegistry(), streams: streams,
             agents: AgentRegistry(registry: streams, settings: AgentSettings(), logger: logger),
             rooms: RoomService(streams: streams, logger: logger), snapshots: snapshots, recordings: recordings,
+            relays: RTMPRelays(streams: streams, settings: RTMPRelay.Settings(), maximum: 1, logger: logger),
             pulls: RTSPPulls(registry: streams, settings: RTSPPullSettings(), maximum: 10, logger: logger))
         let served = Dictionary(uniqueKeysWithValues: routes.map { ("/" + $0.path, $0.allowsGET) })
         // WHIP and WHEP lie beside REST.
@@ -61,7 +62,7 @@ struct RESTOpenAPITests {
         let harness = WebHarness(routes: ServerRoutes(listeners: registry).restRoutes)
         #expect(try await harness.send(.get, "/rest-api/openapi.json").json == OpenAPIDocument.document())
         #expect(try await harness.send(.get, "/rest-api/server/info").json == [
-            "version": .string(Version.current), "http": 12345, "https": nil, "ws": nil, "wss": nil, "rtsp": nil,
+            "version": .string(Version.current), "http": 12345, "https": nil, "ws": nil, "wss": nil, "rtsp": nil, "rtmp": nil, "rtmps": nil,
         ])
     }
 }

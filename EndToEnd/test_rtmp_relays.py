@@ -1,0 +1,102 @@
+"""Streams to and from other RTMP servers: nginx with its RTMP module, and a second node."""
+import os
+
+import pytest
+
+from harness import records, rtmp
+from harness.rtmp import Encoder, Nginx
+from harness.waiting import wait_until
+
+needs_nginx = pytest.mark.skipif(not os.path.exists(Nginx.MODULE), reason="nginx has no RTMP module here")
+
+
+@pytest.fixture
+def nginx(tmp_path):
+    server = Nginx(tmp_path / "nginx").start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def encoder(tmp_path):
+    made = []
+
+    def make(url, **options):
+        made.append(Encoder(url, tmp_path / f"encoder-{len(made)}.log", **options))
+        return made[-1]
+    yield make
+    for one in made:
+        one.stop()
+
+
+def pushes(node):
+    reply = node.rest("push/find_all")
+    return reply.body if reply.status == 200 else []
+
+
+@needs_nginx
+def test_a_stream_is_republished_to_nginx_also_over_its_restart(a, encoder, nginx, name):
+    encoder(f"{a.rtmp}/live/{name}")
+    a.wait_for_stream(name)
+    reply = a.rest("push/startup", {"streamName": name, "rtmpUrl": nginx.url})
+    assert reply.status == 200, reply.reason
+    assert (reply.body["streamName"], reply.body["rtmpUrl"], reply.body["muted"]) == (f"rtmp_{name}", nginx.url, False)
+    assert a.rest("push/startup", {"streamName": name, "rtmpUrl": nginx.url}).status == 409
+    wait_until(lambda: nginx.files() and nginx.files()[-1].stat().st_size > 150_000, 20, "nginx records")
+    first = len(nginx.files())
+    nginx.stop()
+    wait_until(lambda: pushes(a)[0]["status"] == "RECONNECTING", 10, lambda: pushes(a))
+    nginx.start()
+    wait_until(lambda: pushes(a)[0]["status"] == "PUBLISHING", 10, lambda: pushes(a))
+    wait_until(lambda: len(nginx.files()) > first and nginx.files()[-1].stat().st_size > 150_000, 20, "nginx records again")
+    one = pushes(a)[0]
+    assert a.rest("push/find", {"streamName": f"rtmp_{name}"}).body == [one]
+    assert a.rest("push/terminate", {"mediaSessionId": one["mediaSessionId"]}).status == 200
+    assert a.rest("push/terminate", {"mediaSessionId": one["mediaSessionId"]}).status == 404
+    wait_until(lambda: not [s for s in a.streams(name=name, published=False)], 5, "the push plays no more")
+    nginx.stop()
+    for path in nginx.files()[-1:]:
+        found = records.look(path)
+        assert (found.video_codec, found.audio_codec, found.sizes) == ("h264", "aac", [(640, 360)]) and len(found.frames) > 20
+
+
+@needs_nginx
+def test_rtmp_url_of_publish_stream_republishes_a_browser(a, tab, nginx, name):
+    published = tab(a).publish(a.ws, name, "H264", pattern={"fps": 15}, rtmpUrl=nginx.url)
+    wait_until(lambda: nginx.files() and nginx.files()[-1].stat().st_size > 30_000, 20, lambda: pushes(a))
+    assert pushes(a)[0]["streamName"] == f"rtmp_{name}"
+    published.stop()
+    wait_until(lambda: not pushes(a), 10, "the push ends with its stream")
+
+
+def test_a_stream_is_pulled_from_another_server_and_comes_back(a, make_node, encoder, tab, name, tmp_path):
+    far = make_node("F")
+    first = encoder(f"{far.rtmp}/live/{name}")
+    far.wait_for_stream(name)
+    uri = f"{far.rtmp}/live/{name}"
+    assert a.rest("pull/rtmp/pull", {"uri": uri, "localStreamName": name}).status == 200
+    assert a.rest("pull/rtmp/pull", {"uri": uri, "localStreamName": name + "2"}).status == 409
+    a.wait_for_stream(name)
+    tab(a).play(a.ws, name).wait_for_frames(10)
+    first.stop()
+    wait_until(lambda: a.rest("pull/rtmp/find_all").body[0]["status"] == "RECONNECTING", 10, "it is missed")
+    encoder(uri)
+    a.wait_for_stream(name, 15)
+    tab(a).play(a.ws, name).wait_for_frames(10)
+    assert a.rest("pull/rtmp/terminate", {"uri": uri}).status == 200
+    a.wait_for_no_stream(name)
+
+
+def test_what_cannot_be_pushed_or_pulled_is_said(a, encoder, name):
+    assert a.rest("push/startup", {"streamName": name, "rtmpUrl": "rtmp://127.0.0.1:1/live"}).status == 404
+    assert "streamName" in a.rest("push/startup", {"rtmpUrl": "rtmp://127.0.0.1/live"}).reason
+    assert a.rest("push/startup", {"streamName": name, "rtmpUrl": "http://127.0.0.1/live"}).status == 400
+    assert a.rest("push/startup", {"streamName": name}).status == 400
+    encoder(f"{a.rtmp}/live/{name}")
+    a.wait_for_stream(name)
+    reply = a.rest("push/startup", {"streamName": name, "rtmpUrl": "rtmp://127.0.0.1:1/live"})
+    assert reply.status == 500 and "127.0.0.1:1" in reply.reason
+    assert a.rest("push/find_all").status == 404
+    reply = a.rest("pull/rtmp/pull", {"uri": f"{a.rtmp}/live/nobody-{name}", "localStreamName": name + "-pulled"})
+    assert reply.status == 500 and "nobody" in reply.reason
+    assert a.rest("pull/rtmp/pull", {"uri": f"{a.rtmp}/live/x", "localStreamName": name}).status == 409

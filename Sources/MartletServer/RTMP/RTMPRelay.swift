@@ -1,0 +1,342 @@
+// One stream on its way to or from another RTMP server: connects, sends or fetches, and begins anew with growing pauses when the
+// connection breaks. Made by RTMPRelays, which runs it.
+import Logging
+import NIOCore
+import RTMP
+import Signalling
+import Synchronization
+
+final class RTMPRelay: Sendable {
+    enum Direction: String, Sendable { case push, pull }
+
+    struct Request: Sendable {
+        let direction: Direction
+        let url: RTMPURL
+        /// Of our stream.
+        let localName: String
+        var flashVersion: String?
+        var record = false
+        var hasAudio = true
+        var hasVideo = true
+        var options: JSONValue?
+        /// The name on the far side, and the address, as REST shows them.
+        var shownName: String
+        var shownURL: String
+    }
+
+    struct Settings: Sendable {
+        var timeout = TimeAmount.seconds(10)
+        var firstDelay = Duration.milliseconds(250)
+        var longestDelay = Duration.seconds(2)
+        /// Failures in a row after which it gives up; 0 = never.
+        var maximumAttempts = 0
+        var reconnects = true
+        var verifiesCertificate = true
+        /// PEM file of authorities besides those of the system; empty = none.
+        var authorities = ""
+        var send = RTMPSendLimits()
+    }
+
+    /// How a relay's life ended.
+    enum End: Error, Sendable, Equatable {
+        /// The local stream of a push is over, or never was.
+        case streamEnded(String)
+        case terminated
+        /// The far side; the sentence says what.
+        case failed(String)
+        case refused(StreamStatusInfo, String)
+    }
+
+    let request: Request
+    let mediaSessionID = Identifier.uuid()
+    private let settings: Settings
+    private let streams: StreamRegistry
+    private let logger: Logger
+
+    private struct State {
+        var status = "NEW"
+        var isTerminated = false
+        var outcome: Result<Void, End>?
+        var waiting: CheckedContinuation<Result<Void, End>, Never>?
+        var task: Task<Void, Never>?
+        var width = 0
+        var height = 0
+    }
+    private let state = Mutex(State())
+
+    init(_ request: Request, settings: Settings, streams: StreamRegistry, logger: Logger) {
+        self.request = request
+        self.settings = settings
+        self.streams = streams
+        var logger = logger
+        logger[metadataKey: "relay"] = "\(request.direction.rawValue)"
+        logger[metadataKey: "far"] = "\(request.url)"
+        logger[metadataKey: "stream"] = "\(request.localName)"
+        logger[metadataKey: "media_session"] = "\(mediaSessionID)"
+        self.logger = logger
+    }
+
+    // MARK: Seen from outside
+
+    var status: String { state.withLock { $0.status } }
+
+    var json: JSONValue {
+        let (status, width, height) = state.withLock { ($0.status, $0.width, $0.height) }
+        guard request.direction == .push else {
+            return [
+                "uri": .string(request.shownURL), "localMediaSessionId": .string(mediaSessionID), "remoteMediaSessionId": .null,
+                "localStreamName": .string(request.localName), "remoteStreamName": .string(request.url.stream), "status": .string(status),
+            ]
+        }
+        return [
+            "mediaSessionId": .string(mediaSessionID), "streamName": .string(request.shownName), "rtmpUrl": .string(request.shownURL),
+            "localStreamName": .string(request.localName), "status": .string(status), "width": JSONValue(width), "height": JSONValue(height),
+            "muted": false, "soundEnabled": false, "options": request.options ?? [:],
+        ]
+    }
+
+    private func show(_ status: String) { state.withLock { $0.status = status } }
+
+    private func settle(_ outcome: Result<Void, End>) {
+        state.withLock { state -> CheckedContinuation<Result<Void, End>, Never>? in
+            guard state.outcome == nil else { return nil }
+            state.outcome = outcome
+            defer { state.waiting = nil }
+            return state.waiting
+        }?.resume(returning: outcome)
+    }
+
+    /// Returns when the far side has accepted for the first time, or throws why it did not. One caller.
+    func firstOutcome() async throws(End) {
+        let outcome = await withCheckedContinuation { continuation in
+            let known: Result<Void, End>? = state.withLock { state in
+                if let outcome = state.outcome { return outcome }
+                state.waiting = continuation
+                return nil
+            }
+            if let known { continuation.resume(returning: known) }
+        }
+        try outcome.get()
+    }
+
+    /// Ends it. Any thread.
+    func terminate() {
+        state.withLock { state in
+            state.isTerminated = true
+            return state.task
+        }?.cancel()
+    }
+
+    private var isTerminated: Bool { state.withLock { $0.isTerminated } }
+
+    // MARK: Life
+
+    /// Lives until the local stream, REST or too many failures end it.
+    func run() async {
+        let task = Task { await live() }
+        let isOver = state.withLock { state in
+            state.task = task
+            return state.isTerminated
+        }
+        if isOver { task.cancel() }
+        await withTaskCancellationHandler { await task.value } onCancel: { task.cancel() }
+    }
+
+    private func live() async {
+        var failures = 0
+        while true {
+            let end: End
+            var lasted = false
+            do throws(End) {
+                try await request.direction == .push ? push(&lasted) : pull(&lasted)
+                end = .failed("the connection is over")
+            } catch { end = error }
+            if lasted { failures = 0 }
+            let isFirst = state.withLock { $0.outcome == nil }
+            settle(.failure(end))
+            show("RECONNECTING")
+            switch end {
+            case .failed(let reason) where !isTerminated && !isFirst && settings.reconnects:
+                failures += 1
+                if settings.maximumAttempts > 0, failures > settings.maximumAttempts {
+                    return logger.warning("relay given up", metadata: ["reason": "\(reason)"])
+                }
+                let delay = min(settings.firstDelay * (1 << min(failures - 1, 16)), settings.longestDelay)
+                logger.info("relay interrupted", metadata: ["reason": "\(reason)", "next_ms": "\(delay / .milliseconds(1))"])
+                do { try await Task.sleep(for: delay) } catch { return logger.info("relay ended", metadata: ["reason": "terminated"]) }
+            default:
+                return logger.info("relay ended", metadata: ["reason": "\(isTerminated ? "terminated" : "\(end)")"])
+            }
+        }
+    }
+
+    private func connect(_ purpose: RTMPClientSession.Purpose) async throws(End) -> RTMPClient {
+        do {
+            return try await RTMPClient.connect(
+                to: request.url, purpose, flashVersion: request.flashVersion, timeout: settings.timeout,
+                verifiesCertificate: settings.verifiesCertificate, authorities: settings.authorities, send: settings.send)
+        } catch {
+            throw .failed(error.description)
+        }
+    }
+
+    private func owner(_ deliver: @escaping @Sendable (StreamNotice) -> Void) -> StreamOwner {
+        StreamOwner(id: "/rtmp/\(request.direction.rawValue)/\(mediaSessionID)", appKey: "flashStreamingApp", deliver: deliver)
+    }
+
+    /// Closes a connection on which the far side hasn't accepted in time.
+    private func watch(_ client: RTMPClient) -> Task<Void, Never> {
+        let timeout = settings.timeout
+        return Task {
+            do { try await Task.sleep(for: .nanoseconds(timeout.nanoseconds)) } catch { return }
+            client.connection.close(reason: "the far side did not accept within \(timeout.nanoseconds / 1_000_000) ms")
+        }
+    }
+
+    // MARK: Push
+
+    /// One connection's life. `lasted`: the far side had accepted.
+    private func push(_ lasted: inout Bool) async throws(End) {
+        guard await streams.isAvailable(request.localName) else { throw .streamEnded("there is no stream \"\(request.localName)\" with media") }
+        let client = try await connect(.publish)
+        let overdue = watch(client)
+        defer {
+            overdue.cancel()
+            client.close()
+        }
+        var playback: RTMPPlayback?
+        defer { playback?.stop() }
+        let ended = Mutex(false)
+        return try await withEnd(client) { (event) throws(End) in
+            switch event {
+            case .started:
+                overdue.cancel()
+                lasted = true
+                var wish = SinkRequest(
+                    name: request.localName, mediaProvider: "Flash", audio: request.hasAudio ? [.aac] : [], video: request.hasVideo ? [.h264] : [])
+                wish.mediaSessionID = mediaSessionID
+                let sink: SubscribedSink
+                do throws(StreamRefusal) {
+                    sink = try await streams.openSink(wish, owner: owner { notice in
+                        // Not when it was us who stopped it.
+                        guard case .ended(_, let why) = notice, why != .user else { return }
+                        ended.withLock { $0 = true }
+                        client.close()
+                    })
+                } catch {
+                    if case .refused(let info, let reason) = error { throw .refused(info, reason) }
+                    throw .streamEnded("the stream ended")
+                }
+                let running = RTMPPlayback(sink: sink) { messages in
+                    await client.connection.send { session in for message in messages { session.send(message) } }
+                }
+                playback = running
+                running.start()
+                show("PUBLISHING")
+                if let record = await streams.records(of: [mediaSessionID]).first {
+                    state.withLock {
+                        $0.width = record.width
+                        $0.height = record.height
+                    }
+                }
+                settle(.success(()))
+                logger.info("relay runs")
+            case .ended(let code, let description): throw .failed("the far side ended the stream: \(code) \(description)")
+            case .media, .metadata: break
+            }
+        } atEnd: { (reason) throws(End) in
+            await playback?.sink.stop()
+            if isTerminated || Task.isCancelled { throw .terminated }
+            if ended.withLock({ $0 }) { throw .streamEnded("the local stream is over") }
+            throw .failed(reason)
+        }
+    }
+
+    /// Carries events until the connection is gone.
+    private func withEnd(
+        _ client: RTMPClient, _ take: (RTMPClientSession.Event) async throws(End) -> Void,
+        atEnd: (String) async throws(End) -> Void
+    ) async throws(End) {
+        var reason = "the connection is over"
+        var thrown: End?
+        await withTaskCancellationHandler {
+            for await event in client.events {
+                switch event {
+                case .closed(let why): reason = why
+                case .session(let event):
+                    do throws(End) { try await take(event) } catch {
+                        thrown = error
+                        return
+                    }
+                }
+            }
+        } onCancel: {
+            client.close()
+        }
+        if let thrown {
+            do throws(End) { try await atEnd(reason) } catch {
+                // A deliberate end outweighs what it led to.
+                if error == .terminated { throw error }
+                throw thrown
+            }
+        }
+        try await atEnd(reason)
+    }
+
+    // MARK: Pull
+
+    private func pull(_ lasted: inout Bool) async throws(End) {
+        let client = try await connect(.play)
+        let overdue = watch(client)
+        defer {
+            overdue.cancel()
+            client.close()
+        }
+        var source: PublishedSource?
+        var ingest: RTMPIngest?
+        let ended = Mutex<StreamEnd?>(nil)
+        let failure = Mutex<String?>(nil)
+        try await withEnd(client) { (event) throws(End) in
+            switch event {
+            case .started:
+                overdue.cancel()
+                lasted = true
+                var wish = SourceRequest(name: request.localName, mediaProvider: "Flash")
+                wish.mediaSessionID = mediaSessionID
+                wish.record = request.record
+                let opened: PublishedSource
+                do throws(StreamRefusal) {
+                    opened = try await streams.openSource(wish, owner: owner { notice in
+                        guard case .ended(_, let why) = notice else { return }
+                        ended.withLock { $0 = why }
+                        client.close()
+                    })
+                } catch {
+                    if case .refused(let info, let reason) = error { throw .refused(info, reason) }
+                    throw .failed("the stream ended while it began")
+                }
+                source = opened
+                ingest = RTMPIngest(target: DoorTarget(source: opened), logger: logger) { why in
+                    failure.withLock { $0 = why }
+                    client.close()
+                }
+                show("PROCESSED_REMOTE")
+                settle(.success(()))
+                logger.info("relay runs")
+            case .media(let message):
+                guard message.type == RTMPMessageType.video ? request.hasVideo : request.hasAudio else { return }
+                ingest?.take(message)
+            case .metadata(let metadata): if request.hasAudio, request.hasVideo { ingest?.take(metadata: metadata) }
+            case .ended(let code, let description): throw .failed("the far side ended the stream: \(code) \(description)")
+            }
+        } atEnd: { (reason) throws(End) in
+            ingest?.end()
+            await source?.stop()
+            if isTerminated || Task.isCancelled { throw .terminated }
+            if let why = failure.withLock({ $0 }) { throw .refused(.noCommonCodecs, why) }
+            // REST or the shutdown ended the local stream.
+            if let why = ended.withLock({ $0 }), why == .terminated || why == .shutdown { throw .terminated }
+            throw .failed(reason)
+        }
+    }
+}
