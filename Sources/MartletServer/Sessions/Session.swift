@@ -115,10 +115,17 @@ actor Session {
     nonisolated func finish() { sink.finish() }
 
     private func handle(_ input: Input) async {
+        guard !handleAtOnce(input) else { return }
+        // A task gives its memory back only when it ends, and a session lives long: what handling an offer needs goes with a task of its own.
+        await Task { await work(on: input) }.value
+    }
+
+    /// The inputs that nobody else has to be waited for; false for the others. Never inlined: what a suspended function might need
+    /// is kept on the heap for as long as it waits, for every session.
+    @inline(never)
+    private func handleAtOnce(_ input: Input) -> Bool {
         switch input {
-        case .text, .notice(.started), .notice(.ended), .terminate:
-            // A task gives its memory back only when it ends, and a session lives long: what handling an offer needs goes with a task of its own.
-            await Task { await work(on: input) }.value
+        case .text, .notice(.started), .notice(.ended), .terminate: return false
         case .notice(.event(let event)): send(.streamEvent(event))
         case .notice(.notEnoughBandwidth(let record, let info)):
             var status = record.statusMessage(info: info)
@@ -139,6 +146,7 @@ actor Session {
         case .closed(let reason):
             logger.info("session closed", metadata: ["reason": "\(reason)"])
         }
+        return true
     }
 
     /// The inputs that others have to be waited for.
