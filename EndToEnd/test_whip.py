@@ -1,10 +1,12 @@
-"""WHIP (RFC 9725) and WHEP: by aiortc, by the page in Chromium, by its script in Firefox, and every status code."""
+"""WHIP (RFC 9725) and WHEP: by aiortc, by GStreamer, by the page in Chromium, by its script in Firefox, and every status code."""
+import contextlib
 import re
 
 import pytest
 import requests
 from playwright.sync_api import expect
 
+from harness.gstreamer import GStreamer
 from harness.http_stream import WhepPlayer, WhipPublisher
 from harness.paths import OUT
 from harness.waiting import wait_until
@@ -61,6 +63,25 @@ def test_aiortc_publishes_by_whip_and_plays_by_whep(a, http, name):
     assert published.delete() == 200
     a.wait_for_no_stream(name)
     assert a.statistics()["whip_stats"]["whip_sessions"] == 0
+
+
+@pytest.mark.parametrize("codec", ["h264", "vp8"])
+def test_gstreamer_publishes_by_whip_and_plays_by_whep(a, name, codec):
+    with contextlib.ExitStack() as ends:
+        def client(direction):
+            one = GStreamer(direction, f"{a.http}/{'whip' if direction == 'publish' else 'whep'}/{name}", codec)
+            ends.callback(one.stop)
+            one.connected()
+            return one
+        publisher = client("publish")
+        a.wait_for_stream(name)
+        player = client("play")
+        seen = []
+        wait_until(lambda: seen.append(player.counts()) or (seen[-1]["video"] >= 30 and seen[-1]["audio"] >= 50), 20,
+                   lambda: f"sound and pictures: {seen[-1:]}", pause=0.2)
+        assert seen[-1]["size"] == [320, 240]
+        assert player.stop() == "200" and publisher.stop() == "200"
+    a.wait_for_no_stream(name)
 
 
 def test_whip_and_websocket_clients_meet(a, http, aiortc, name):
