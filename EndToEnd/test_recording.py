@@ -17,6 +17,7 @@ from harness.chromium import ONLY
 from harness.detour import Detour
 from harness.paths import MARTLET, OUT
 from harness.waiting import wait_until
+from harness.wcs import offer
 from test_pages import visit  # noqa: F401 (a fixture)
 from test_tools import publishing
 
@@ -323,6 +324,18 @@ def test_no_name_leads_out_of_the_folder(make_node, stream_name):
         run_for(2)
     assert [path.parent for path in files(node)] == [folder(node)]
     assert result[0].exists() and not result[0].name.startswith(".") and len(result[0].name.encode()) <= 255
+
+
+def test_names_of_four_kilobytes(make_node, client, name):
+    node = make_node("long", stream_record_policy_template="{login}-{streamName}")
+    refused = client(node.ws)
+    assert refused.status(refused.publish("x" * 4096, offer()))["status"] == "FAILED"
+    with recorded(node, name, "--no-video"):
+        session = session_of(node, name)
+        reply = node.rest("recorder/startup", {"mediaSessionId": session, "config": {"fileTemplate": "f" * 4096}})
+        assert reply.status == 400 and "fileTemplate" in reply.reason, reply
+        run_for(2)
+    assert len(files(node)) == 1 and files(node)[0].parent == folder(node)
 
 
 def test_a_name_that_is_taken_gets_a_number(make_node):
