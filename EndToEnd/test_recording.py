@@ -218,6 +218,8 @@ def test_chromium_is_recorded_in_step(a, tab, name, codec, ending, audio):
     in_browsers_step(is_whole(path, codec, ending, audio, length), origins)
 
 
+# A browser's sender reports are up to 50 ms off, each by itself; a few seconds of them, some lost, say too little for 40 ms.
+@pytest.mark.skipif(SECONDS < 60, reason="takes MARTLET_TEST_SECONDS=60")
 @pytest.mark.parametrize("codec, ending, audio", LOSSY_PAIRS)
 def test_chromium_is_recorded_in_step_in_spite_of_loss(a, tab, relay, name, codec, ending, audio):
     path, length, origins = chromium_record(a, tab(a, through=relay(a, both=LOSS)), name, codec, SECONDS + 2)
