@@ -143,7 +143,7 @@ def test_playing_an_unknown_name_fails(session):
 
 
 def test_playing_something_that_would_have_to_be_fetched_fails(session):
-    refused(session, session.play("rtsp://camera.example.org/1", offer("recvonly")), "Failed to get agent storage")
+    refused(session, session.play("https://camera.example.org/live.m3u8", offer("recvonly")), "Failed to get agent storage")
 
 
 def test_publishing_a_name_that_is_live_fails(session, live):
