@@ -13,6 +13,7 @@ from harness.network import Network
 from harness.node import Node
 from harness.paths import MARTLET, OUT
 from harness.relay import Relay
+from harness.rtmp import Encoder
 from harness.tunnel import Tunnel
 from harness.wcs import Client
 
@@ -212,3 +213,16 @@ def pytest_sessionstart(session):
 def pytest_sessionfinish(session, exitstatus):
     for node in list(Node.alive):
         node.kill()
+
+
+@pytest.fixture
+def encoder(tmp_path):
+    """`encoder(url, bframes=2, …)`: ffmpeg that publishes."""
+    made = []
+
+    def make(url, **options):
+        made.append(Encoder(url, tmp_path / f"encoder-{len(made)}.log", **options))
+        return made[-1]
+    yield make
+    for one in made:
+        one.stop()

@@ -7,21 +7,8 @@ import time
 import pytest
 
 from harness import records, rtmp
-from harness.rtmp import Encoder, RtmpClient
+from harness.rtmp import RtmpClient
 from harness.waiting import wait_until
-
-
-@pytest.fixture
-def encoder(tmp_path):
-    """`encoder(url, bframes=2, …)`: ffmpeg that publishes."""
-    made = []
-
-    def make(url, **options):
-        made.append(Encoder(url, tmp_path / f"encoder-{len(made)}.log", **options))
-        return made[-1]
-    yield make
-    for one in made:
-        one.stop()
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import os
 import pytest
 
 from harness import records, rtmp
-from harness.rtmp import Encoder, Nginx
+from harness.rtmp import Nginx
 from harness.waiting import wait_until
 
 needs_nginx = pytest.mark.skipif(not os.path.exists(Nginx.MODULE), reason="nginx has no RTMP module here")
@@ -15,18 +15,6 @@ def nginx(tmp_path):
     server = Nginx(tmp_path / "nginx").start()
     yield server
     server.stop()
-
-
-@pytest.fixture
-def encoder(tmp_path):
-    made = []
-
-    def make(url, **options):
-        made.append(Encoder(url, tmp_path / f"encoder-{len(made)}.log", **options))
-        return made[-1]
-    yield make
-    for one in made:
-        one.stop()
 
 
 def pushes(node):

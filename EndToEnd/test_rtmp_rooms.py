@@ -22,18 +22,6 @@ def person(tab, a):
 
 
 @pytest.fixture
-def encoder(tmp_path):
-    made = []
-
-    def make(url, **options):
-        made.append(Encoder(url, tmp_path / f"encoder-{len(made)}.log", **options))
-        return made[-1]
-    yield make
-    for one in made:
-        one.stop()
-
-
-@pytest.fixture
 def member():
     """`member(node, "carol")`: a room client that speaks AMF."""
     made = []
