@@ -3,7 +3,7 @@ import Codecs
 import Workers
 
 struct SnapshotReply: Sendable, Equatable {
-    /// In the order of the request's formats.
+    /// In the order of the request's formats; empty while the group's first picture has not wholly arrived.
     var pictures: [EncodedPicture]
     /// RTP timestamp of the frame shown.
     var timestamp: UInt32

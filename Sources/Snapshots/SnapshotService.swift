@@ -212,7 +212,7 @@ public actor SnapshotService {
         case done([Snapshot])
         /// Nothing of this group can be shown.
         case worthless(group: Int64, String)
-        /// It took so long that the picture is old by now; the rest goes quickly.
+        /// No picture is there yet, or it took so long that it is old by now; the next time goes quickly.
         case again
     }
 
@@ -229,7 +229,7 @@ public actor SnapshotService {
         do throws(WorkerError) {
             reply = try SnapshotReply(decoding: try await pool.run(
                 kind: SnapshotWorker.name, request: request.encoded, affinity: "\(stream.rawValue)", deadline: deadline))
-            guard reply.pictures.count == formats.count else { throw .malformed("\(reply.pictures.count) pictures") }
+            guard reply.pictures.isEmpty || reply.pictures.count == formats.count else { throw .malformed("\(reply.pictures.count) pictures") }
         } catch {
             counters.decodes += 1
             memories[stream] = nil
@@ -240,6 +240,11 @@ public actor SnapshotService {
             case .timedOut: throw .timedOut("the video could not be decoded quickly enough")
             case .crashed, .notStarted, .malformed: throw .failed("\(error)")
             }
+        }
+        guard !reply.pictures.isEmpty else {
+            // A key frame takes its time to arrive, many packets as it is; one that is still not whole has lost some of them.
+            let arriving = Duration.nanoseconds(summary.now - summary.keyFrameArrival)
+            return arriving < Self.freshness ? .again : .worthless(group: summary.keyFrameStart, "no whole picture has arrived")
         }
         note(reply, summary, stream)
         // What is shown may be older than the newest packet: its successors are not whole yet.

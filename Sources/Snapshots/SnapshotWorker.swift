@@ -27,11 +27,12 @@ public enum SnapshotWorker {
         let decoded = try decoder.decode(request.packets)
         let decodedAt = ContinuousClock.now
         if let failure = decoder.failure { throw WorkerError.failed(failure) }
-        guard let picture = decoder.newest else { throw WorkerError.failed("no whole picture has arrived") }
         let encoder = PictureEncoder()
-        let pictures = try request.formats.map { try encoder.encode(picture, as: $0, rotation: decoder.rotation) }
+        let pictures = try decoder.newest.map { picture in
+            try request.formats.map { try encoder.encode(picture, as: $0, rotation: decoder.rotation) }
+        }
         let reply = SnapshotReply(
-            pictures: pictures, timestamp: decoder.timestamp, decodedFrames: decoded,
+            pictures: pictures ?? [], timestamp: decoder.timestamp, decodedFrames: decoded,
             decodeMicroseconds: Int((decodedAt - start) / .microseconds(1)),
             encodeMicroseconds: Int((ContinuousClock.now - decodedAt) / .microseconds(1)))
         cache.giveBack(decoder, stream: request.stream)

@@ -115,6 +115,30 @@ private final class FakeVideo: RecentVideoSource {
         await service.shutdown()
     }
 
+    @Test("a key frame that has only half arrived is waited for, and no other one asked for")
+    func halfArrived() async throws {
+        let (service, pool) = try service()
+        let whole = try packets(frames: 1)
+        try #require(whole.count > 2)
+        video.show(Array(whole.prefix(whole.count / 2)), codec: .h264)
+        let picture = Task { [stream] in try await service.take(stream) }
+        while await pool.counters.jobs < 2 { await Task.yield() }
+        video.show(whole, codec: .h264)
+        #expect(try PictureReader.clock(try await picture.value.picture.bytes) == 1)
+        #expect(video.state.withLock { $0.keyFrameRequests } == 0)
+        await service.shutdown()
+    }
+
+    @Test("a key frame that lost a part for good is replaced")
+    func halfLost() async throws {
+        let (service, _) = try service()
+        let whole = try packets(frames: 1)
+        video.show(Array(whole.prefix(whole.count / 2)), codec: .h264, keyFrameAge: .seconds(1))
+        video.state.withLock { $0.onKeyFrameRequest = { $0.show(whole, codec: .h264, start: 9000) } }
+        #expect(try PictureReader.clock(try await service.take(stream).picture.bytes) == 1)
+        await service.shutdown()
+    }
+
     @Test("a long group is not decoded when a key frame can be had")
     func longGroup() async throws {
         let (service, _) = try service()
