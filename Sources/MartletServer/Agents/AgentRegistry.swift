@@ -8,38 +8,25 @@ actor AgentRegistry: Service {
     private let settings: AgentSettings
     private let logger: Logger
     private var agents: [Agent] = []
-    private let begun: AsyncStream<Agent>
-    private let begunSink: AsyncStream<Agent>.Continuation
+    private let supervisor = Supervisor<Agent>()
 
     init(registry: StreamRegistry, settings: AgentSettings, logger: Logger) {
         self.registry = registry
         self.settings = settings
         self.logger = logger
-        (begun, begunSink) = AsyncStream.makeStream()
     }
 
     /// Runs agents until graceful shutdown or cancellation, then ends them all.
     func run() async {
-        await withGracefulShutdownHandler {
-            await withTaskCancellationHandler {
-                await withDiscardingTaskGroup { group in
-                    for await agent in begun {
-                        group.addTask {
-                            _ = await agent.run()
-                            await self.forget(agent)
-                        }
-                    }
-                }
-            } onCancel: {
-                begunSink.finish()
-            }
-        } onGracefulShutdown: {
-            Task { await self.endAll() }
+        await supervisor.run { agent in
+            _ = await agent.run()
+            await self.forget(agent)
+        } endAll: {
+            await self.endAll()
         }
     }
 
     private func endAll() {
-        begunSink.finish()
         for agent in agents { agent.post(.terminate) }
     }
 
@@ -63,7 +50,7 @@ actor AgentRegistry: Service {
             throw .internalError("there are \(settings.maximumAgents) agents already (max_agents)")
         }
         let agent = Agent(request: request, settings: settings, registry: registry, logger: logger)
-        if case .terminated = begunSink.yield(agent) { throw .internalError("the server is shutting down") }
+        guard supervisor.begin(agent) else { throw .internalError("the server is shutting down") }
         agents.append(agent)
         do {
             try await agent.firstOutcome()

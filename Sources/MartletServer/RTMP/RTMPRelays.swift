@@ -12,39 +12,26 @@ actor RTMPRelays: Service {
     private let maximum: Int
     private let logger: Logger
     private var relays: [RTMPRelay] = []
-    private let begun: AsyncStream<RTMPRelay>
-    private let begunSink: AsyncStream<RTMPRelay>.Continuation
+    private let supervisor = Supervisor<RTMPRelay>()
 
     init(streams: StreamRegistry, settings: RTMPRelay.Settings, maximum: Int, logger: Logger) {
         self.streams = streams
         self.settings = settings
         self.maximum = maximum
         self.logger = logger
-        (begun, begunSink) = AsyncStream.makeStream()
     }
 
     /// Runs relays until graceful shutdown or cancellation, then ends them all.
     func run() async {
-        await withGracefulShutdownHandler {
-            await withTaskCancellationHandler {
-                await withDiscardingTaskGroup { group in
-                    for await relay in begun {
-                        group.addTask {
-                            await relay.run()
-                            await self.forget(relay)
-                        }
-                    }
-                }
-            } onCancel: {
-                begunSink.finish()
-            }
-        } onGracefulShutdown: {
-            Task { await self.endAll() }
+        await supervisor.run { relay in
+            await relay.run()
+            await self.forget(relay)
+        } endAll: {
+            await self.endAll()
         }
     }
 
     private func endAll() {
-        begunSink.finish()
         for relay in relays { relay.terminate() }
     }
 
@@ -71,7 +58,7 @@ actor RTMPRelays: Service {
         // Again: another request may have come while the registry was asked.
         try check(request)
         let relay = RTMPRelay(request, settings: settings, streams: streams, logger: logger)
-        if case .terminated = begunSink.yield(relay) { throw .internalError("the server is shutting down") }
+        guard supervisor.begin(relay) else { throw .internalError("the server is shutting down") }
         relays.append(relay)
         do {
             try await relay.firstOutcome()

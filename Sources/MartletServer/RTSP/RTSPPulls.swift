@@ -18,38 +18,25 @@ actor RTSPPulls: Service, StreamFetching {
     private let maximum: Int
     private let logger: Logger
     private var pulls: [RTSPPull] = []
-    private let begun: AsyncStream<RTSPPull>
-    private let begunSink: AsyncStream<RTSPPull>.Continuation
+    private let supervisor = Supervisor<RTSPPull>()
 
     init(registry: StreamRegistry, settings: RTSPPullSettings, maximum: Int, logger: Logger) {
         self.registry = registry
         self.settings = settings
         self.maximum = maximum
         self.logger = logger
-        (begun, begunSink) = AsyncStream.makeStream()
     }
 
     func run() async {
-        await withGracefulShutdownHandler {
-            await withTaskCancellationHandler {
-                await withDiscardingTaskGroup { group in
-                    for await pull in begun {
-                        group.addTask {
-                            _ = await pull.run()
-                            await self.forget(pull)
-                        }
-                    }
-                }
-            } onCancel: {
-                begunSink.finish()
-            }
-        } onGracefulShutdown: {
-            Task { await self.endAll() }
+        await supervisor.run { pull in
+            _ = await pull.run()
+            await self.forget(pull)
+        } endAll: {
+            await self.endAll()
         }
     }
 
     private func endAll() async {
-        begunSink.finish()
         for pull in pulls { await pull.terminate() }
     }
 
@@ -90,7 +77,7 @@ actor RTSPPulls: Service, StreamFetching {
     private func begin(_ uri: String, _ address: RTSPAddress, as name: String, isOnDemand: Bool) throws(StreamRefusal) -> RTSPPull {
         guard pulls.count < maximum else { throw .refused(.addToProxy, "there are \(maximum) pulls already (max_agents)") }
         let pull = RTSPPull(uri: uri, address: address, name: name, isOnDemand: isOnDemand, settings: settings, registry: registry, logger: logger)
-        if case .terminated = begunSink.yield(pull) { throw .refused(.shutdownRequested, "the server is shutting down") }
+        guard supervisor.begin(pull) else { throw .refused(.shutdownRequested, "the server is shutting down") }
         pulls.append(pull)
         return pull
     }
