@@ -65,8 +65,8 @@ actor Bridge {
         self.wishes = wishes
         self.sender = sender
         order = BridgeFormats.order(from: conversion.source, to: target)
-        order.start = Self.now()
     }
+
     func run() {
         tasks = [Task { await feed() }, Task { await work() }]
     }
@@ -91,8 +91,9 @@ actor Bridge {
         while !isOver {
             await signal.wait()
             guard !isOver else { return }
-            if wishes.take(), job?.send([BridgeInput.keyFrameWanted]) == nil { wishes.add() }
+            // Without a worker wishes and packets wait; `work` wakes us when there is one.
             guard let job else { continue }
+            if wishes.take() { _ = job.send([BridgeInput.keyFrameWanted]) }
             let bytes = pipe.read()
             if !bytes.isEmpty, !job.send([BridgeInput.tapped] + bytes) { logger.debug("the bridge's worker does not keep up") }
         }
@@ -123,7 +124,6 @@ actor Bridge {
                 logger.warning("the worker of a conversion is gone; another one goes on", metadata: [
                     "from": "\(conversion.source.codec.name)", "to": "\(target.encodingName)", "reason": "\(error)", "pause": "\(pause)",
                 ])
-                order.start = Self.now()
                 if crashes > 1 { try? await Task.sleep(for: pause) }
             }
         }
@@ -138,11 +138,5 @@ actor Bridge {
         case .reference(let ticks): order.reference = ticks
         case .keyFrameWanted: engine.requestKeyFrame(of: stream)
         }
-    }
-
-    private static func now() -> Int64 {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
     }
 }

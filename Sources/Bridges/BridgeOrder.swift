@@ -16,8 +16,6 @@ struct BridgeOrder: Equatable, Sendable {
     var reference: Int64 = 0
     /// bit/s for sound that is made; for pictures an upper bound.
     var bitrate: Int
-    /// What arrived before is decoded, but not given out: ns on the monotonic clock.
-    var start: Int64 = 0
 
     var encoded: [UInt8] {
         var writer = WireWriter()
@@ -29,7 +27,6 @@ struct BridgeOrder: Equatable, Sendable {
         writer.write(target.rawValue)
         writer.write(reference)
         writer.write(UInt32(bitrate))
-        writer.write(start)
         return writer.bytes
     }
 
@@ -58,7 +55,6 @@ struct BridgeOrder: Equatable, Sendable {
         target = try codec(try reader.integer())
         reference = try reader.integer()
         bitrate = Int(try reader.integer(UInt32.self))
-        start = try reader.integer()
     }
 }
 

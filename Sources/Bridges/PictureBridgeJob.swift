@@ -16,6 +16,9 @@ final class PictureBridgeJob: WorkerHandler {
     static let keyFrameGap: Int64 = 500_000_000
 
     private let order: BridgeOrder
+    private let start: Int64
+    /// The newest picture of what only leads up to the present.
+    private var latest: VideoFrame?
     private let source: VideoCodec
     private let target: VideoCodec
     private var assembler: FrameAssembler
@@ -30,11 +33,14 @@ final class PictureBridgeJob: WorkerHandler {
     private var toldReference: Int64 = 0
     private(set) var undecodable = 0
 
-    init(_ order: BridgeOrder) throws {
+    /// - Parameter start: of what arrived before only the newest picture is given out, ns on the monotonic clock: the rest has waited
+    ///   for the worker, and would come too late as well as all at once.
+    init(_ order: BridgeOrder, start: Int64) throws {
         guard let source = VideoCodec(order.source), let target = VideoCodec(order.target),
             let assembler = FrameAssembler(codec: order.source, patience: Self.patience)
         else { throw WorkerError.failed("pictures in \(order.source.encodingName) can't be converted to \(order.target.encodingName)") }
         self.order = order
+        self.start = start
         self.source = source
         self.target = target
         self.assembler = assembler
@@ -64,6 +70,10 @@ final class PictureBridgeJob: WorkerHandler {
             }
         }
         if now > 0 { for frame in assembler.advance(to: Instant(nanoseconds: now)) { try take(frame, at: now, output) } }
+        if let picture = latest {
+            latest = nil
+            try encode(picture, output)
+        }
         if let newest = ticks.last, newest - toldReference > 90_000 {
             toldReference = newest
             output.send(BridgeOutput.reference(newest).encoded)
@@ -83,8 +93,11 @@ final class PictureBridgeJob: WorkerHandler {
             decoder = try Self.decoder(order, source)
             return askForKeyFrame(at: arrival, output)
         }
-        // What lies in the past only leads up to the present.
-        guard arrival >= order.start - 200_000_000 else { return }
+        guard arrival >= start else {
+            latest = pictures.last ?? latest
+            return
+        }
+        latest = nil
         for picture in pictures { try encode(picture, output) }
     }
 

@@ -1,4 +1,5 @@
 // The worker's half of a bridge for sound: packets of a tap in, frames of another codec out.
+import Glibc
 import MediaIO
 import Primitives
 import RTP
@@ -12,14 +13,18 @@ final class SoundBridgeJob: WorkerHandler {
 
     private var assembler: FrameAssembler
     private let converter: SoundConverter
+    private let start: Int64
     private var toldReference: Int64 = 0
 
-    init(_ order: BridgeOrder) throws {
+    /// - Parameter start: what arrived before is not given out, ns on the monotonic clock. It has waited for the worker, and sound that
+    ///   begins late makes players play late ever after, out of step with the pictures; a moment of silence is less.
+    init(_ order: BridgeOrder, start: Int64) throws {
         guard let assembler = FrameAssembler(codec: order.source, maximumPackets: 64, patience: Self.patience, aac: order.aac) else {
             throw WorkerError.failed("sound in \(order.source.encodingName) can't be converted")
         }
         self.assembler = assembler
         converter = try SoundConverter(order)
+        self.start = start
     }
 
     func receive(_ input: [UInt8], output: WorkerOutput) throws {
@@ -35,10 +40,10 @@ final class SoundBridgeJob: WorkerHandler {
                 let frames = rtp.withUnsafeBytes { bytes in
                     RTPView(bytes).map { assembler.push($0, at: Instant(nanoseconds: record.arrival)) } ?? []
                 }
-                try give(frames, output)
+                try give(frames, at: record.arrival, output)
             }
         }
-        if now > 0 { try give(assembler.advance(to: Instant(nanoseconds: now)), output) }
+        if now > 0 { try give(assembler.advance(to: Instant(nanoseconds: now)), at: now, output) }
         // A second's worth is near enough.
         if converter.reference - toldReference > 48_000 {
             toldReference = converter.reference
@@ -46,8 +51,12 @@ final class SoundBridgeJob: WorkerHandler {
         }
     }
 
-    private func give(_ frames: [EncodedFrame], _ output: WorkerOutput) throws {
+    private func give(_ frames: [EncodedFrame], at arrival: Int64, _ output: WorkerOutput) throws {
         for frame in frames {
+            guard arrival >= start else {
+                converter.warmUp(with: frame)
+                continue
+            }
             for one in try converter.convert(frame) {
                 output.send(BridgeOutput.frame(ticks: one.ticks, startsTalk: one.startsTalk, isKeyFrame: true, bytes: one.bytes).encoded)
             }
@@ -59,8 +68,20 @@ final class SoundBridgeJob: WorkerHandler {
 public enum BridgeWorker {
     public static func kinds() -> [WorkerJobKind] {
         [
-            WorkerJobKind(name: SoundBridgeJob.name) { parameters, _ in try SoundBridgeJob(try BridgeOrder(decoding: parameters)) },
-            WorkerJobKind(name: PictureBridgeJob.name) { parameters, _ in try PictureBridgeJob(try BridgeOrder(decoding: parameters)) },
+            // Somebody listens, and what comes late disturbs more than the little work that it is.
+            WorkerJobKind(name: SoundBridgeJob.name, niceness: 0) { parameters, _ in
+                try SoundBridgeJob(try BridgeOrder(decoding: parameters), start: now())
+            },
+            WorkerJobKind(name: PictureBridgeJob.name, niceness: 5) { parameters, _ in
+                try PictureBridgeJob(try BridgeOrder(decoding: parameters), start: now())
+            },
         ]
+    }
+
+    /// ns on the monotonic clock, which is that of the server's arrivals.
+    private static func now() -> Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
     }
 }

@@ -53,6 +53,12 @@ final class SoundConverter {
 
     private func toTarget(_ samples: Int64) -> Int64 { samples * targetRate / SampleTime.rate }
 
+    /// Decodes what is not to be heard: codecs that overlap need the frame before the first.
+    func warmUp(with frame: EncodedFrame) {
+        _ = ticks.count(frame.timestamp)
+        if (try? decoder.decode(frame.bytes, timestamp: 0)) == nil { undecodable += 1 }
+    }
+
     func convert(_ frame: EncodedFrame) throws -> [Output] {
         let decoded: [AudioFrame]
         do { decoded = try decoder.decode(frame.bytes, timestamp: 0) } catch {

@@ -58,12 +58,16 @@ pid_t martlet_program_spawn(const char *const *argv, const char *const *environm
     return spawn(argv, environment, &actions);
 }
 
-void martlet_worker_settle(int niceness, uint64_t maximum_memory) {
+void martlet_worker_settle(uint64_t maximum_memory) {
     struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
     if (maximum_memory > 0) {
         struct rlimit memory = {maximum_memory, maximum_memory};
         setrlimit(RLIMIT_DATA, &memory);
     }
-    setpriority(PRIO_PROCESS, 0, niceness);
+}
+
+// On Linux the nice value belongs to the thread, whatever POSIX says.
+void martlet_worker_be_nice(int niceness) {
+    if (getpriority(PRIO_PROCESS, 0) < niceness) setpriority(PRIO_PROCESS, 0, niceness);
 }

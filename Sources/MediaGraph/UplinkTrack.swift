@@ -18,6 +18,8 @@ public final class UplinkTrack {
     public typealias Tap = (_ packet: UnsafeRawBufferPointer, _ slot: UnsafePointer<PacketSlot>) -> Void
 
     public private(set) var format: TrackFormat
+    /// Told to players with each key frame that brings none of its own (playout-delay: least and most, 12 bits each, in 10 ms); `.max` = not.
+    public var playoutDelay: UInt32 = .max
     public let kind: MediaKind
     public let codec: CodecKind
     public let clockRate: UInt32
@@ -162,6 +164,7 @@ public final class UplinkTrack {
         if view.hasExtension { readExtensions(view, extensions, &slot) }
         if kind == .video, payload.count > 0 {
             slot.startsKeyFrame = PayloadInspector.isKeyFrameStart(codec: codec, payload: payload)
+            if slot.startsKeyFrame, slot.playoutDelay == .max { slot.playoutDelay = playoutDelay }
         }
 
         nack.receive(view.sequenceNumber, isRetransmission: isRetransmission, at: Instant(nanoseconds: now))

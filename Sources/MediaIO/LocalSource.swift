@@ -28,6 +28,9 @@ final class LocalSourceCore: StreamSource {
         self.keyFrameGap = keyFrameGap
         self.onKeyFrameRequest = onKeyFrameRequest
         stream.setTracks(formats.map { UplinkTrack(format: $0, codec: CodecKind(encodingName: $0.codec.name)) })
+        if formats.contains(where: { $0.kind == .audio && !$0.isRealTime }) {
+            for track in stream.tracks where track.kind == .video { track.playoutDelay = Self.playoutDelay }
+        }
         stream.source = self
         stream.markReady()
     }
@@ -84,6 +87,9 @@ final class LocalSourceCore: StreamSource {
     }
 
     static let keyFrameRepeat: Int64 = 300_000_000
+    /// Sound that comes in the large pieces of AAC waits in browsers for about 60 ms; pictures that don't are ahead of it until the browser has found
+    /// out, which takes it 10 to 20 s. So they are asked to wait as well: at least 60 ms, at most 10 s.
+    static let playoutDelay: UInt32 = 6 << 12 | 1000
 }
 
 /// The control plane's half: a `LocalSource` that any thread may write to.

@@ -23,13 +23,16 @@ public struct WorkerOutput: Sendable {
 /// A kind of work: its name on the wire and how a job of it begins.
 public struct WorkerJobKind: Sendable {
     public let name: String
+    /// How far its threads give way to others: 0 (not at all) to 19.
+    public let niceness: Int32
     /// `nil` = the job was done in the making: its outputs have been sent.
     public let begin: @Sendable (_ parameters: [UInt8], _ output: WorkerOutput) throws -> (any WorkerHandler)?
 
     public init(
-        name: String, begin: @escaping @Sendable (_ parameters: [UInt8], _ output: WorkerOutput) throws -> (any WorkerHandler)?
+        name: String, niceness: Int32 = 10, begin: @escaping @Sendable (_ parameters: [UInt8], _ output: WorkerOutput) throws -> (any WorkerHandler)?
     ) {
         self.name = name
+        self.niceness = niceness
         self.begin = begin
     }
 }

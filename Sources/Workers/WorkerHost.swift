@@ -7,7 +7,6 @@ import Synchronization
 public enum WorkerHost {
     /// The descriptor that `WorkerProcess` hands over.
     static let descriptor: Int32 = 3
-    public static let niceness: Int32 = 10
     /// Data memory of a worker, bytes: several 4K decoders fit, a leak ends it.
     public static let maximumMemory: UInt64 = 3 << 30
 
@@ -18,7 +17,7 @@ public enum WorkerHost {
             FileHandle.standardError.write(Data("martlet worker is started by the server itself; there is nothing to run by hand.\n".utf8))
             exit(64)
         }
-        martlet_worker_settle(niceness, maximumMemory)
+        martlet_worker_settle(maximumMemory)
         serve(WorkerSocket(owning: descriptor), kinds: kinds)
         // Not exit(): jobs may still hold locks that handlers at exit want.
         _exit(0)
@@ -79,6 +78,7 @@ private final class HostedJob: Sendable {
             var reader = WireReader(opening)
             let name = try reader.string()
             guard let kind = kinds.first(where: { $0.name == name }) else { throw WorkerError.failed("this worker can't do \"\(name)\"") }
+            martlet_worker_be_nice(kind.niceness)
             if let handler = try kind.begin(Array(reader.rest()), output) { try feed(handler, output) }
             _ = socket.write(WorkerFrame(kind: .done, job: id))
         } catch {
