@@ -183,14 +183,22 @@ public actor FrameSubscription {
         leaveOutTheOld()
         for one in waiting {
             let media = timeline.media(one.frame.timestamp, track: one.lane)
-            guard let time = timeline.time(media, track: one.lane) else { continue }
-            let start = origin ?? time
+            guard let time = timeline.time(media, track: one.lane), let start = origin ?? beginning() else { continue }
             origin = start
-            // Of sound that lies before the first picture nobody would know where to put it.
-            guard time >= start else { continue }
-            ready += finished(one, time - start)
+            // Of sound that lies before the first picture nobody would know where to put it. A picture is never left out: those that follow need it,
+            // and conversions of sound can be quicker than those of pictures.
+            guard time >= start || lanes[one.lane].track.kind == .video else { continue }
+            ready += finished(one, max(0, time - start))
         }
         waiting = []
+    }
+
+    /// The time of the first picture that waits; without one, of the first sound.
+    private func beginning() -> Int64? {
+        let first = waiting.first { lanes[$0.lane].track.kind == .video } ?? waiting.first
+        guard let first else { return nil }
+        var timeline = timeline
+        return timeline.time(timeline.media(first.frame.timestamp, track: first.lane), track: first.lane)
     }
 
     /// A reader that was away for too long goes on with the newest key frame.
