@@ -52,38 +52,20 @@ public struct AudioTag: Sendable, Equatable {
     }
 
     private init(enhanced payload: [UInt8]) throws(RTMPError) {
-        var packetType = payload[0] & 0x0f
-        var offset = 1
-        while packetType == 7 {
-            guard payload.count > offset else { throw .malformed("an enhanced audio message ends in its head") }
-            var size = Int(payload[offset]) + 1
-            offset += 1
-            if size == 256 {
-                guard payload.count >= offset + 2 else { throw .malformed("an enhanced audio message ends in its head") }
-                size = (Int(payload[offset]) << 8 | Int(payload[offset + 1])) + 1
-                offset += 2
-            }
-            offset += size
-            guard payload.count > offset else { throw .malformed("an enhanced audio message ends in its head") }
-            packetType = payload[offset] & 0x0f
-            offset += 1
-        }
-        guard packetType != 5 else { throw .unsupported("multitrack sound; send one track") }
-        guard payload.count >= offset + 4 else { throw .malformed("an enhanced audio message of \(payload.count) bytes") }
-        let code = String(payload[offset..<offset + 4].map { $0 >= 32 && $0 < 127 ? Character(UnicodeScalar($0)) : "?" })
+        let head = try EnhancedTagHead(payload, kind: "audio", multitrack: 5)
         let codec: Codec
-        switch code {
+        switch head.codecName {
         case "mp4a": codec = .aac
         case "Opus": codec = .opus
-        default: throw .unsupported("audio codec \"\(code)\"; send AAC or Opus")
+        case let name: throw .unsupported("audio codec \"\(name)\"; send AAC or Opus")
         }
-        let content: Content = switch packetType {
+        let content: Content = switch head.packetType {
         case 0: .configuration
         case 1: .frame
         case 2: .endOfSequence
         default: .other
         }
-        self.init(codec: codec, content: content, offset: offset + 4)
+        self.init(codec: codec, content: content, offset: head.offset)
     }
 
     /// A message of AAC in the old form.

@@ -63,34 +63,12 @@ public struct VideoTag: Sendable, Equatable {
 
     private init(enhanced payload: [UInt8]) throws(RTMPError) {
         let frameType = payload[0] >> 4 & 7
-        var packetType = payload[0] & 0x0f
-        var offset = 1
-        // ModEx: extensions in front of the real packet type.
-        while packetType == 7 {
-            guard payload.count > offset else { throw .malformed("an enhanced video message ends in its head") }
-            var size = Int(payload[offset]) + 1
-            offset += 1
-            if size == 256 {
-                guard payload.count >= offset + 2 else { throw .malformed("an enhanced video message ends in its head") }
-                size = (Int(payload[offset]) << 8 | Int(payload[offset + 1])) + 1
-                offset += 2
-            }
-            offset += size
-            guard payload.count > offset else { throw .malformed("an enhanced video message ends in its head") }
-            packetType = payload[offset] & 0x0f
-            offset += 1
-        }
-        guard packetType != 6 else { throw .unsupported("multitrack video; send one track") }
-        guard payload.count >= offset + 4 else { throw .malformed("an enhanced video message of \(payload.count) bytes") }
-        let code = payload[offset..<offset + 4]
-        guard let codec = VideoFourCC(code) else {
-            let text = String(code.map { $0 >= 32 && $0 < 127 ? Character(UnicodeScalar($0)) : "?" })
-            throw .unsupported("video codec \"\(text)\"; send H.264")
-        }
-        offset += 4
+        let head = try EnhancedTagHead(payload, kind: "video", multitrack: 6)
+        guard let codec = VideoFourCC(head.codec) else { throw .unsupported("video codec \"\(head.codecName)\"; send H.264") }
+        var offset = head.offset
         var compositionTime: Int32 = 0
         let content: Content
-        switch packetType {
+        switch head.packetType {
         case 0: content = .configuration
         case 1:
             content = .frame
