@@ -31,6 +31,11 @@ def folder(node):
     return pathlib.Path(node.settings["state_dir"]) / "records"
 
 
+def only_record(node, timeout=20):
+    """Of a node that has made one."""
+    return wait_until(lambda: node.rest("record/find_all").status == 200 and node.rest("record/find_all").body[0], timeout, "a record", pause=0.1)
+
+
 def files(node):
     return sorted(path for path in folder(node).iterdir() if path.is_file())
 

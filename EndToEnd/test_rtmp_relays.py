@@ -65,12 +65,14 @@ def test_a_stream_is_pulled_from_another_server_and_comes_back(a, make_node, enc
     assert a.rest("pull/rtmp/pull", {"uri": uri, "localStreamName": name}).status == 200
     assert a.rest("pull/rtmp/pull", {"uri": uri, "localStreamName": name + "2"}).status == 409
     a.wait_for_stream(name)
-    tab(a).play(a.ws, name).wait_for_frames(10)
+    played = tab(a).play(a.ws, name)
+    played.wait_for_frames(10)
     first.stop()
     wait_until(lambda: a.rest("pull/rtmp/find_all").body[0]["status"] == "RECONNECTING", 10, "it is missed")
+    assert a.streams(name=name, published=True), "the stream is kept for its players"
+    before = played.decoded()
     encoder(uri)
-    a.wait_for_stream(name, 15)
-    tab(a).play(a.ws, name).wait_for_frames(10)
+    played.wait_for_frames(before + 25)
     assert a.rest("pull/rtmp/terminate", {"uri": uri}).status == 200
     a.wait_for_no_stream(name)
 
@@ -80,6 +82,8 @@ def test_what_cannot_be_pushed_or_pulled_is_said(a, encoder, name):
     assert "streamName" in a.rest("push/startup", {"rtmpUrl": "rtmp://127.0.0.1/live"}).reason
     assert a.rest("push/startup", {"streamName": name, "rtmpUrl": "http://127.0.0.1/live"}).status == 400
     assert a.rest("push/startup", {"streamName": name}).status == 400
+    reply = a.rest("push/startup", {"streamName": name, "rtmpUrl": "rtmp://user:secret@127.0.0.1/live"})
+    assert reply.status == 400 and "login" in reply.reason and "secret" not in reply.reason
     encoder(f"{a.rtmp}/live/{name}")
     a.wait_for_stream(name)
     reply = a.rest("push/startup", {"streamName": name, "rtmpUrl": "rtmp://127.0.0.1:1/live"})

@@ -34,8 +34,8 @@ def member():
         one.close()
 
 
-def pictures(path):
-    """The video messages of a file, as a client sends them: (kind, payload)."""
+def messages_of(path):
+    """The media of an FLV file as a client sends it: (kind, milliseconds, payload)."""
     data, offset, messages = pathlib.Path(path).read_bytes(), 13, []
     while offset + 11 <= len(data):
         kind, size = data[offset], int.from_bytes(data[offset + 1:offset + 4], "big")
@@ -61,26 +61,30 @@ def test_a_browser_an_encoder_and_a_client_with_commands_meet(a, person, encoder
     state = carol.event("STATE")["info"]
     assert {(one["login"], one["name"]) for one in state} == {("bob", of_bob), ("Camera2", f"{room}-Camera2-any")}
     bob.until(room, "JOINED carol")
-    # Publishes: a second of an encoder's file, in a loop.
+    # Publishes: what an encoder has made, in a loop.
     recorded = tmp_path / "second.flv"
     Encoder(str(recorded), tmp_path / "second.log", seconds=2).process.wait(20)
-    stream = carol.stream()
-    carol.call("publish", f"{room}-carol-cam", "live", stream=stream, wait=False)
-    carol.status("NetStream.Publish.Start")
-    for kind, time, payload in pictures(recorded):
-        carol.send(kind, payload, stream, time)
+    carol_name, camera_name = f"{room}-carol-cam", f"{room}-Camera2-any"
+    carol.publish(carol_name, messages_of(recorded))
     bob.until(room, "PUBLISHED carol")
-    carol_name = f"{room}-carol-cam"
     assert a.streams(name=carol_name, published=True)[0]["mediaProvider"] == "Flash"
-    wait_until(lambda: len(bob.played(room)) == 2 and bob.played(room)[f"{room}-Camera2-any"]["frames"] > 10, 20, lambda: bob.played(room))
+    # Everybody sees and hears everybody else. The browser:
+    assert bob.sees_and_hears(room, 2) == {carol_name, camera_name}
+    # The client with commands:
+    for name in (of_bob, camera_name):
+        number = carol.play(name)
+        wait_until(lambda: carol.received[number, 9] > 10 and carol.received[number, 8] > 10, 15, lambda: f"{name}: {carol.received}")
+    # ffmpeg, which needs a login of its own for each connection:
+    for index, name in enumerate((of_bob, carol_name)):
+        rtmp.fetch(f"{a.rtmp}/live?roomName={room}&login=Viewer{index}/{name}", tmp_path / f"{index}.flv", 2)
+        found = records.look(tmp_path / f"{index}.flv")
+        assert len(found.frames) > 10 and found.loudness(found.sound_start, found.sound_start + 2) > 0.01, name
     # Texts both ways.
     assert carol.command("sendMessage", {"roomConfig": {"name": room}, "to": "bob", "text": "grüß dich"})["status"] == "ACCEPTED"
     bob.until(room, "MESSAGE carol grüß dich")
     bob.send(room, "hello")
     carol.event("MESSAGE", lambda info: info == {"from": "bob", "text": "hello"})
-    # The member plays the browser's stream; who isn't in the room may not.
-    number = carol.play(of_bob)
-    wait_until(lambda: sum(kind == 9 for kind, _ in carol.media) > 10, 15, "pictures of the browser")
+    # Who isn't in the room may not play.
     stranger = RtmpClient(a)
     stranger.play(of_bob)
     assert "Restricted" in stranger.status("NetStream.Play.Failed")

@@ -10,7 +10,7 @@ from harness.chromium import ONLY
 from harness.ports import free_tcp_port
 from harness.rtsp import Camera, fetch
 from harness.waiting import wait_until
-from test_recording import in_step, run_for
+from test_recording import folder, in_step, only_record, run_for
 from test_tools import publishing
 
 
@@ -68,6 +68,26 @@ def test_who_talks_nonsense_or_nothing_is_dropped(a):
             pass
 
 
+def test_who_is_silent_or_speaks_letter_by_letter_is_dropped(make_node, name):
+    node = make_node("slow", rtsp_client_idle_timeout=1000)
+    silent, slow, hesitant = [socket.create_connection(("127.0.0.1", node.settings["rtsp.port"]), timeout=10) for _ in range(3)]
+    hesitant.sendall(b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n")
+    assert hesitant.recv(4096).startswith(b"RTSP/1.0 200")
+    text = iter(f"DESCRIBE rtsp://localhost/{name} RTSP/1.0\r\nCSeq: 1\r\n" + "X: y\r\n" * 100)
+    slow.settimeout(0.1)
+
+    def is_dropped():
+        try:
+            slow.sendall(next(text).encode())
+            return slow.recv(100) == b""
+        except TimeoutError:
+            return False
+        except ConnectionError:
+            return True
+    wait_until(is_dropped, 10, "letters are no sign of life")
+    assert silent.recv(100) == b"" and hesitant.recv(100) == b""
+
+
 def test_who_takes_no_media_is_dropped_and_harms_nobody(make_node, name):
     node = make_node("slow")
     with publishing(node, name, "--video", "vp8", "--size", "640x480", "--fps", "30", "--bitrate", "3000"):
@@ -120,6 +140,44 @@ def test_a_camera_is_seen_and_heard_in_a_browser(a, tab, name, camera, pulled, p
     player = page.play(a.ws, name)
     player.wait_for_frames(20)
     wait_until(lambda: player.audio_energy() > 0.01, 10, lambda: player.figures())
+
+
+def test_a_camera_sends_over_udp(make_node, tab, name, camera):
+    node = make_node("udp", rtsp_udp=True)
+    reply = node.rest("rtsp/startup", {"uri": camera.url("/h264-aac"), "toStream": name})
+    assert reply.status == 200, reply.reason
+    player = tab(node).play(node.ws, name)
+    player.wait_for_frames(20)
+    wait_until(lambda: player.audio_energy() > 0.01, 10, lambda: player.figures())
+    # No media came by the connection that commands go over.
+    assert node.rest("rtsp/find_all").body[0]["status"] == "PLAYING"
+
+
+def test_a_cameras_stream_is_pictured_recorded_and_pushed_on(make_node, b, name, camera):
+    node = make_node("sinks", record_rtsp_streams=True)
+    url = camera.url("/h264-aac")
+    assert node.rest("rtsp/startup", {"uri": url, "toStream": name}).status == 200
+    picture = node.rest("stream/snapshot", {"streamName": name})
+    assert picture.status == 200 and len(picture.body["data"]) > 1000
+    assert node.rest("pull/push", {"uri": b.ws, "localStreamName": name, "remoteStreamName": name}).status == 200
+    wait_until(lambda: (b.streams(name=name, published=True) or [{}])[0].get("width") == 320, 10, lambda: b.streams(name=name))
+    statistics = node.statistics()["stream_stats"]
+    assert (statistics["streams_rtsp_in"], statistics["streams_webrtc_in"]) == (1, 0)
+    run_for(3)
+    assert node.rest("rtsp/terminate", {"uri": url}).status == 200
+    b.wait_for_no_stream(name)
+    entry = only_record(node)
+    records.decodes(folder(node) / entry["fileName"])
+    found = records.look(folder(node) / entry["fileName"])
+    assert (found.video_codec, found.audio_codec, found.sizes) == ("h264", "aac", [(320, 240)])
+    assert len(found.frames) > 40 and found.loudness(found.sound_start + 0.5, found.sound_start + 2) > 0.05
+
+
+def test_pictures_that_cannot_be_recorded_are_named(a, name, camera, pulled):
+    assert pulled(camera.url("/h265"), name).status == 200
+    session = a.streams(name=name, published=True)[0]["mediaSessionId"]
+    reply = a.rest("recorder/startup", {"mediaSessionId": session})
+    assert reply.status >= 400 and "H.265" in reply.reason, reply
 
 
 def test_b_frames_are_taken_out_for_browsers(a, tab, name, camera, pulled):

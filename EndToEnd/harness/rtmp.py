@@ -1,4 +1,5 @@
 """RTMP from outside: a small client of its own (handshake, chunks, AMF0), ffmpeg as an encoder, nginx as a far server."""
+import collections
 import os
 import shutil
 import socket
@@ -81,6 +82,8 @@ class RtmpClient:
         self.reads = threading.Event()
         self.reads.set()
         self.calls, self.media, self.transaction, self.chunk_size, self.is_closed = [], [], 0, 128, False
+        # Media messages by (message stream, kind), and who may write now.
+        self.received, self.writing = collections.Counter(), threading.Lock()
         self.socket.sendall(b"\x03" + bytes(8) + os.urandom(1528))
         answer = self._exactly(1 + 2 * 1536)
         assert answer[0] == 3
@@ -114,18 +117,18 @@ class RtmpClient:
                     if kind < 2:
                         state["length"], state["type"] = int.from_bytes(self._exactly(3), "big"), self._exactly(1)[0]
                     if kind == 0:
-                        self._exactly(4)
+                        state["stream"] = int.from_bytes(self._exactly(4), "little")
                     state["extended"] = time24 == 0xFFFFFF
                 if state["extended"]:
                     self._exactly(4)
                 state["data"] += self._exactly(min(self.chunk_size, state["length"] - len(state["data"])))
                 if len(state["data"]) == state["length"]:
                     data, state["data"] = state["data"], b""
-                    self._take(state["type"], data)
+                    self._take(state["type"], data, state["stream"])
         except (ConnectionError, OSError):
             self.is_closed = True
 
-    def _take(self, kind, data):
+    def _take(self, kind, data, stream):
         if kind == 1:
             self.chunk_size = int.from_bytes(data, "big")
         elif kind == 4 and data[:2] == b"\x00\x06":
@@ -135,11 +138,13 @@ class RtmpClient:
             self.calls.append((name, transaction, values))
         elif kind in (8, 9):
             self.media.append((kind, data))
+            self.received[stream, kind] += 1
 
     def send(self, kind, payload, stream=0, timestamp=0):
         head = bytes([3]) + timestamp.to_bytes(3, "big") + len(payload).to_bytes(3, "big") + bytes([kind]) + struct.pack("<I", stream)
         pieces = [payload[at:at + 128] for at in range(0, len(payload), 128)] or [b""]
-        self.socket.sendall(head + b"\xc3".join(pieces))
+        with self.writing:
+            self.socket.sendall(head + b"\xc3".join(pieces))
 
     def call(self, name, *values, stream=0, wait=True):
         """Calls a method and waits for its answer: ("_result" or "_error", values)."""
@@ -166,6 +171,28 @@ class RtmpClient:
         number = self.stream()
         self.call("play", name, stream=number, wait=False)
         return number
+
+    def publish(self, name, messages):
+        """Publishes (kind, milliseconds, payload) in a loop, at its pace, for as long as the connection lives."""
+        stream = self.stream()
+        self.call("publish", name, "live", stream=stream, wait=False)
+        self.status("NetStream.Publish.Start")
+        length = messages[-1][1] + 40
+
+        def run():
+            start, turn = time.monotonic(), 0
+            try:
+                while not self.is_closed:
+                    for kind, milliseconds, payload in messages:
+                        # What describes the codecs comes once.
+                        if turn and payload[1] == 0 and (kind == 9 or payload[0] >> 4 == 10):
+                            continue
+                        time.sleep(max(0, start + (turn * length + milliseconds) / 1000 - time.monotonic()))
+                        self.send(kind, payload, stream, turn * length + milliseconds)
+                    turn += 1
+            except OSError:
+                pass
+        threading.Thread(target=run, daemon=True).start()
 
     # Rooms.
 

@@ -55,6 +55,7 @@ PIPELINES = {
                   f"{AUDIO} ! audio/x-raw,rate=8000,channels=1 ! alawenc ! rtppcmapay name=pay1",
     "/h264-b": f"{VIDEO} ! x264enc bframes=2 b-adapt=false speed-preset=ultrafast key-int-max=20 rc-lookahead=4 sync-lookahead=0 ! video/x-h264,profile=main ! rtph264pay name=pay0 pt=96",
     "/vp8": f"{VIDEO} ! vp8enc deadline=1 keyframe-max-dist=20 ! rtpvp8pay name=pay0 pt=96",
+    "/h265": f"{VIDEO} ! x265enc tune=zerolatency speed-preset=ultrafast key-int-max=20 ! h265parse ! rtph265pay name=pay0 pt=96",
     # A form of AAC in RTP that is not handled.
     "/latm": f"{AUDIO} ! audioconvert ! avenc_aac ! rtpmp4apay name=pay0 pt=96",
 }

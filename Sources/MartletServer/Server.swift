@@ -62,7 +62,7 @@ public struct Server: Sendable {
         let bridges = BridgeService.make(settings, engine: engine)
         let streams = StreamRegistry(
             engine: engine, nodeID: Identifier.uuid(), maximumStreams: settings.maximumStreams, recorder: recordings,
-            doors: StreamDoors(taps: engine, bridges: bridges),
+            doors: StreamDoors(taps: engine, bridges: bridges, refusesReordered: settings.refusesReordered),
             logger: Logger(label: "martlet.streams"))
 
         // Links to other servers.
@@ -99,7 +99,7 @@ public struct Server: Sendable {
         let rtmpSettings = RTMPSettings(settings)
         let rtmp = RTMPService(
             settings: rtmpSettings, tls: try rtmpSettings.securePort == nil ? nil : tls.map { try NIOSSLContext(configuration: $0) },
-            streams: streams, application: rooms, listeners: listeners, streamRate: streamRate,
+            streams: streams, application: rooms, listeners: listeners, clients: signalling.sessions, streamRate: streamRate,
             logger: Logger(label: "martlet.rtmp"))
         let relays = RTMPRelays(
             streams: streams, settings: RTMPRelay.Settings(settings), maximum: settings.maximumAgents, logger: Logger(label: "martlet.rtmp"))

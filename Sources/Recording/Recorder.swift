@@ -123,7 +123,8 @@ actor Recorder {
                 codec: CodecKind(encodingName: format.codec.name), clockRate: format.codec.clockRate, channels: format.codec.channels,
                 parameterSets: format.codec.parameters["sprop-parameter-sets"] ?? format.codec.parameters["config"])
         }
-        guard tracks.contains(where: { ![.other, .h265].contains($0.codec) }) else { throw .nothingToRecord }
+        guard !tracks.contains(where: { $0.codec == .h265 }) else { throw .noSuchPictures("H.265") }
+        guard tracks.contains(where: { $0.codec != .other }) else { throw .nothingToRecord }
         var order = RecordingOrder(folder: folder.spool, stem: stem, firstPart: nextPart, tracks: tracks, formats: configuration.formats)
         order.maximumBytes = request.rotation.bytes
         order.maximumMilliseconds = request.rotation.milliseconds

@@ -6,6 +6,8 @@ public enum RecordingError: Error, Sendable, Equatable, CustomStringConvertible 
     case notReady
     /// The stream has no track in a codec that can be recorded.
     case nothingToRecord
+    /// Its pictures can't be recorded, and sound alone is not what anybody expects.
+    case noSuchPictures(String)
     case notRecording
     /// The stream is in the group's recording.
     case alreadyIn
@@ -22,6 +24,7 @@ public enum RecordingError: Error, Sendable, Equatable, CustomStringConvertible 
         case .noSuchStream: "there is no such stream"
         case .notReady: "no media has arrived from the publisher yet"
         case .nothingToRecord: "the stream has no track in a codec that can be recorded"
+        case .noSuchPictures(let codec): "pictures in \(codec) can't be recorded"
         case .notRecording: "it is not being recorded"
         case .alreadyIn: "the stream is in that recording already"
         case .busy: "as many recordings run as may (record_workers)"

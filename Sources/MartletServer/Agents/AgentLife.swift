@@ -110,7 +110,7 @@ struct AgentLife {
             case .user: return .expectGoodbye  // the far side closed the peer connection
             case .failed(let failure): return .broken(.media(failure.info))
             case .terminated: return .end(.terminated)
-            case .publisherStopped, .sessionLost, .restricted, .rtspEnded, .shutdown: return .end(.localStreamEnded)
+            case .publisherStopped, .sessionLost, .restricted, .rtspEnded, .reordered, .shutdown: return .end(.localStreamEnded)
             }
         case .linkLost(_, let failure):
             return failure == .closedByPeer ? .expectGoodbye : .broken(.media(failure.info))

@@ -73,6 +73,10 @@ public struct Settings: Sendable, Equatable {
     public var rtspReconnectTimeout = 600_000
     /// Own address for connections to cameras; empty = the system's choice (`rtsp_client_address`).
     public var rtspClientAddress = ""
+    /// A client of the RTSP server that is not playing says something at least this often (`rtsp_client_idle_timeout`).
+    public var rtspClientIdleTimeout = 20_000
+    /// Publishers whose video has B-frames are refused (`bframes_disabled`).
+    public var refusesReordered = false
     /// Clients of the RTSP server (`rtsp_max_clients`).
     public var maximumRTSPClients = 1_000
     /// … from one address (`rtsp_max_clients_per_address`).
@@ -158,6 +162,8 @@ public struct Settings: Sendable, Equatable {
 
     /// Streams published by RTMP are recorded (`record_flash_published_streams`).
     public var recordsFlashStreams = false
+    /// Streams fetched by RTSP are recorded (`record_rtsp_streams`).
+    public var recordsRTSPStreams = false
     /// `record: true` of a publisher is heeded (`record_streams`).
     public var recordStreams = true
     /// Folder of the records; empty = `records` under `stateDirectory` (`record_folder`).

@@ -88,6 +88,10 @@ public enum SettingsTable {
                       "A camera that sends nothing for this long is called again."),
         .milliseconds("rtsp_reconnect_timeout", .media, \.rtspReconnectTimeout, 0...86_400_000,
                       "A camera that can't be had again for this long is given up, and its stream ends."),
+        .milliseconds("rtsp_client_idle_timeout", .media, \.rtspClientIdleTimeout, 500...3_600_000,
+                      "A client of the RTSP server that is not playing, and says nothing whole for this long, is dropped."),
+        .flag("bframes_disabled", .media, \.refusesReordered,
+              "Refuse publishers by RTMP, and cameras, whose video has B-frames. `false`: it is encoded anew for those who can't take it."),
         .string("rtsp_client_address", .media, \.rtspClientAddress, type: "address", allowed: "a literal address of this machine",
                 accepts: { $0.isEmpty || NetworkAddress.isLiteral($0) },
                 "Address that connections to cameras come from. Empty: the system's choice."),
@@ -181,6 +185,7 @@ public enum SettingsTable {
 
     private static let recording: [SettingDefinition] = [
         .flag("record_flash_published_streams", .recording, \.recordsFlashStreams, "Record every stream that is published by RTMP."),
+        .flag("record_rtsp_streams", .recording, \.recordsRTSPStreams, "Record every stream that is fetched by RTSP."),
         .flag("record_streams", .recording, \.recordStreams,
               "Record publishers that ask for it by `record: true`. REST can record any stream, whatever is said here."),
         .string("record_folder", aliases: ["records_dir"], .recording, \.recordFolder, type: "folder", allowed: "the path of a folder",

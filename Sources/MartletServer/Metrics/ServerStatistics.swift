@@ -11,15 +11,19 @@ struct ServerStatistics: StatSource {
     let streamRate: SourceRateLimiter<String>
 
     func statSections() async -> [StatSection] {
-        let sessionCount = JSONValue(sessions.count)
-        let counts = await streams.counts()
+        let clients = sessions.counts
+        func count(_ provider: String, _ isPublished: Bool) async -> JSONValue {
+            JSONValue(await streams.count(published: isPublished, mediaProvider: provider))
+        }
         return [
             StatSection("connection", [
-                ("connections", sessionCount), ("connections_websocket", sessionCount), ("connections_rtmfp", 0),
+                ("connections", JSONValue(clients.webSocket + clients.rtmp)), ("connections_websocket", JSONValue(clients.webSocket)),
+                ("connections_rtmp", JSONValue(clients.rtmp)), ("connections_rtmfp", 0),
             ]),
             StatSection("stream", [
-                ("streams_webrtc_in", JSONValue(counts.publishers)), ("streams_webrtc_out", JSONValue(counts.players)),
-                ("streams_rtmp_in", 0), ("streams_rtmp_out", 0), ("streams_rtsp_in", 0), ("streams_rtsp_out", 0),
+                ("streams_webrtc_in", await count("WebRTC", true)), ("streams_webrtc_out", await count("WebRTC", false)),
+                ("streams_rtmp_in", await count("Flash", true)), ("streams_rtmp_out", await count("Flash", false)),
+                ("streams_rtsp_in", await count("RTSP", true)), ("streams_rtsp_out", await count("RTSP", false)),
                 ("streams_rtmfp_in", 0), ("streams_rtmfp_out", 0), ("streams_websocket_out", 0),
                 ("streams_refused_by_rate", .integer(Int64(clamping: streamRate.refused))),
             ]),

@@ -1,4 +1,4 @@
-// /connection/*: the connected WebSocket clients.
+// /connection/*: the clients connected by WebSocket or RTMP.
 import Signalling
 
 struct ConnectionRoutes: RESTRouteProvider {
@@ -14,7 +14,7 @@ struct ConnectionRoutes: RESTRouteProvider {
                 }
                 let filter = try SessionFilter(body)
                 guard !filter.fields.isEmpty else { throw RESTFailure.badRequest("\"sessionId\" is missing") }
-                guard sessions.post(.terminate, to: filter) > 0 else {
+                guard sessions.terminate(filter) > 0 else {
                     throw RESTFailure.notFound("no connection matches \(filter.description)")
                 }
                 return .empty

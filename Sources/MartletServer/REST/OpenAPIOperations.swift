@@ -203,7 +203,7 @@ extension OpenAPIDocument {
     private static let connectionFilter: [Field] = [
         .optional("sessionId", "One session"), .optional("appKey", "Application key the client gave"),
         .optional("login", "User name the client gave"), .optional("clientVersion", "Version the client gave"),
-        .optional("remoteAddress", "Address and port of the client"), .optional("transport", "ws or wss"),
+        .optional("remoteAddress", "Address and port of the client"), .optional("transport", "ws, wss, rtmp or rtmps"),
         .optional("status", "ESTABLISHED, or CONNECTED before the handshake"),
     ]
 }

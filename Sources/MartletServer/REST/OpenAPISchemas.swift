@@ -34,6 +34,7 @@ enum OpenAPISchemas {
             "videoCodec": string("Name of the video codec"), "width": integer("Pixels; 0 = not known"), "height": integer("Pixels; 0 = not known"),
             "createDate": integer("Milliseconds since 1970"), "mediaType": string("publish or play"),
             "mediaProvider": string("WebRTC, RTSP or Flash (RTMP)"), "transport": string("UDP or TCP"),
+            "bFrames": boolean("true: its pictures come in another order than they are shown in, and are encoded anew for players; missing otherwise"),
             "metrics": ["type": "object", "description": "Figures, with display: [\"metrics\"]", "additionalProperties": true],
         ], required: ["mediaSessionId", "name", "published", "status"]),
         "Snapshot": object(["data": string("The picture, in base64")], required: ["data"]),
@@ -57,7 +58,7 @@ enum OpenAPISchemas {
         "Connection": object([
             "sessionId": string("Session"), "appKey": string("Application key the client gave"),
             "clientVersion": string("Version the client gave"), "remoteAddress": string("The client's address and port"),
-            "transport": string("ws or wss"), "status": string("ESTABLISHED, or CONNECTED before the handshake"),
+            "transport": string("ws, wss, rtmp or rtmps"), "status": string("ESTABLISHED, or CONNECTED before the handshake"),
             "createDate": integer("Milliseconds since 1970"), "login": string("User name the client gave"),
         ], required: ["sessionId"]),
         "Room": object([

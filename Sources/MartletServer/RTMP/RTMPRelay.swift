@@ -143,12 +143,18 @@ final class RTMPRelay: Sendable {
     }
 
     private func live() async {
+        var pulled: PulledStream?
+        await connectAgainAndAgain(&pulled)
+        await pulled?.source.stop()
+    }
+
+    private func connectAgainAndAgain(_ pulled: inout PulledStream?) async {
         var failures = 0
         while true {
             let end: End
             var lasted = false
             do throws(End) {
-                try await request.direction == .push ? push(&lasted) : pull(&lasted)
+                try await request.direction == .push ? push(&lasted) : pull(into: &pulled, &lasted)
                 end = .failed("the connection is over")
             } catch { end = error }
             if lasted { failures = 0 }
@@ -285,38 +291,25 @@ final class RTMPRelay: Sendable {
 
     // MARK: Pull
 
-    private func pull(_ lasted: inout Bool) async throws(End) {
+    /// One connection's life. `stream`: what it fills; kept for the next one.
+    private func pull(into stream: inout PulledStream?, _ lasted: inout Bool) async throws(End) {
         let client = try await connect(.play)
         let overdue = watch(client)
         defer {
             overdue.cancel()
             client.close()
         }
-        var source: PublishedSource?
         var ingest: RTMPIngest?
-        let ended = Mutex<StreamEnd?>(nil)
         let failure = Mutex<String?>(nil)
         try await withEnd(client) { (event) throws(End) in
             switch event {
             case .started:
                 overdue.cancel()
                 lasted = true
-                var wish = SourceRequest(name: request.localName, mediaProvider: "Flash")
-                wish.mediaSessionID = mediaSessionID
-                wish.record = request.record
-                let opened: PublishedSource
-                do throws(StreamRefusal) {
-                    opened = try await streams.openSource(wish, owner: owner { notice in
-                        guard case .ended(_, let why) = notice else { return }
-                        ended.withLock { $0 = why }
-                        client.close()
-                    })
-                } catch {
-                    if case .refused(let info, let reason) = error { throw .refused(info, reason) }
-                    throw .failed("the stream ended while it began")
-                }
-                source = opened
-                ingest = RTMPIngest(target: DoorTarget(source: opened), logger: logger) { why in
+                let target: PulledStream
+                if let stream { target = stream } else { target = try await open() }
+                stream = target
+                ingest = RTMPIngest(target: target, logger: logger) { why in
                     failure.withLock { $0 = why }
                     client.close()
                 }
@@ -331,12 +324,30 @@ final class RTMPRelay: Sendable {
             }
         } atEnd: { (reason) throws(End) in
             ingest?.end()
-            await source?.stop()
             if isTerminated || Task.isCancelled { throw .terminated }
-            if let why = failure.withLock({ $0 }) { throw .refused(.noCommonCodecs, why) }
-            // REST or the shutdown ended the local stream.
-            if let why = ended.withLock({ $0 }), why == .terminated || why == .shutdown { throw .terminated }
+            if let why = failure.withLock({ $0 }) {
+                guard stream?.hasOtherTracks == true else { throw .refused(.noCommonCodecs, why) }
+                // The next connection begins the stream anew.
+                await stream?.source.stop()
+                stream = nil
+                throw .failed(why)
+            }
             throw .failed(reason)
+        }
+    }
+
+    /// Takes the name for a pulled stream. Whoever ends that stream ends the pull.
+    private func open() async throws(End) -> PulledStream {
+        var wish = SourceRequest(name: request.localName, mediaProvider: "Flash")
+        wish.mediaSessionID = mediaSessionID
+        wish.record = request.record
+        do throws(StreamRefusal) {
+            return PulledStream(source: try await streams.openSource(wish, owner: owner { [weak self] notice in
+                if case .ended(_, let why) = notice, why != .user { self?.terminate() }
+            }))
+        } catch {
+            if case .refused(let info, let reason) = error { throw .refused(info, reason) }
+            throw .failed("the stream ended while it began")
         }
     }
 }

@@ -50,6 +50,7 @@ struct RTMPRelayRoutes: RESTRouteProvider {
         guard var url = RTMPURL(text, hasStream: isFullURL), !url.app.isEmpty else {
             throw .badRequest("rtmpUrl: \"\(text)\" is no address like rtmp://host:1935/app")
         }
+        try refuseLogin(url, "rtmpUrl")
         let shown: String
         if isFullURL {
             guard !url.stream.isEmpty else { throw .badRequest("rtmpUrl: \"\(text)\" names no stream, but rtmpTransponderFullUrl=true says so") }
@@ -67,6 +68,7 @@ struct RTMPRelayRoutes: RESTRouteProvider {
         guard let url = RTMPURL(uri), !url.app.isEmpty, !url.stream.isEmpty else {
             throw .badRequest("uri: \"\(uri)\" is no address like rtmp://host:1935/app/stream")
         }
+        try refuseLogin(url, "uri")
         let name = try text("localStreamName", object) ?? uri
         var request = RTMPRelay.Request(direction: .pull, url: url, localName: name, shownName: name, shownURL: uri)
         request.record = try flag("record", object, false)
@@ -74,6 +76,13 @@ struct RTMPRelayRoutes: RESTRouteProvider {
         request.hasVideo = try flag("hasVideo", object, true)
         guard request.hasAudio || request.hasVideo else { throw .badRequest("hasAudio and hasVideo are both false") }
         return request
+    }
+
+    /// There is no standard way to log in by RTMP; platforms take a key in the stream's name.
+    private static func refuseLogin(_ url: RTMPURL, _ key: String) throws(RESTFailure) {
+        guard url.user == nil else {
+            throw .badRequest("\(key): a login (user:password@) can't be sent by RTMP from here; give the key that the far side wants in the stream's name or as a parameter")
+        }
     }
 
     private static func pushFilter(_ body: JSONValue?) throws(RESTFailure) -> @Sendable (RTMPRelay) -> Bool {

@@ -23,6 +23,8 @@ final class RTMPService: Service {
     private let accepted: AsyncStream<RTMPSession>
     private let acceptedSink: AsyncStream<RTMPSession>.Continuation
     private let sessions = Mutex<[ObjectIdentifier: RTMPSession]>([:])
+    /// All clients of the server; those of this service are kept there once they are connected.
+    private let clients: SessionRegistry
     private let counts = Mutex(Counts())
 
     /// Since the start.
@@ -36,8 +38,10 @@ final class RTMPService: Service {
 
     init(
         settings: RTMPSettings, tls: NIOSSLContext?, streams: StreamRegistry, application: any SessionApplication, listeners: ListenerRegistry,
-        streamRate: SourceRateLimiter<String>, group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, logger: Logger
+        clients: SessionRegistry, streamRate: SourceRateLimiter<String>, group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
+        logger: Logger
     ) {
+        self.clients = clients
         self.settings = settings
         self.tls = tls
         self.streams = streams
@@ -82,6 +86,7 @@ final class RTMPService: Service {
             for await session in accepted {
                 group.addTask {
                     await session.run()
+                    self.clients.remove(session.id)
                     _ = self.sessions.withLock { $0.removeValue(forKey: ObjectIdentifier(session)) }
                 }
             }
@@ -131,7 +136,7 @@ final class RTMPService: Service {
         let handler = RTMPChannelHandler(machine: RTMPServerSession(limits: settings.limits), limits: settings.send)
         let session = RTMPSession(
             connection: RTMPConnection(channel: channel, handler: handler), isSecure: kind.isSecure, streams: streams, application: application,
-            settings: settings, streamRate: streamRate, logger: logger)
+            settings: settings, streamRate: streamRate, logger: logger, onInfoChange: { [clients] info in clients.update(info) })
         // For the connect, and for what it is for.
         let due = channel.eventLoop.scheduleTask(in: settings.connectTimeout) { session.post(.beginDue) }
         let idle = channel.eventLoop.scheduleRepeatedTask(initialDelay: settings.idleTimeout, delay: settings.idleTimeout / 2) { _ in
@@ -147,8 +152,10 @@ final class RTMPService: Service {
             })
         try pipeline.addHandler(handler)
         sessions.withLock { $0[ObjectIdentifier(session)] = session }
+        clients.add(session)
         if case .terminated = acceptedSink.yield(session) {
             _ = sessions.withLock { $0.removeValue(forKey: ObjectIdentifier(session)) }
+            clients.remove(session.id)
             channel.close(promise: nil)
         }
     }

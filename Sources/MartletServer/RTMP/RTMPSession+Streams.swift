@@ -26,9 +26,11 @@ extension RTMPSession {
     /// Says who the client is, by its parameters.
     private func introduce(flashVersion: String) {
         let isInRoom = Self.value("roomName", parameters) != nil || parameters["login"] != nil
-        establish(ConnectionRequest(
+        var request = ConnectionRequest(
             appKey: parameters["appKey"] ?? (isInRoom ? "flashRoomApp" : "flashStreamingApp"), clientVersion: flashVersion,
-            custom: .object(parameters.mapValues(JSONValue.string))))
+            custom: .object(parameters.mapValues(JSONValue.string)))
+        request.mediaProviders = ["Flash"]
+        establish(request)
     }
 
     static func value(_ key: String, _ parameters: [String: String]) -> String? {

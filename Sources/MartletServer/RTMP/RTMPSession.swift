@@ -23,6 +23,8 @@ actor RTMPSession {
         /// Looks whether a publisher has fallen silent.
         case idleDue
         case drop(String)
+        /// REST wants it gone.
+        case terminate
         case shutdown
         case closed(String)
     }
@@ -46,6 +48,7 @@ actor RTMPSession {
     /// Streams begun from one address, by whichever door.
     let streamRate: SourceRateLimiter<String>
     private(set) var info: SessionInfo
+    private let onInfoChange: @Sendable (SessionInfo) -> Void
     /// Parameters of `connect`.
     var parameters: [String: String] = [:]
     /// The path behind the application's first part: it belongs to stream names.
@@ -65,7 +68,7 @@ actor RTMPSession {
 
     init(
         connection: Connection, isSecure: Bool, streams: StreamRegistry, application: any SessionApplication, settings: RTMPSettings,
-        streamRate: SourceRateLimiter<String>, logger: Logger
+        streamRate: SourceRateLimiter<String>, logger: Logger, onInfoChange: @escaping @Sendable (SessionInfo) -> Void = { _ in }
     ) {
         self.connection = connection
         id = "/\(connection.remoteAddress)/\(connection.localAddress)-\(Identifier.uuid())"
@@ -73,7 +76,8 @@ actor RTMPSession {
         self.application = application
         self.settings = settings
         self.streamRate = streamRate
-        info = SessionInfo(id: id, remoteAddress: connection.remoteAddress, isSecure: isSecure, createDate: WallClock.milliseconds())
+        self.onInfoChange = onInfoChange
+        info = SessionInfo(id: id, remoteAddress: connection.remoteAddress, transport: isSecure ? .rtmps : .rtmp, createDate: WallClock.milliseconds())
         var logger = logger
         logger[metadataKey: "session"] = "\(id)"
         self.logger = logger
@@ -140,6 +144,9 @@ actor RTMPSession {
             }
         case .idleDue: await checkIdle()
         case .drop(let reason): drop(reason)
+        case .terminate:
+            for stream in open { await end(stream.key, .terminated) }
+            drop("ended by REST")
         case .shutdown:
             for stream in open { await end(stream.key, .shutdown) }
             drop("the server stops")
@@ -185,6 +192,7 @@ actor RTMPSession {
 
     func establish(_ request: ConnectionRequest) {
         info.connection = request
+        onInfoChange(info)
         if let login = request.login { logger[metadataKey: "login"] = "\(login)" }
     }
 

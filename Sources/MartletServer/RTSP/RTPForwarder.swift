@@ -1,5 +1,5 @@
-// A tap's records as the RTP and RTCP of one client: in order, from a key frame on, with reports before the first packet. Sans-IO; one
-// client's task only.
+// A tap's records as the RTP and RTCP of one client: in order, from a key frame on, with reports of our own before the first packet.
+// Sans-IO; one client's task only.
 import MediaIO
 import Primitives
 import RTP
@@ -15,8 +15,10 @@ struct RTPForwarder {
     /// A missing packet is waited for by this much, ns; what WebRTC repairs comes within it.
     static let patience: Int64 = 150_000_000
     static let maximumWaiting = 512
-    /// Sender reports are waited for by this much before the first packet, ns.
+    /// The source's reports are waited for by this much before the first packet, ns.
     static let reportPatience: Int64 = 1_000_000_000
+    /// Ours are sent this often, ns.
+    static let reportInterval: Int64 = 1_000_000_000
 
     private struct Track {
         let codec: CodecKind
@@ -25,7 +27,8 @@ struct RTPForwarder {
         let shift: UInt16
         var isWanted: Bool
         var isStarted: Bool
-        var hasReport = false
+        /// When the next report is due, by the arrival of packets, ns.
+        var nextReport: Int64 = .min
         /// The source's number of the next packet to go out.
         var next: UInt16?
         var waiting: [UInt16: (bytes: [UInt8], arrival: Int64)] = [:]
@@ -34,15 +37,24 @@ struct RTPForwarder {
     }
 
     private var tracks: [Track]
+    /// Where the source's reports put each packet. Those of a browser are up to 50 ms off, each on its own; handed on as they are, they
+    /// would make clients jump.
+    private var timeline: StreamTimeline
+    /// NTP time less that of arrivals, ns.
+    private let wallOffset: Int64
     private var held: [TapRecord] = []
     private var firstArrival: Int64?
     private var hasBegun = false
     /// When the newest record arrived, ns on the monotonic clock.
     private(set) var newestArrival: Int64 = 0
 
-    /// - Parameter wanted: the tracks that the client has set up.
-    init(formats: [TrackFormat], payloadTypes: [UInt8], wanted: Set<Int>, random: inout RandomSource) {
+    /// - Parameters:
+    ///   - wanted: the tracks that the client has set up.
+    ///   - wallOffset: ns since 1900 at the zero of the monotonic clock.
+    init(formats: [TrackFormat], payloadTypes: [UInt8], wanted: Set<Int>, wallOffset: Int64, random: inout RandomSource) {
         tracks = []
+        timeline = StreamTimeline(clockRates: formats.map(\.codec.clockRate))
+        self.wallOffset = wallOffset
         for (index, (format, payloadType)) in zip(formats, payloadTypes).enumerated() {
             let codec = CodecKind(encodingName: format.codec.name)
             tracks.append(Track(
@@ -59,36 +71,60 @@ struct RTPForwarder {
             guard tracks.indices.contains(record.track), tracks[record.track].isWanted else { continue }
             newestArrival = max(newestArrival, record.arrival)
             if firstArrival == nil { firstArrival = record.arrival }
+            note(record)
             if hasBegun { take(record, &output) } else { hold(record, &output) }
         }
         for index in tracks.indices { release(index, &output) }
         return output
     }
 
+    private mutating func note(_ record: TapRecord) {
+        switch record.content {
+        case .report(let ntp, let timestamp): timeline.report(ntp: ntp, timestamp: timestamp, track: record.track, arrival: record.arrival)
+        case .restart:
+            timeline.restart()
+            for index in tracks.indices { tracks[index].nextReport = .min }
+        case .packet(_, _, let rtp):
+            guard rtp.count > 12 else { return }
+            timeline.note(Self.timestamp(rtp), track: record.track, arrival: record.arrival)
+        }
+    }
+
+    private static func timestamp(_ packet: some Collection<UInt8>) -> UInt32 { packet.dropFirst(4).prefix(4).reduce(0) { $0 << 8 | UInt32($1) } }
+
     /// Without reports a client can't put sound and picture together: the first packets follow them.
     private mutating func hold(_ record: TapRecord, _ output: inout [Packet]) {
         held.append(record)
-        if case .report = record.content { tracks[record.track].hasReport = true }
-        let isComplete = tracks.allSatisfy { !$0.isWanted || $0.hasReport }
+        let isComplete = tracks.indices.allSatisfy { !tracks[$0].isWanted || timeline.hasReports(of: $0) }
         guard isComplete || record.arrival - (firstArrival ?? 0) >= Self.reportPatience || held.count > 4096 else { return }
         hasBegun = true
+        timeline.settle()
         let records = held
         held = []
-        for record in records { if case .report = record.content { take(record, &output) } }
-        for record in records { if case .packet = record.content { take(record, &output) } }
+        for record in records {
+            guard case .packet(_, _, let rtp) = record.content, rtp.count > 12, tracks[record.track].nextReport == .min else { continue }
+            report(record.track, timestamp: Self.timestamp(rtp), at: record.arrival, &output)
+        }
+        for record in records { take(record, &output) }
+    }
+
+    private mutating func report(_ index: Int, timestamp: UInt32, at arrival: Int64, _ output: inout [Packet]) {
+        let media = timeline.media(timestamp, track: index)
+        guard let time = timeline.time(media, track: index) else { return }
+        tracks[index].nextReport = arrival + Self.reportInterval
+        let (seconds, rest) = max(0, time + wallOffset).quotientAndRemainder(dividingBy: 1_000_000_000)
+        let report = SenderReport(
+            senderSSRC: tracks[index].ssrc, ntpTimestamp: UInt64(seconds) << 32 | (UInt64(rest) << 32) / 1_000_000_000, rtpTimestamp: timestamp,
+            packetCount: tracks[index].packets, octetCount: tracks[index].octets, reports: [])
+        output.append(Packet(
+            track: index, isReport: true,
+            bytes: RTCP.serialize([.senderReport(report), .sourceDescription(SourceDescription(ssrc: tracks[index].ssrc, cname: "martlet"))])))
     }
 
     private mutating func take(_ record: TapRecord, _ output: inout [Packet]) {
         let index = record.track
         switch record.content {
-        case .restart: break
-        case .report(let ntp, let timestamp):
-            let report = SenderReport(
-                senderSSRC: tracks[index].ssrc, ntpTimestamp: ntp, rtpTimestamp: timestamp, packetCount: tracks[index].packets,
-                octetCount: tracks[index].octets, reports: [])
-            output.append(Packet(
-                track: index, isReport: true,
-                bytes: RTCP.serialize([.senderReport(report), .sourceDescription(SourceDescription(ssrc: tracks[index].ssrc, cname: "martlet"))])))
+        case .restart, .report: break
         case .packet(_, _, let rtp):
             guard rtp.count > 12 else { return }
             let packet = Array(rtp)
@@ -118,6 +154,7 @@ struct RTPForwarder {
         while let next = tracks[index].next, !tracks[index].waiting.isEmpty {
             if let found = tracks[index].waiting.removeValue(forKey: next) {
                 tracks[index].next = next &+ 1
+                if found.arrival >= tracks[index].nextReport { report(index, timestamp: Self.timestamp(found.bytes), at: found.arrival, &output) }
                 output.append(finished(index, found.bytes))
                 continue
             }

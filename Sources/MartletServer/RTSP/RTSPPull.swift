@@ -23,6 +23,8 @@ struct RTSPPullSettings: Sendable {
     /// Own address for outgoing connections; empty = the system's choice.
     var clientAddress = ""
     var isByName = true
+    /// What is fetched is recorded.
+    var recordsStreams = false
 }
 
 /// Why a pull, or an attempt, ended.
@@ -134,6 +136,7 @@ actor RTSPPull {
         do throws(StreamRefusal) {
             var request = SourceRequest(name: name, mediaProvider: "RTSP")
             request.mediaSessionID = mediaSessionID
+            request.record = settings.recordsStreams
             _ = try await registry.openSource(request, owner: owner)
         } catch {
             settle(.failure(.local(error)))

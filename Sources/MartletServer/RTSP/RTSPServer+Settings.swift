@@ -10,6 +10,7 @@ extension RTSPServer {
         configuration.port = settings.rtspPort
         configuration.maximumClients = settings.maximumRTSPClients
         configuration.maximumClientsPerAddress = settings.maximumRTSPClientsPerAddress
+        configuration.idleTimeout = .milliseconds(settings.rtspClientIdleTimeout)
         configuration.membersOnly = settings.roomMembersOnly
         return RTSPServer(settings: configuration, streams: streams, listeners: listeners, logger: Logger(label: "martlet.rtsp"))
     }
@@ -24,5 +25,6 @@ extension RTSPPullSettings {
         activityTimeout = .milliseconds(settings.rtspActivityTimeout)
         longestGap = .milliseconds(settings.rtspReconnectTimeout)
         clientAddress = settings.rtspClientAddress
+        recordsStreams = settings.recordsRTSPStreams
     }
 }

@@ -1,5 +1,6 @@
 // One client of the RTSP server: requests answered in order, media sent beside them. Made and run by RTSPServer.
 import Foundation
+import Glibc
 import Logging
 import MediaIO
 import NIOCore
@@ -190,10 +191,19 @@ actor RTSPServerClient {
         media = Task { await send(subscription, outbound) }
     }
 
+    /// NTP time (ns since 1900) less the monotonic clock's.
+    private static func wallOffset() -> Int64 {
+        var wall = timespec(), steady = timespec()
+        clock_gettime(CLOCK_REALTIME, &wall)
+        clock_gettime(CLOCK_MONOTONIC, &steady)
+        return Int64(wall.tv_sec - steady.tv_sec + 2_208_988_800) * 1_000_000_000 + Int64(wall.tv_nsec - steady.tv_nsec)
+    }
+
     private func send(_ subscription: PacketSubscription, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>) async {
         var random = RandomSource.system
         var forwarder = RTPForwarder(
-            formats: subscription.tracks, payloadTypes: payloadTypes, wanted: Set(session.transports.keys), random: &random)
+            formats: subscription.tracks, payloadTypes: payloadTypes, wanted: Set(session.transports.keys), wallOffset: Self.wallOffset(),
+            random: &random)
         defer { close?() }
         while let records = await subscription.next() {
             if Task.isCancelled { return }

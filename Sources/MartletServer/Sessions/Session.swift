@@ -75,7 +75,7 @@ actor Session {
         self.snapshots = snapshots
         self.streamRate = streamRate
         self.onInfoChange = onInfoChange
-        info = SessionInfo(id: id, remoteAddress: channel.remoteAddress, isSecure: isSecure, createDate: createDate)
+        info = SessionInfo(id: id, remoteAddress: channel.remoteAddress, transport: isSecure ? .wss : .ws, createDate: createDate)
         var logger = logger
         logger[metadataKey: "session"] = "\(id)"
         self.logger = logger

@@ -1,11 +1,14 @@
 // What is known about a connected client: for REST, for logs, for applications.
 import Signalling
 
+/// What a client is connected by; the REST name is the raw value.
+enum SessionTransport: String, Sendable { case ws, wss, rtmp, rtmps }
+
 struct SessionInfo: Sendable, Equatable {
     /// "/client:port/server:port-uuid"
     let id: String
     let remoteAddress: String
-    let isSecure: Bool
+    let transport: SessionTransport
     /// Milliseconds since 1970.
     let createDate: Int64
     /// `nil` before `connection`.
@@ -17,7 +20,7 @@ struct SessionInfo: Sendable, Equatable {
     var json: JSONValue {
         var members: [String: JSONValue] = [
             "sessionId": .string(id), "id": .string(id), "remoteAddress": .string(remoteAddress),
-            "transport": .string(isSecure ? "wss" : "ws"), "createDate": .integer(createDate),
+            "transport": .string(transport.rawValue), "createDate": .integer(createDate),
             "status": .string(connection == nil ? "CONNECTED" : "ESTABLISHED"),
         ]
         if let connection {

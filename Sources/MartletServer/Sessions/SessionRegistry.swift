@@ -1,19 +1,30 @@
-// The open sessions of the server, for REST and for shutdown. Filled by WebSocketService.
+// The clients that are connected to the server, for REST and for shutdown. Filled by WebSocketService and RTMPService.
 import Signalling
 import Synchronization
 
 final class SessionRegistry: Sendable {
+    private enum Client {
+        case webSocket(Session)
+        case rtmp(RTMPSession)
+    }
     private struct Entry {
-        let session: Session
+        let client: Client
         var info: SessionInfo?
     }
     private let sessions = Mutex<[String: Entry]>([:])
 
-    func add(_ session: Session) { sessions.withLock { $0[session.id] = Entry(session: session) } }
+    func add(_ session: Session) { sessions.withLock { $0[session.id] = Entry(client: .webSocket(session)) } }
+    func add(_ session: RTMPSession) { sessions.withLock { $0[session.id] = Entry(client: .rtmp(session)) } }
     func remove(_ id: String) { sessions.withLock { $0[id] = nil } }
     func update(_ info: SessionInfo) { sessions.withLock { $0[info.id]?.info = info } }
 
-    var count: Int { sessions.withLock { $0.count } }
+    /// By WebSocket, and by RTMP.
+    var counts: (webSocket: Int, rtmp: Int) {
+        sessions.withLock { sessions in
+            let webSocket = sessions.values.count { if case .webSocket = $0.client { true } else { false } }
+            return (webSocket, sessions.count - webSocket)
+        }
+    }
 
     /// Oldest first.
     func find(_ filter: SessionFilter) -> [SessionInfo] {
@@ -22,15 +33,22 @@ final class SessionRegistry: Sendable {
             .sorted { ($0.createDate, $0.id) < ($1.createDate, $1.id) }
     }
 
-    /// Posts to every session that matches; how many that were.
-    func post(_ input: Session.Input, to filter: SessionFilter) -> Int {
+    /// Ends every session that matches, on REST's behalf; how many that were.
+    func terminate(_ filter: SessionFilter) -> Int {
         let matching = find(filter)
-        for info in matching { sessions.withLock { $0[info.id]?.session }?.post(input) }
+        for info in matching {
+            switch sessions.withLock({ $0[info.id]?.client }) {
+            case .webSocket(let session): session.post(.terminate)
+            case .rtmp(let session): session.post(.terminate)
+            case nil: break
+            }
+        }
         return matching.count
     }
 
+    /// To all that are connected by WebSocket.
     func postToAll(_ input: Session.Input) {
-        for entry in sessions.withLock({ Array($0.values) }) { entry.session.post(input) }
+        for entry in sessions.withLock({ Array($0.values) }) { if case .webSocket(let session) = entry.client { session.post(input) } }
     }
 }
 

@@ -5,6 +5,8 @@ import MediaIO
 struct StreamDoors: Sendable {
     let taps: any StreamTapping
     let bridges: BridgeService
+    /// Sources whose video has B-frames are refused rather than converted.
+    var refusesReordered = false
 }
 
 extension StreamRefusal {

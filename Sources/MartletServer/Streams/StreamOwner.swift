@@ -44,6 +44,8 @@ enum StreamEnd: Sendable, Equatable {
     case restricted
     /// A stream fetched by RTSP can't be had any more.
     case rtspEnded
+    /// It has B-frames, and such publishers are refused.
+    case reordered
     case shutdown
     case failed(EndpointFailure)
 
@@ -54,7 +56,11 @@ enum StreamEnd: Sendable, Equatable {
 
     /// A sentence for the person in front of the client, where there is more to say than `info` does.
     var explanation: String? {
-        if case .failed(.iceTimeout(let checks)) = self { StreamRegistry.noWay(checks) } else { nil }
+        switch self {
+        case .failed(.iceTimeout(let checks)): StreamRegistry.noWay(checks)
+        case .reordered: StreamRegistry.reorderingRefusal
+        default: nil
+        }
     }
 
     var info: StreamStatusInfo {
@@ -65,6 +71,7 @@ enum StreamEnd: Sendable, Equatable {
         case .terminated: .restTerminate
         case .restricted: .restrictedAccess
         case .rtspEnded: .rtspAgentShutdown
+        case .reordered: .noCommonCodecs
         case .shutdown: .shutdownRequested
         case .failed(let failure): failure.info
         }

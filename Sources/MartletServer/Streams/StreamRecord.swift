@@ -41,6 +41,8 @@ struct StreamRecord: Sendable, Equatable {
     var room: String?
     var audioMuted = false
     var videoMuted = false
+    /// Of a publisher: its pictures come in another order than they are shown in.
+    var hasBFrames = false
 
     func isInRoom(_ name: String) -> Bool { room.map { $0.utf8.elementsEqual(name.utf8) } ?? false }
 
@@ -74,6 +76,7 @@ struct StreamRecord: Sendable, Equatable {
         var object = statusMessage().json
         object["info"] = nil
         object["custom"] = custom
+        if hasBFrames { object["bFrames"] = true }
         if let metrics { object["metrics"] = Self.metrics(metrics, isPublished: isPublished) }
         return object
     }

@@ -170,9 +170,9 @@ extension StreamRegistry {
         return found.map { entry in entry.record.json(metrics: .some(entry.endpoint.flatMap { statistics[$0] })) }
     }
 
-    /// How many publishers and players there are, for the statistics page.
-    func counts() -> (publishers: Int, players: Int) {
-        let publishers = entries.values.count { $0.record.isPublished }
-        return (publishers, entries.count - publishers)
+    /// How many publishers or players there are, for the statistics page.
+    /// - Parameter mediaProvider: of a kind: "WebRTC", "Flash", "RTSP".
+    func count(published isPublished: Bool, mediaProvider: String? = nil) -> Int {
+        entries.values.count { $0.record.isPublished == isPublished && (mediaProvider == nil || $0.record.mediaProvider == mediaProvider) }
     }
 }

@@ -29,13 +29,23 @@ extension StreamRegistry {
             throw .refused(.noCommonCodecs, "the source has no track, or one whose description can't be read")
         }
         let local = try await startSource(id, ownerID: ownerID, formats: formats)
-        let logger = logger, record = entries[id]?.record
-        let frames = FrameSource(local, tracks: tracks) {
-            guard let record else { return }
-            logger.warning("\(Self.reorderingRemark)", metadata: Self.metadata(record))
-        }
+        let frames = FrameSource(local, tracks: tracks) { Task { await self.foundReordering(id, ownerID: ownerID) } }
         guard let frames else { throw .refused(.noCommonCodecs, "a codec of the source can't be packetised") }
         return frames
+    }
+
+    static let reorderingRefusal = "The video has B-frames, which this server does not take (bframes_disabled): switch them off in the encoder (bf=0, tune=zerolatency)"
+
+    /// B-frames that nobody had announced.
+    private func foundReordering(_ id: String, ownerID: String) async {
+        guard let record = entries[id]?.record, entries[id]?.owner.id == ownerID else { return }
+        if doors?.refusesReordered == true { return await end(id, ownerID: ownerID, .reordered) }
+        noteReordering(id, record)
+    }
+
+    private func noteReordering(_ id: String, _ record: StreamRecord) {
+        entries[id]?.record.hasBFrames = true
+        logger.warning("\(Self.reorderingRemark)", metadata: Self.metadata(record))
     }
 
     static let reorderingRemark =
@@ -44,6 +54,8 @@ extension StreamRegistry {
     /// The same for a source that brings RTP itself.
     func startSource(_ id: String, ownerID: String, formats: [SDP.TrackFormat]) async throws(StreamRefusal) -> any LocalSource {
         guard let entry = entries[id], entry.owner.id == ownerID, let stream = entry.stream else { throw .alreadyEnded }
+        let isReordered = formats.contains { $0.kind == .video && $0.isReordered }
+        if isReordered, doors?.refusesReordered == true { throw .refused(.noCommonCodecs, Self.reorderingRefusal) }
         let link = entry.link
         let local: any LocalSource
         do {
@@ -61,9 +73,7 @@ extension StreamRegistry {
         entries[id]?.record.hasVideo = video != nil
         entries[id]?.record.audioCodec = audio?.codec.name
         entries[id]?.record.videoCodec = video?.codec.name
-        if video?.isReordered == true, let record = entries[id]?.record {
-            logger.warning("\(Self.reorderingRemark)", metadata: Self.metadata(record))
-        }
+        if isReordered, let record = entries[id]?.record { noteReordering(id, record) }
         start(id, .publishing)
         return local
     }

@@ -210,7 +210,7 @@ final class WebSocketService: Service {
     /// Gives sockets the time to take their goodbyes. Sessions that don't are cut off by their channels' own close timeout.
     private func waitForSessions() async {
         let end = ContinuousClock.now + configuration.shutdownTimeout
-        while sessions.count > 0, ContinuousClock.now < end {
+        while sessions.counts.webSocket > 0, ContinuousClock.now < end {
             // Also when the task was cancelled, in which case sleeping returns at once: yield instead of spinning hard.
             do { try await Task.sleep(for: .milliseconds(10)) } catch { break }
         }

@@ -127,7 +127,7 @@ struct AgentTests {
         let reply = await near.push(far.uri, "one", "copy")
         #expect(reply.status == 500)
         #expect(await eventually { await !far.registry.isTaken("copy") })
-        #expect(await eventually { await near.server.registry.counts().players == 0 })
+        #expect(await eventually { await near.server.registry.count(published: false) == 0 })
         _ = client
         await near.stop()
         await far.stop()
@@ -171,7 +171,7 @@ struct AgentTests {
             #expect(await near.call("pull/terminate", body).status == 200)
             #expect(await near.call("pull/find_all").status == 404)
             #expect(await eventually { await !far.registry.isTaken("copy") })
-            #expect(await eventually { await near.server.registry.counts().players == 0 })
+            #expect(await eventually { await near.server.registry.count(published: false) == 0 })
         }
         #expect(await near.server.registry.isAvailable("one"))
         _ = client

@@ -145,7 +145,7 @@ struct WebSocketServiceTests {
         for await status in played.statuses { last = status }
         #expect(last?.info == "Stopped by publisher stop")
         await client.shutdown()
-        #expect(await eventually { server.service.sessions.count == 0 })
+        #expect(await eventually { server.service.sessions.counts.webSocket == 0 })
         #expect(await eventually { server.engine.openStreams == 0 })
         await server.stop()
     }

@@ -1,0 +1,78 @@
+// The local stream of an RTMP pull. It outlives the connections that fill it: players keep it, and what the next connection brings goes
+// on where the last one ended. Made and held by RTMPRelay.
+import MediaIO
+import Synchronization
+
+final class PulledStream: IngestTarget {
+    let source: PublishedSource
+    private let door: DoorTarget
+
+    private struct State {
+        var tracks: [IngestTrack]?
+        /// Added to the far side's times, ms.
+        var shift: Int64 = 0
+        /// A connection has begun; its first frame says by how much its times are to be shifted.
+        var hasNewClock = false
+        var needsKeyFrame = false
+        /// The newest time given on, ms, and when that was.
+        var newest: Int64 = 0
+        var newestAt = ContinuousClock.now
+        var hasOtherTracks = false
+    }
+    private let state = Mutex(State())
+
+    init(source: PublishedSource) {
+        self.source = source
+        door = DoorTarget(source: source)
+    }
+
+    /// The far side came back with tracks that this stream can't go on with.
+    var hasOtherTracks: Bool { state.withLock { $0.hasOtherTracks } }
+
+    func start(_ tracks: [IngestTrack]) async throws(StreamRefusal) {
+        guard let known = state.withLock({ $0.tracks }) else {
+            try await door.start(tracks)
+            return state.withLock { $0.tracks = tracks }
+        }
+        guard known.count == tracks.count, zip(known, tracks).allSatisfy({ $0.isContinued(by: $1) }) else {
+            state.withLock { $0.hasOtherTracks = true }
+            throw .refused(.noCommonCodecs, "the far side came back with other codecs")
+        }
+        for (index, track) in tracks.enumerated() {
+            if case .h264(let configuration, _) = track { door.update(track: index, parameterSets: configuration.parameterSets) }
+        }
+        state.withLock { state in
+            state.hasNewClock = true
+            state.needsKeyFrame = true
+        }
+    }
+
+    func write(track: Int, frame: [UInt8], milliseconds: Int64, isKeyFrame: Bool) {
+        let now = ContinuousClock.now
+        let time = state.withLock { state -> Int64? in
+            guard let tracks = state.tracks, tracks.indices.contains(track) else { return nil }
+            if state.hasNewClock {
+                state.hasNewClock = false
+                state.shift = state.newest + Int64((now - state.newestAt) / .milliseconds(1)) - milliseconds
+            }
+            if tracks[track].isVideo, state.needsKeyFrame {
+                guard isKeyFrame else { return nil }
+                state.needsKeyFrame = false
+            }
+            let time = milliseconds + state.shift
+            if time >= state.newest { (state.newest, state.newestAt) = (time, now) }
+            return time
+        }
+        if let time { door.write(track: track, frame: frame, milliseconds: time, isKeyFrame: isKeyFrame) }
+    }
+
+    func update(track: Int, parameterSets: [[UInt8]]) { door.update(track: track, parameterSets: parameterSets) }
+}
+
+extension IngestTrack {
+    /// A stream with this track can go on with the other in its place. H.264 may come with other parameter sets.
+    fileprivate func isContinued(by other: IngestTrack) -> Bool {
+        guard case .h264(let mine, let reorders) = self, case .h264(let others, let othersReorder) = other else { return self == other }
+        return mine.lengthSize == others.lengthSize && reorders == othersReorder
+    }
+}

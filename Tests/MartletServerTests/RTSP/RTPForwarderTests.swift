@@ -1,0 +1,96 @@
+import MediaIO
+import Primitives
+import RTP
+import SDP
+import Testing
+
+@testable import MartletServer
+
+/// A source of sound (Opus) and pictures (VP8) whose reports are off, as a tap tells it.
+private struct TappedSource {
+    static let start: Int64 = 50_000_000_000
+    /// ns between arrival and the publisher's wall clock, which is also the time media was made.
+    static let wall: Int64 = 3_900_000_000 * 1_000_000_000
+    private var sequence: [UInt16] = [0, 0]
+
+    static func ticks(_ media: Int64, track: Int) -> UInt32 { UInt32(truncatingIfNeeded: media / 1000 * (track == 0 ? 48 : 90) / 1000 + 77) }
+
+    mutating func packet(_ track: Int, media: Int64) -> [UInt8] {
+        sequence[track] &+= 1
+        let timestamp = Self.ticks(media, track: track)
+        var rtp: [UInt8] = [0x80, track == 1 ? 0x80 : 0, UInt8(sequence[track] >> 8), UInt8(sequence[track] & 0xff)]
+        for shift in [24, 16, 8, 0] { rtp.append(UInt8(truncatingIfNeeded: timestamp >> UInt32(shift))) }
+        rtp += [0, 0, 0, UInt8(track + 1)]
+        // VP8: a descriptor, then a key frame's first bytes.
+        rtp += track == 0 ? [0xfc, 1, 2] : [0x10, 0x10, 2, 0, 0x9d, 0x01, 0x2a, 64, 0, 48, 0]
+        return TapRecord(track: track, arrival: Self.start + media, content: .packet(orientation: 0xff, audioLevel: 0xff, rtp: rtp[...])).encoded
+    }
+
+    func report(_ track: Int, media: Int64, error: Int64) -> [UInt8] {
+        let (seconds, rest) = (Self.wall + media + error).quotientAndRemainder(dividingBy: 1_000_000_000)
+        return TapRecord(
+            track: track, arrival: Self.start + media,
+            content: .report(ntp: UInt64(seconds) << 32 | (UInt64(rest) << 32) / 1_000_000_000, timestamp: Self.ticks(media, track: track))).encoded
+    }
+}
+
+struct RTPForwarderTests {
+    @Test("a publisher whose reports are up to 50 ms off gives clients reports on one line, from before the first packet on")
+    func reports() throws {
+        var random = RandomSource.seeded(3)
+        let opus = try #require(SourceTrack.opus(channels: 2).format), vp8 = try #require(SourceTrack.vp8.format)
+        var forwarder = RTPForwarder(formats: [opus, vp8], payloadTypes: [96, 97], wanted: [0, 1], wallOffset: 0, random: &random)
+        var source = TappedSource(), packets: [(RTPForwarder.Packet, media: Int64)] = []
+        for step in 0..<3000 {
+            let media = Int64(step) * 20_000_000
+            var bytes: [UInt8] = []
+            for track in 0..<2 where step % 100 == 10 * (track + 1) {
+                bytes += source.report(track, media: media, error: Int64.random(in: -50_000_000...50_000_000, using: &random))
+            }
+            bytes += source.packet(0, media: media)
+            if step % 2 == 0 { bytes += source.packet(1, media: media) }
+            packets += forwarder.take(bytes).map { ($0, media) }
+        }
+        for track in 0..<2 {
+            let own = packets.filter { $0.0.track == track }
+            #expect(own.first?.0.isReport == true)
+            #expect(own.count { !$0.0.isReport } == (track == 0 ? 3000 : 1500))
+        }
+        // What a report says about the time between media and clock; without error it would always be the same.
+        var offsets: [[Int64]] = [[], []]
+        for (packet, media) in packets where packet.isReport {
+            let parsed = try packet.bytes.withUnsafeBytes { try RTCP.parse($0, readsTransportFeedback: false) }
+            guard case .senderReport(let report)? = parsed.first else { continue }
+            let clock = Int64(report.ntpTimestamp >> 32) * 1_000_000_000 + Int64((report.ntpTimestamp & 0xffff_ffff) * 1_000_000_000 >> 32)
+            let ticks = Int64(report.rtpTimestamp - 77) * 1_000_000 / (packet.track == 0 ? 48 : 90)
+            #expect(abs(ticks - media) < 2_000_000_000)
+            offsets[packet.track].append(clock - ticks - TappedSource.start)
+        }
+        for track in 0..<2 {
+            #expect(offsets[track].count > 50)
+            // Settled, they stay where they are, and both tracks at the same place.
+            let late = offsets[track].suffix(25)
+            #expect((late.max() ?? 0) - (late.min() ?? 0) < 25_000_000, "\(late)")
+            let steps = zip(late.dropFirst(), late).map { abs($0 - $1) }
+            #expect((steps.max() ?? 0) < 15_000_000, "\(steps)")
+        }
+        let apart = abs((offsets[0].last ?? 0) - (offsets[1].last ?? 0))
+        #expect(apart < 30_000_000, "\(apart)")
+    }
+
+    @Test("what a client has not set up is left out; sound that comes in the wrong order goes out in the right one")
+    func order() throws {
+        var random = RandomSource.seeded(4)
+        let opus = try #require(SourceTrack.opus(channels: 2).format), vp8 = try #require(SourceTrack.vp8.format)
+        var forwarder = RTPForwarder(formats: [opus, vp8], payloadTypes: [96, 97], wanted: [0], wallOffset: 0, random: &random)
+        var source = TappedSource()
+        var bytes = source.report(0, media: 0, error: 0)
+        var sound = (0..<6).map { source.packet(0, media: Int64($0) * 20_000_000) }
+        sound.swapAt(2, 3)
+        bytes += sound.flatMap { $0 } + source.packet(1, media: 0)
+        let packets = forwarder.take(bytes)
+        #expect(packets.allSatisfy { $0.track == 0 })
+        let numbers = packets.filter { !$0.isReport }.map { UInt16($0.bytes[2]) << 8 | UInt16($0.bytes[3]) }
+        #expect(numbers.count == 6 && zip(numbers.dropFirst(), numbers).allSatisfy { $0 &- $1 == 1 })
+    }
+}
