@@ -69,5 +69,5 @@ void martlet_worker_settle(uint64_t maximum_memory) {
 
 // On Linux the nice value belongs to the thread, whatever POSIX says.
 void martlet_worker_be_nice(int niceness) {
-    if (getpriority(PRIO_PROCESS, 0) < niceness) setpriority(PRIO_PROCESS, 0, niceness);
+    if (niceness > 0) setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + niceness);
 }

@@ -23,7 +23,7 @@ public struct WorkerOutput: Sendable {
 /// A kind of work: its name on the wire and how a job of it begins.
 public struct WorkerJobKind: Sendable {
     public let name: String
-    /// How far its threads give way to others: 0 (not at all) to 19.
+    /// How far its threads give way to the server's: what is added to their nice value.
     public let niceness: Int32
     /// `nil` = the job was done in the making: its outputs have been sent.
     public let begin: @Sendable (_ parameters: [UInt8], _ output: WorkerOutput) throws -> (any WorkerHandler)?

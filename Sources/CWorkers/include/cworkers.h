@@ -15,7 +15,7 @@ pid_t martlet_worker_spawn(const char *const *argv, const char *const *environme
 // Makes the calling process bounded: no core files, at most `maximum_memory` bytes of data (0 = no bound).
 void martlet_worker_settle(uint64_t maximum_memory);
 
-// Makes the calling thread, and those that it starts, give way to others: a nice value of at least this.
+// Makes the calling thread, and those that it starts, give way to others: adds to its nice value.
 void martlet_worker_be_nice(int niceness);
 
 // A connected pair of stream sockets, both close-on-exec. 0 or -errno.
