@@ -58,10 +58,20 @@ pid_t martlet_program_spawn(const char *const *argv, const char *const *environm
     return spawn(argv, environment, &actions);
 }
 
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
 void martlet_worker_settle(uint64_t maximum_memory) {
     struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
-    if (maximum_memory > 0) {
+    // A sanitizer's shadow of the memory, terabytes of it, would count as memory.
+    if (maximum_memory > 0 && !SANITIZED) {
         struct rlimit memory = {maximum_memory, maximum_memory};
         setrlimit(RLIMIT_DATA, &memory);
     }
