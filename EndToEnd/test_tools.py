@@ -94,6 +94,26 @@ def test_failures_are_said_in_words(a, name):
     assert result.returncode != 0 and "ws://" in result.stderr, result
 
 
+@pytest.mark.parametrize("options", [
+    ("publish", "--bitrate", "9223372036854775807"), ("publish", "--bitrate=-1"), ("publish", "--key-interval", "9223372036854775807"),
+    ("publish", "--size", "99999999999x5"), ("publish", "--fps", "0"), ("play", "--seconds", "1e300"), ("play", "--seconds", "nan"),
+    ("play", "--frames=-1"),
+], ids=" ".join)
+def test_numbers_that_are_out_of_range_are_refused_in_words(a, name, options):
+    command, *rest = options
+    result = subprocess.run([str(MARTLET), command, a.ws, name, *rest], capture_output=True, text=True, timeout=10)
+    assert result.returncode in (1, 64) and result.stderr.startswith("Error: "), result
+
+
+@pytest.mark.parametrize("options", [
+    ("fanout", "--players", "9223372036854775807", "--streams", "2"), ("fanout", "--seconds", "1e300"),
+    ("rooms", "--rooms", "4611686018427387904", "--participants", "4"), ("churn", "--stay", "inf"),
+], ids=" ".join)
+def test_measurements_beyond_all_measure_are_refused_in_words(options):
+    result = subprocess.run([str(MARTLET), "bench", *options], capture_output=True, text=True, timeout=10)
+    assert result.returncode in (1, 64) and result.stderr.startswith("Error: "), result
+
+
 def test_over_wss_with_and_without_trust(a, name):
     with publishing(a, name, "--insecure", "--size", "320x240", "--fps", "10", url=a.wss):
         assert play(a, name, "--frames", "5", "--insecure", url=a.wss)["frames_decoded"] >= 5

@@ -19,8 +19,8 @@ struct BenchCommand: AsyncParsableCommand {
         @Option(help: "Folder for the servers' state and logs.") var folder = "./var/bench"
 
         func run(_ benchmark: @escaping @Sendable (BenchmarkOptions) async throws -> Figures) async throws {
-            guard seconds > 0, (1...64).contains(threads), (0...256).contains(reactors) else {
-                throw ValidationError("--seconds must be positive, --threads 1 to 64, --reactors 0 to 256.")
+            guard seconds > 0, seconds <= 86_400, (1...64).contains(threads), (0...256).contains(reactors) else {
+                throw ValidationError("--seconds must be above 0 and at most 86400, --threads 1 to 64, --reactors 0 to 256.")
             }
             var options = BenchmarkOptions()
             options.isThin = thin
@@ -47,7 +47,7 @@ struct BenchCommand: AsyncParsableCommand {
         @Option(help: "Published streams.") var streams = 1
         @OptionGroup var options: Options
 
-        func validate() throws { try checkCount(players * streams) }
+        func validate() throws { try checkCount(players, streams) }
         func run() async throws {
             let (players, streams) = (players, streams)
             try await options.run { try await FanoutBenchmark.run(streams: streams, players: players, $0) }
@@ -62,7 +62,7 @@ struct BenchCommand: AsyncParsableCommand {
 
         func validate() throws {
             guard participants > 1 else { throw ValidationError("A room needs two participants at least.") }
-            try checkCount(rooms * participants * (participants - 1))
+            try checkCount(rooms, participants, participants - 1)
         }
         func run() async throws {
             let (streams, players) = (rooms * participants, participants - 1)
@@ -83,7 +83,7 @@ struct BenchCommand: AsyncParsableCommand {
             guard participants > 1, (0...100).contains(lines), (0...100).contains(moves) else {
                 throw ValidationError("A room needs two participants at least; --lines and --moves are 0 to 100.")
             }
-            try checkCount(rooms * participants)
+            try checkCount(rooms, participants)
         }
         func run() async throws {
             let (rooms, participants, lines, moves) = (rooms, participants, lines, moves)
@@ -137,7 +137,9 @@ struct BenchCommand: AsyncParsableCommand {
         @OptionGroup var options: Options
 
         func validate() throws {
-            guard rate > 0, rate <= 1000, stay > 0 else { throw ValidationError("--rate must be above 0 and at most 1000, --stay positive.") }
+            guard rate > 0, rate <= 1000, stay > 0, stay <= 3600 else {
+                throw ValidationError("--rate must be above 0 and at most 1000, --stay above 0 and at most 3600.")
+            }
         }
         func run() async throws {
             let (rate, stay) = (rate, stay)
@@ -199,6 +201,10 @@ extension BenchCommand {
     }
 }
 
-private func checkCount(_ count: Int) throws {
-    guard (1...5000).contains(count) else { throw ValidationError("The numbers asked for make \(count) connections; 1 to 5000 are possible.") }
+/// Each factor, and their product, the connections that are to be made.
+private func checkCount(_ factors: Int...) throws {
+    guard factors.allSatisfy((1...5000).contains), factors.reduce(1, *) <= 5000 else {
+        let asked = factors.map(String.init).joined(separator: " × ")
+        throw ValidationError("The numbers asked for make \(asked) connections; 1 to 5000 are possible.")
+    }
 }

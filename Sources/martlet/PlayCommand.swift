@@ -17,6 +17,10 @@ struct PlayCommand: AsyncParsableCommand {
     @Flag(help: "Without picture.") var noVideo = false
     @OptionGroup var trust: TrustOptions
 
+    func validate() throws {
+        guard (0...1e9).contains(seconds), (frames ?? 1) > 0 else { throw ValidationError("--seconds is 0 to 1e9, --frames at least 1.") }
+    }
+
     func run() async throws {
         let clients = try ClientEngine(trust: try trust.value)
         let player = try await StreamPlayer.start(

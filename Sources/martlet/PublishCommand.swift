@@ -23,6 +23,12 @@ struct PublishCommand: AsyncParsableCommand {
     @Flag(help: "Ask the server to record it; the record's name is printed at the end.") var record = false
     @OptionGroup var trust: TrustOptions
 
+    func validate() throws {
+        guard (10...100_000).contains(bitrate), (0...86_400).contains(keyInterval) else {
+            throw ValidationError("--bitrate is 10 to 100000 kbit/s, --key-interval 0 to 86400 seconds.")
+        }
+    }
+
     func run() async throws {
         var options = PublishOptions()
         if let file { options.source = .file(path: file, loops: loop) }
