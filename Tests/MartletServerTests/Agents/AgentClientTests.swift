@@ -96,6 +96,7 @@ struct AgentClientTests {
         configuration.answerTimeout = .milliseconds(100)
         await #expect(throws: WCSClientError.self) { try await WCSClient.connect(to: mute.address(), configuration: configuration) }
         await mute.stop()
+        configuration.connectTimeout = WCSClientConfiguration().connectTimeout
         let polite = try await ScriptedServer { $0.message == "connection" ? [userData] : [] }
         let client = try await WCSClient.connect(to: polite.address(), configuration: configuration)
         await #expect(throws: WCSClientError.self) { try await client.publish(name: "one", offer: "offer") }
