@@ -1,13 +1,16 @@
-// Lays Opus packets end to end without opening them: gaps are filled with silent packets, drift costs one now and then.
+// Lays Opus packets end to end without opening them: gaps are filled with silent packets of their length, drift costs one now and then.
 // Owned by SoundLane; sans-IO.
 import Codecs
 import RTP
 
 /// Opus packets from a beginning on, without a hole. Times in samples at 48 kHz.
 struct OpusTimeline {
-    /// 20 ms of silence: CELT, full band; mono and stereo.
-    static let silence: [[UInt8]] = [[0xf8, 0xff, 0xfe], [0xfc, 0xff, 0xfe]]
-    static let silenceSamples: Int64 = 960
+    /// Silence of 20, 10, 5 and 2.5 ms: CELT, full band (RFC 6716 §3.1); mono, stereo has bit 2 of the first byte set.
+    static let silences: [(samples: Int64, bytes: [UInt8])] = [
+        (960, [0xf8, 0xff, 0xfe]), (480, [0xf0, 0xff, 0xfe]), (240, [0xe8, 0xff, 0xfe]), (120, [0xe0, 0xff, 0xfe]),
+    ]
+    /// As far as this a packet that follows on may be off its place before something is put in or left out, samples: 20 ms.
+    static let tolerance: Int64 = 960
     static let maximumSilence: Int64 = 600 * 48_000
 
     struct Piece: Equatable {
@@ -27,28 +30,43 @@ struct OpusTimeline {
     func sample(at time: Int64) -> Int64 { SampleTime.samples(in: time - origin) }
 
     /// Lays a packet that was made at `time`. Empty when it would be heard twice, or is malformed.
-    mutating func lay(_ packet: [UInt8], at time: Int64) -> [Piece] {
+    ///
+    /// - Parameter followsOn: by its timestamp nothing is missing before it. What does not, and the first one, is put where it belongs.
+    mutating func lay(_ packet: [UInt8], at time: Int64, followsOn: Bool) -> [Piece] {
         let samples = OpusPacket.samples(packet)
         guard samples > 0 else { return [] }
-        let target = sample(at: time)
-        var pieces = fill(upTo: target)
-        // Half a packet off either way is where the clocks have drifted; more is too much.
-        if target - position < -max(samples, Self.silenceSamples) { return pieces }
+        let distance = sample(at: time) - position
+        var pieces: [Piece] = []
+        if followsOn {
+            // Where the clocks have drifted apart by a packet one is left out, or a silent one put in.
+            if distance < -max(samples, Self.tolerance) { return [] }
+            pieces = fill(wholePackets(distance))
+        } else {
+            if distance < -samples / 2 { return [] }
+            pieces = fill(distance)
+        }
         isStereo = packet[0] & 4 != 0
         pieces.append(Piece(bytes: packet, position: position, samples: samples))
         position += samples
         return pieces
     }
 
-    /// Silent packets for whatever is missing up to a time, as whole packets.
-    mutating func fill(to time: Int64) -> [Piece] { fill(upTo: sample(at: time)) }
+    /// Silent packets for whatever is missing up to a time, as long ones.
+    mutating func fill(to time: Int64) -> [Piece] { fill(wholePackets(sample(at: time) - position)) }
 
-    private mutating func fill(upTo target: Int64) -> [Piece] {
-        guard target - position >= Self.silenceSamples else { return [] }
-        let count = min(target - position, Self.maximumSilence) / Self.silenceSamples
-        return (0..<count).map { _ in
-            defer { position += Self.silenceSamples }
-            return Piece(bytes: Self.silence[isStereo ? 1 : 0], position: position, samples: Self.silenceSamples)
+    private func wholePackets(_ samples: Int64) -> Int64 { samples / Self.tolerance * Self.tolerance }
+
+    /// Silence of that length, down to 2.5 ms.
+    private mutating func fill(_ length: Int64) -> [Piece] {
+        var rest = min(length, Self.maximumSilence), pieces: [Piece] = []
+        for (samples, bytes) in Self.silences {
+            while rest >= samples {
+                let packet = isStereo ? [bytes[0] | 4] + bytes.dropFirst() : bytes
+                pieces.append(Piece(bytes: packet, position: position, samples: samples))
+                position += samples
+                rest -= samples
+            }
         }
+        return pieces
     }
 }

@@ -84,7 +84,10 @@ final class SoundLane {
             guard let time = timeline.time(media, track: track) else { continue }
             switch way {
             case .pass(var opus):
-                let pieces = opus.lay(packet.bytes, at: time)
+                // A millisecond is rounding of the clock.
+                let followsOn = nextMedia.map { media - $0 <= 1_000_000 } ?? false
+                nextMedia = media + OpusPacket.samples(packet.bytes) * 1_000_000_000 / SampleTime.rate
+                let pieces = opus.lay(packet.bytes, at: time, followsOn: followsOn)
                 way = .pass(opus)
                 samples += note(pieces)
             case .encode: samples += try encode(packet.bytes, media: media, time: time)

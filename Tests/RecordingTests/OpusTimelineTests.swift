@@ -1,4 +1,5 @@
 import Codecs
+import RTP
 import Testing
 
 @testable import Recording
@@ -11,25 +12,56 @@ struct OpusTimelineTests {
     func contiguous() {
         var timeline = OpusTimeline(origin: 1_000)
         for index in Int64(0)..<50 {
-            let pieces = timeline.lay(packet, at: time(index * 960 + [0, 200, -200][Int(index % 3)]))
+            let pieces = timeline.lay(packet, at: time(index * 960 + [0, 200, -200][Int(index % 3)]), followsOn: index > 0)
             #expect(pieces == [.init(bytes: packet, position: index * 960, samples: 960)])
         }
     }
 
-    @Test("what is missing becomes silent packets")
-    func gap() {
+    @Test("what is missing becomes silent packets of the same length, to 2.5 ms", arguments: [960 * 5, 960 * 2 + 720, 120, 100] as [Int64])
+    func gap(missing: Int64) {
         var timeline = OpusTimeline(origin: 1_000)
-        _ = timeline.lay(packet, at: time(0))
-        let pieces = timeline.lay(packet, at: time(960 * 6))
-        #expect(pieces.map(\.position) == [960, 1920, 2880, 3840, 4800, 5760])
-        #expect(pieces.dropLast().allSatisfy { $0.bytes == OpusTimeline.silence[1] } && pieces.last?.bytes == packet)
+        _ = timeline.lay(packet, at: time(0), followsOn: false)
+        let pieces = timeline.lay(packet, at: time(960 + missing), followsOn: false)
+        for (piece, next) in zip(pieces, pieces.dropFirst()) { #expect(piece.position + piece.samples == next.position) }
+        #expect(pieces.dropLast().allSatisfy { OpusPacket.samples($0.bytes) == $0.samples && $0.bytes[0] & 4 != 0 && $0.bytes.dropFirst() == [0xff, 0xfe] })
+        #expect(pieces.last?.bytes == packet && (0..<120).contains(960 + missing - (pieces.last?.position ?? 0)))
+    }
+
+    @Test("the first packet is put where it belongs")
+    func beginning() {
+        var timeline = OpusTimeline(origin: 1_000)
+        #expect(timeline.lay(packet, at: time(1800), followsOn: false).last?.position == 1800)
+    }
+
+    @Test("clocks that drift apart cost a packet of 20 ms, or a silent one, now and then", arguments: [0.001, -0.001])
+    func drift(rate: Double) {
+        var timeline = OpusTimeline(origin: 1_000), worst: Int64 = 0, odd = 0
+        for index in 0..<5000 {
+            let exact = Int64(Double(index * 960) * (1 + rate))
+            let pieces = timeline.lay(packet, at: time(exact), followsOn: index > 0)
+            odd += pieces.count == 1 ? 0 : 1
+            if let last = pieces.last { worst = max(worst, abs(last.position - exact)) }
+        }
+        #expect((4...5).contains(odd) && worst <= 965, "\(odd) \(worst)")
+    }
+
+    @Test("every silence decodes to as much silence")
+    func silences() throws {
+        for (samples, bytes) in OpusTimeline.silences {
+            for first in [bytes[0], bytes[0] | 4] {
+                let decoder = try AudioDecoder(.opus, channels: 2)
+                let frames = try decoder.decode([first] + bytes.dropFirst(), timestamp: 0)
+                #expect(frames.reduce(0) { $0 + Int64($1.sampleCount) } == samples)
+                #expect(frames.allSatisfy { $0.samples.allSatisfy { abs($0) < 1e-4 } })
+            }
+        }
     }
 
     @Test("what lies in the past is left out, and a malformed packet is nothing")
     func past() {
         var timeline = OpusTimeline(origin: 1_000)
         _ = timeline.fill(to: time(48_000))
-        #expect(timeline.lay(packet, at: time(4800)).isEmpty && timeline.lay([], at: time(48_000)).isEmpty)
+        #expect(timeline.lay(packet, at: time(4800), followsOn: false).isEmpty && timeline.lay([], at: time(48_000), followsOn: false).isEmpty)
     }
 }
 
