@@ -236,6 +236,11 @@ def test_the_vendors_tool_mixes_by_the_file_beside_it_and_says_what_is_missing(c
     result = subprocess.run([str(TOOL), str(copy), "1700000000000", "3000", "multi-recorder://x"], capture_output=True, text=True, env=environment, timeout=60)
     assert result.returncode == 0 and (copy.parent / "room-mixed.mp4").exists(), result
     assert subprocess.run([str(TOOL), str(tmp_path / "none.mkv")], capture_output=True, env=environment, timeout=60).returncode == 64
+    # The hook mixes what has not been mixed: the server may run it again.
+    hook = [str(TOOL.with_name("on_multiple_record_hook.sh")), str(copy), "1700000000000", "3000", "multi-recorder://x"]
+    assert subprocess.run(hook, env=environment, timeout=60).returncode == 0 and not (copy.parent / "room-mixed_2.mp4").exists()
+    os.utime(copy.parent / "room-mixed.mp4", (1, 1))
+    assert subprocess.run(hook, env=environment, timeout=60).returncode == 0 and (copy.parent / "room-mixed_2.mp4").exists()
     # Somewhere else, without its settings.
     lonely = tmp_path / "tools" / TOOL.name
     lonely.parent.mkdir()

@@ -146,6 +146,7 @@ public struct Server: Sendable {
         let services: [any Service] = [MediaService(engine: engine, end: end)] + web + [agents, pulls, relays, signalling, rtmp, speakers] + (rtsp.map { [$0] } ?? []) + (gallery.map { [$0] } ?? [])
             + [announcer]
         // What a crash has left is finished while the server runs already.
+        recordings.groupHook?.resume()
         let repair = Task { await recordings.service.repair() }
         let roomRecorder = Task { await roomRecordings.run() }
         let stopTeller = Task { for await (id, reason) in recordings.stops { await streams.tellRecordingStopped(id, reason) } }

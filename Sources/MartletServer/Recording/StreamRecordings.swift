@@ -17,6 +17,8 @@ struct StreamRecordings: PublisherRecorder {
     let origins = RoomOrigins()
     /// Recordings that have ended before their streams: publishers are told.
     let stops: AsyncStream<(mediaSessionID: String, reason: String)>
+    /// Of records of several streams.
+    let groupHook: RecordHook?
     let logger: Logger
     /// Media that came before PUBLISHING was told belongs to a recording from the start, ns.
     static let backlog: Int64 = 5_000_000_000
@@ -77,7 +79,7 @@ extension StreamRecordings {
         let folder = configuration.folder
         let groupHook = RecordHook(
             script: settings.multipleRecordHookScript,
-            timeLimit: settings.multipleRecordHookTimeout > 0 ? .milliseconds(settings.multipleRecordHookTimeout) : nil, logger: logger)
+            timeLimit: settings.multipleRecordHookTimeout > 0 ? .milliseconds(settings.multipleRecordHookTimeout) : nil, logger: logger, notes: folder + "/.hooks")
         let (stops, stopped) = AsyncStream.makeStream(of: (mediaSessionID: String, reason: String).self)
         let service = RecordingService(
             taps: engine, pool: WorkerPool(configuration: workers, logger: Logger(label: "martlet.workers")), configuration: configuration,
@@ -89,7 +91,7 @@ extension StreamRecordings {
         return StreamRecordings(
             service: service, template: RecordTemplate(settings.recordTemplate) ?? RecordTemplate.standard,
             rotation: RecordRotation(settings.recordRotation) ?? RecordRotation(), isEnabled: settings.recordStreams,
-            alignsRooms: settings.recordAlignsRooms, stops: stops, logger: logger)
+            alignsRooms: settings.recordAlignsRooms, stops: stops, groupHook: groupHook, logger: logger)
     }
 
     /// Absolute, because scripts are told paths in it.
