@@ -45,10 +45,13 @@ public struct StreamTap: Sendable {
     public let id: EndpointID
     /// In the order of the records' track numbers.
     public let tracks: [TrackFormat]
+    /// The sender reports are those of a WebRTC publisher, made as it sends; of other sources they are exact.
+    public let isFromPublisher: Bool
 
-    public init(id: EndpointID, tracks: [TrackFormat]) {
+    public init(id: EndpointID, tracks: [TrackFormat], isFromPublisher: Bool = false) {
         self.id = id
         self.tracks = tracks
+        self.isFromPublisher = isFromPublisher
     }
 }
 
@@ -132,7 +135,7 @@ extension ReactorEngine: StreamTapping {
     ) async throws(EngineError) -> StreamTap {
         let reactor = reactor(of: stream.rawValue)
         let id = newEndpointID(on: reactor)
-        let result = await reactor.run { core -> Result<[TrackFormat], EngineError> in
+        let result = await reactor.run { core -> Result<StreamTap, EngineError> in
             guard let stream = core.stream(stream) else { return .failure(.noSuchStream) }
             guard !stream.tracks.isEmpty else { return .failure(.notReady) }
             // Whatever waits for this turn's end is fanned out first, so that no packet comes twice.
@@ -154,9 +157,9 @@ extension ReactorEngine: StreamTapping {
                 track.addTap(id: id.rawValue) { _, slot in writer.take(slot) }
             }
             core.addTap(id, on: stream)
-            return .success(tracks.map(\.format))
+            return .success(StreamTap(id: id, tracks: tracks.map(\.format), isFromPublisher: stream.source is PublisherEndpoint))
         }
-        return StreamTap(id: id, tracks: try (result ?? .failure(.shutDown)).get())
+        return try (result ?? .failure(.shutDown)).get()
     }
 }
 

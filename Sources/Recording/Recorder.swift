@@ -130,6 +130,7 @@ actor Recorder {
         order.maximumMilliseconds = request.rotation.milliseconds
         order.minimumFree = configuration.minimumFree
         order.origin = request.origin
+        order.weighsArrivals = tap.isFromPublisher
         order.title = request.facts.streamName
         let job: WorkerJob
         do throws(WorkerError) {

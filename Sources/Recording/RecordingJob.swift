@@ -44,7 +44,7 @@ final class RecordingJob: WorkerHandler {
     init(_ order: RecordingOrder) throws {
         self.order = order
         nextPart = order.firstPart
-        timeline = StreamTimeline(clockRates: order.tracks.map(\.clockRate))
+        timeline = StreamTimeline(clockRates: order.tracks.map(\.clockRate), weighsArrivals: order.weighsArrivals)
         var sound: SoundLane?, picture: PictureLane?
         for (index, track) in order.tracks.enumerated() {
             if track.codec.isVideo, picture == nil {

@@ -27,6 +27,8 @@ struct RecordingOrder: Sendable, Equatable {
     var minimumFree: Int64 = 0
     /// ns on the server's monotonic clock: the file's time 0, before any media; 0 = when the first media was made.
     var origin: Int64 = 0
+    /// See `StreamTimeline`.
+    var weighsArrivals = false
     var title = ""
 
     var encoded: [UInt8] {
@@ -46,6 +48,7 @@ struct RecordingOrder: Sendable, Equatable {
         writer.write(maximumMilliseconds)
         writer.write(minimumFree)
         writer.write(origin)
+        writer.write(UInt8(weighsArrivals ? 1 : 0))
         writer.write(title)
         return writer.bytes
     }
@@ -76,6 +79,7 @@ struct RecordingOrder: Sendable, Equatable {
         maximumMilliseconds = try reader.integer()
         minimumFree = try reader.integer()
         origin = try reader.integer()
+        weighsArrivals = try reader.integer(UInt8.self) != 0
         title = try reader.string()
     }
 }

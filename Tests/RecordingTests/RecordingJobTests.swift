@@ -27,6 +27,17 @@ struct RecordingJobTests {
         #expect(abs(file.end - 6) < 0.1)
     }
 
+    @Test("a browser's few and late reports, some of them lost, leave the first seconds in step", arguments: [VideoCodec.h264, .vp8], [1, 2, 3] as [UInt64])
+    func browserReports(codec: VideoCodec, seed: UInt64) throws {
+        var recording = EmulatedRecording()
+        (recording.codec, recording.seed, recording.seconds) = (codec, seed, 8)
+        (recording.reportJitter, recording.browserLateness, recording.pictureBias) = (0, 50, 30)
+        (recording.loss, recording.recovered) = (0.03, 0.9)
+        let file = try #require(try watch(recording).1.first)
+        #expect(file.offsets.count >= 5)
+        #expect(file.offsets.allSatisfy { abs($0) <= 0.04 }, "\(file.offsets)")
+    }
+
     @Test("a beginning on a busy machine does not displace the file against others of its room")
     func busyBeginning() throws {
         func start(_ delay: Double) throws -> Int64 {

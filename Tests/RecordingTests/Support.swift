@@ -30,6 +30,10 @@ struct EmulatedRecording {
     var loss = 0.0, recovered = 0.95
     /// ms that sender reports are off by at most.
     var reportJitter = 5.0
+    /// Reports of sound as a browser makes them: the first after 2 s, then one every 5 s, made from a packet that had waited for up to this, ms.
+    var browserLateness: Double?
+    /// Pictures seem to have been made that much earlier than they were, ms.
+    var pictureBias = 0.0
     /// Packets of the first seconds are that much later than others, ms.
     var busyBeginning = (seconds: 0.0, delay: 0.0)
     /// Seconds in which nothing of a kind is sent.
@@ -70,6 +74,7 @@ struct EmulatedRecording {
             folder: folder, stem: "test", firstPart: 1,
             tracks: [.init(codec: .opus, clockRate: 48_000, channels: 2), .init(codec: kind, clockRate: 90_000, channels: 1)],
             formats: RecordFormats())
+        order.weighsArrivals = true
         self.order(&order)
         let job = try RecordingJob(try RecordingOrder(decoding: order.encoded))
 
@@ -78,7 +83,7 @@ struct EmulatedRecording {
         var picture = try Source(options(size: (320, 240)), start: Int64(pictureStart * 1e9), seed: 3)
         var sequences: [UInt16] = [65_000, 65_500]
         var events: [Event] = []
-        var nextReports: [Int64] = [300_000_000, 100_000_000 + picture.start]
+        var nextReports: [Int64] = [browserLateness == nil ? 300_000_000 : 2_000_000_000, 100_000_000 + picture.start]
         // Our clock is far from the publisher's.
         let ours: (Int64) -> Int64 = { 5_000_000_000_000 + $0 }
         let step: Int64 = 5_000_000, end = Int64(seconds * 1e9)
@@ -110,11 +115,13 @@ struct EmulatedRecording {
                             record: TapRecord(track: track, arrival: 0, content: .packet(orientation: 0xff, audioLevel: 0xff, rtp: rtp[...]))))
                     }
                     if now >= nextReports[track] {
-                        nextReports[track] = now + (track == 0 ? 2_500_000_000 : 1_000_000_000)
+                        nextReports[track] = now + (track == 0 ? browserLateness == nil ? 2_500_000_000 : 5_000_000_000 : 1_000_000_000)
                         let jitter = Int64(Double.random(in: -reportJitter...reportJitter, using: &random) * 1e6)
                         let wall = Int64(Double(now) * (1 + wallDrift)) + jitter + 3_900_000_000_000_000_000
                         let clockRate: UInt64 = track == 0 ? 48_000 : 90_000
-                        let ticks = UInt32(truncatingIfNeeded: (UInt64(source.start / 1000) * clockRate) / 1_000_000 + UInt64(elapsed / 1000) * clockRate / 1_000_000)
+                        let wrong = track == 1 ? pictureBias : browserLateness.map { -Double.random(in: 0...$0, using: &random) } ?? 0
+                        let reported = max(0, elapsed + Int64(wrong * 1e6))
+                        let ticks = UInt32(truncatingIfNeeded: (UInt64(source.start / 1000) * clockRate) / 1_000_000 + UInt64(reported / 1000) * clockRate / 1_000_000)
                         let ntp = UInt64(wall / 1_000_000_000) << 32 | (UInt64(wall % 1_000_000_000) << 32) / 1_000_000_000
                         events.append(Event(
                             arrival: now + delay(now), record: TapRecord(track: track, arrival: 0, content: .report(ntp: ntp, timestamp: ticks))))

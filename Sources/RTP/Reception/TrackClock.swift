@@ -1,6 +1,7 @@
 // One track's media clock held against its sender reports: from RTP ticks to the publisher's wall clock. Owned by StreamTimeline.
 
-/// RTP timestamps of one source to wall-clock time, by a robust line through its newest sender reports (RFC 3550 §6.4.1).
+/// RTP timestamps of one source to wall-clock time, by a robust line through its newest sender reports (RFC 3550 §6.4.1). What is wrong
+/// about a report is nearly always that it was made late: the timestamp is that of a packet that had waited. So the line lies low.
 struct TrackClock: Sendable {
     /// Reports looked at. Browsers send one every 1 to 5 seconds.
     static let maximumReports = 16
@@ -18,10 +19,15 @@ struct TrackClock: Sendable {
     private var slope = 0.0
     private var offset: Int64 = 0
     private var reference: Int64 = 0
+    /// What arrivals say against the reports, ns; see `StreamTimeline.weigh`.
+    var correction: Int64 = 0
+    /// Wall clock less media time for as long as there are no reports, ns.
+    var assumedOffset: Int64?
 
     init(clockRate: Int) { ticks = MediaTicks(clockRate: clockRate) }
 
     var hasReports: Bool { !reports.isEmpty }
+    var reportCount: Int { reports.count }
 
     /// Nanoseconds of media time of a timestamp, counted on over wraps. Timestamps may come out of order.
     mutating func media(_ timestamp: UInt32) -> Int64 { ticks.nanoseconds(ticks.count(timestamp)) }
@@ -35,18 +41,24 @@ struct TrackClock: Sendable {
         fit()
     }
 
-    /// The publisher's wall clock, ns since 1900, at a media time; `nil` without reports.
+    /// The publisher's wall clock, ns since 1900, at a media time; `nil` when nothing is known of it.
     func wall(_ media: Int64) -> Int64? {
-        guard hasReports else { return nil }
-        return media + offset + Int64(slope * Double(media - reference))
+        guard hasReports else { return assumedOffset.map { media + $0 } }
+        return media + offset + correction + Int64(slope * Double(media - reference))
     }
+
+    /// Wall clock less media time by the reports alone, at the newest of them, ns.
+    var reportedOffset: Int64? { hasReports ? offset : nil }
 
     mutating func reset() {
         reports = []
         slope = 0
+        correction = 0
+        assumedOffset = nil
     }
 
-    /// Theil–Sen: the median of the slopes of all pairs, then of the offsets. One report that is off by any amount changes little.
+    /// Theil–Sen: the median of the slopes of all pairs, then the lower quartile of the offsets. One report that is off by any amount
+    /// changes little.
     private mutating func fit() {
         reference = reports[reports.count - 1].media
         let span = reference - reports[0].media
@@ -60,8 +72,8 @@ struct TrackClock: Sendable {
             }
             slope = min(Self.maximumSlope, max(-Self.maximumSlope, Self.median(slopes) ?? 0))
         }
-        let offsets = reports.map { Double($0.offset - reports[0].offset) - slope * Double($0.media - reference) }
-        offset = reports[0].offset + Int64(Self.median(offsets) ?? 0)
+        let offsets = reports.map { Double($0.offset - reports[0].offset) - slope * Double($0.media - reference) }.sorted()
+        offset = reports[0].offset + Int64(offsets[offsets.count / 4])
     }
 
     private static func median(_ values: [Double]) -> Double? {

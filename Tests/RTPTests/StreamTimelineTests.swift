@@ -1,0 +1,117 @@
+import Primitives
+import Testing
+
+@testable import RTP
+
+/// A sender in virtual time whose reports are as browsers make them, behind a network; all times in ms.
+private struct Sender {
+    /// From being made to being sent: a packet of sound, once it is full, and a picture.
+    var soundWay = 2.0, pictureWay = 4.0
+    /// Sound is sent when it begins, as programs do that make it up.
+    var isAhead = false
+    /// A sound report is late by so much, and by that much more at most.
+    var reportLateness = 0.0, reportSpread = 0.0
+    /// The timestamps of pictures are too small by so much.
+    var pictureBias = 0.0
+    var soundDrift = 0.0
+    var loss = 0.0, jitter = 2.0
+    var firstSoundReport = 1200.0, soundReportGap = 5000.0
+
+    /// By how much the timeline puts sound later than pictures that were made with it, each second from the first after `from` on.
+    func errors(seed: UInt64, seconds: Double = 8, from: Double = 1500, weighs: Bool = true) -> [Double] {
+        var timeline = StreamTimeline(clockRates: [48_000, 90_000], weighsArrivals: weighs), random = RandomSource.seeded(seed)
+        enum Kind { case sound, picture, soundReport, pictureReport }
+        var sent: [(at: Double, made: Double, kind: Kind)] = []
+        func number(_ range: ClosedRange<Double>) -> Double { Double.random(in: range, using: &random) }
+        for made in stride(from: 0, to: seconds * 1000, by: 20) {
+            sent.append((made + (isAhead ? 0 : 20) + soundWay + number(0...8), made, .sound))
+        }
+        for made in stride(from: 7, to: seconds * 1000, by: 50) { sent.append((made + pictureWay + number(0...12), made, .picture)) }
+        for made in stride(from: firstSoundReport + number(0...1000), to: seconds * 1000, by: soundReportGap) { sent.append((made, made, .soundReport)) }
+        for made in stride(from: 500, to: seconds * 1000, by: 1100) { sent.append((made, made, .pictureReport)) }
+        func soundTimestamp(_ time: Double) -> UInt32 { 7 &+ UInt32(truncatingIfNeeded: Int64(time * 48 * (1 + soundDrift))) }
+        func pictureTimestamp(_ time: Double) -> UInt32 { 4_294_900_000 &+ UInt32(truncatingIfNeeded: Int64((time - pictureBias) * 90)) }
+        var arrivals: [(at: Double, made: Double, kind: Kind)] = []
+        for one in sent where number(0...1) >= loss { arrivals.append((one.at + 20 + number(0...jitter), one.made, one.kind)) }
+        arrivals.sort { $0.at < $1.at }
+        var result: [Double] = [], next = from
+        for (at, made, kind) in arrivals {
+            let arrival = 77_000_000_000 + Int64(at * 1e6)
+            if at >= next {
+                if next == from { timeline.settle() }
+                next += 1000
+                let sound = timeline.time(timeline.media(soundTimestamp(made), track: 0), track: 0)
+                let picture = timeline.time(timeline.media(pictureTimestamp(made), track: 1), track: 1)
+                if let sound, let picture { result.append(Double(sound - picture) / 1e6) }
+            }
+            let wall = Int64(made * 1e6) + 3_900_000_000_000_000_000
+            let ntp = UInt64(wall / 1_000_000_000) << 32 | (UInt64(wall % 1_000_000_000) << 32) / 1_000_000_000
+            switch kind {
+            case .sound: timeline.note(soundTimestamp(made), track: 0, arrival: arrival)
+            case .picture: timeline.note(pictureTimestamp(made), track: 1, arrival: arrival)
+            case .soundReport:
+                let late = reportLateness + number(0...max(0.001, reportSpread))
+                timeline.report(ntp: ntp, timestamp: soundTimestamp(made - late), track: 0, arrival: arrival)
+            // As of its packets: what is wrong about pictures can't be seen by their reports.
+            case .pictureReport: timeline.report(ntp: ntp, timestamp: pictureTimestamp(made) &+ UInt32(pictureBias * 90), track: 1, arrival: arrival)
+            }
+        }
+        return result
+    }
+
+    func worst(seeds: ClosedRange<UInt64> = 1...40, seconds: Double = 8, weighs: Bool = true) -> Double {
+        seeds.flatMap { errors(seed: $0, seconds: seconds, weighs: weighs) }.map(abs).max() ?? .infinity
+    }
+}
+
+struct StreamTimelineTests {
+    @Test("late sound reports of which there are one or two put nothing out of step by more than 25 ms", arguments: [0.0, 0.03, 0.2])
+    func lateReports(loss: Double) {
+        let sender = Sender(reportLateness: 10, reportSpread: 40, loss: loss)
+        #expect(sender.worst() <= 25)
+        #expect(sender.worst(weighs: false) > 40)
+    }
+
+    @Test("pictures whose timestamps are off by 40 ms are put half right, and with late reports of sound still in step")
+    func displacedPictures() {
+        let sender = Sender(reportLateness: 10, reportSpread: 10, pictureBias: 40, loss: 0.03)
+        #expect(sender.worst() <= 40)
+        #expect(sender.worst(weighs: false) > 50)
+    }
+
+    @Test("a sender whose reports are exact is harmed by little", arguments: [(4.0, false, 8.0), (4, true, 25), (40, false, 20), (400, false, 8), (1000, true, 25)])
+    func exact(pictureWay: Double, isAhead: Bool, limit: Double) {
+        #expect(Sender(pictureWay: pictureWay, isAhead: isAhead).worst() <= limit)
+    }
+
+    @Test("a network whose delay varies harms little, however few the reports", arguments: [10.0, 30])
+    func jitter(_ jitter: Double) {
+        #expect(Sender(loss: 0.03, jitter: jitter).worst() <= 12 + jitter / 2)
+    }
+
+    @Test("before the first report of a track it is placed by its arrivals, and the report changes little")
+    func noReport() {
+        let sender = Sender(reportLateness: 5, firstSoundReport: 4000)
+        let errors = (1...40).map { sender.errors(seed: $0) }
+        #expect(errors.allSatisfy { $0.count >= 6 && $0.allSatisfy { abs($0) <= 15 } }, "\(errors)")
+    }
+
+    @Test("a sound card that runs wrong by 200 ppm stays in step over ten minutes", arguments: [0.0002, -0.0002])
+    func drift(_ drift: Double) {
+        let errors = Sender(reportLateness: 10, reportSpread: 10, soundDrift: drift, loss: 0.03).errors(seed: 5, seconds: 600)
+        #expect(errors.count >= 590 && errors.allSatisfy { abs($0) <= 25 }, "\(errors.map(abs).max() ?? 0)")
+    }
+}
+
+struct RecentLeastTests {
+    @Test("the least of the newest 10 to 20 seconds counts, and nothing when nothing came")
+    func forgetting() {
+        var least = RecentLeast()
+        #expect(least.value(at: 0) == nil)
+        for second in Int64(0)..<60 { least.note(second < 5 ? 1 : 100 + second % 7, at: second * 1_000_000_000) }
+        #expect(least.value(at: 60_000_000_000) == 100)
+        #expect(least.value(at: 200_000_000_000) == nil)
+        least.note(500, at: 200_000_000_000)
+        #expect(least.value(at: 201_000_000_000) == 500)
+    }
+}
