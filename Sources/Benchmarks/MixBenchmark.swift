@@ -21,11 +21,10 @@ public enum MixBenchmark {
         var settings = MixSettings()
         (settings.width, settings.height) = output
         options.progress("mixing")
-        let usage = try ProcessUsage(of: getpid())
-        let start = ContinuousClock.now
+        let before = processorTime(), start = ContinuousClock.now
         let report = try await Mixer(source, settings).mix(to: target)
         let seconds = (ContinuousClock.now - start) / .seconds(1)
-        let processor = Double(try ProcessUsage(of: getpid()).nanoseconds(since: usage)) / 1e9
+        let processor = processorTime() - before
         let media = Double(report.summary.milliseconds) / 1000
 
         var figures = Figures()
@@ -36,12 +35,18 @@ public enum MixBenchmark {
         figures.add("media_seconds", "Length", media, "s")
         figures.add("seconds", "Mixed in", seconds, "s")
         figures.add("speed_x_realtime", "Times real time", media / seconds)
-        // Threads that have ended meanwhile are not in it.
         figures.add("cores_used", "Cores used", processor / seconds)
         figures.add("source_kbps", "Bitrate of the record", Double(size(of: source)) * 8 / media / 1000, "kbit/s")
         figures.add("result_kbps", "Bitrate of the result", Double(report.summary.bytes) * 8 / media / 1000, "kbit/s")
         figures.add("warnings", "Left out", report.warnings.count)
         return figures
+    }
+
+    /// Seconds that the process has used, threads that have ended among them.
+    private static func processorTime() -> Double {
+        var time = timespec()
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
 
     private static func size(of path: String) -> Int64 {
