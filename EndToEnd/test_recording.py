@@ -55,23 +55,35 @@ def session_of(node, name):
 
 
 @contextlib.contextmanager
-def recorded(node, name, *options, url=None):
-    """A recorded `martlet publish`. Gives a list that holds the record's path once the block is left."""
-    process = subprocess.Popen(
-        [str(MARTLET), "publish", url or node.ws, name, "--record", *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    result = []
+def recorded_at_once(*publishes):
+    """Recorded runs of `martlet publish`, each `(node, name, *options)` or `(node, name, *options, {"url": …})`. Gives a list that holds the
+    records' paths once the block is left."""
+    processes, result = [], []
     try:
-        node.wait_for_stream(name, timeout=20)
+        for node, name, *options in publishes:
+            url = options.pop()["url"] if options and isinstance(options[-1], dict) else node.ws
+            processes.append(subprocess.Popen(
+                [str(MARTLET), "publish", url, name, "--record", *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+        for node, name, *_ in publishes:
+            node.wait_for_stream(name, timeout=20)
         yield result
-        process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=60)
-        named = [line.removeprefix("RECORD ") for line in output.splitlines() if line.startswith("RECORD ")]
-        assert named, output
-        result.append(folder(node) / named[0])
+        for process in processes:
+            process.send_signal(signal.SIGINT)
+        for process, (node, *_) in zip(processes, publishes):
+            output, _ = process.communicate(timeout=60)
+            named = [line.removeprefix("RECORD ") for line in output.splitlines() if line.startswith("RECORD ")]
+            assert named, output
+            result.append(folder(node) / named[0])
     finally:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
+        for process in processes:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
+
+
+def recorded(node, name, *options):
+    """The same with one."""
+    return recorded_at_once((node, name, *options))
 
 
 def run_for(seconds):
@@ -94,8 +106,8 @@ LOSSY_PAIRS = PAIRS if "MARTLET_TEST_SECONDS" in os.environ else PAIRS[:2]
 PATTERN = {"width": 320, "height": 240, "fps": 20, "flash": True}
 
 
-def is_whole(path, codec, ending, audio, length, share=0.8):
-    """Asserts what every record of picture and sound has to be; gives its contents."""
+def is_whole(path, codec, ending, audio, least, most, share=0.8):
+    """Asserts what every record of picture and sound has to be; gives its contents. `least`, `most`: seconds that the stream lasted."""
     assert path.suffix == ending
     streams = {stream["codec_type"]: stream["codec_name"] for stream in records.probe(path)["streams"]}
     assert streams == {"video": codec, "audio": audio}
@@ -105,12 +117,12 @@ def is_whole(path, codec, ending, audio, length, share=0.8):
         "codec": codec, "seconds": round(contents.duration, 2), "frames": len(contents.frames), "pairs": len(contents.offsets()),
         "offset_median_ms": round(float(numpy.median(contents.offsets())), 1),
         "offset_p95_ms": round(float(numpy.percentile(numpy.abs(contents.offsets()), 95)), 1)})
-    # The stream began at most a moment before.
-    assert length - 0.2 <= contents.duration <= length + 2.5
+    assert least - 0.2 <= contents.duration <= most + 0.2
     # No frame is missing but what a busy machine has not drawn, or what was lost for good.
     span = contents.frames[-1][0] - contents.frames[0][0]
     assert len(contents.frames) >= span * PATTERN["fps"] * share, (len(contents.frames), span)
-    assert abs(contents.frames[-1][0] + 1 / PATTERN["fps"] - contents.duration) < 0.15
+    # The last pictures may be lost, or a busy browser has not drawn them: the one before is shown up to the end of the sound.
+    assert abs(contents.frames[-1][0] + 1 / PATTERN["fps"] - contents.duration) < 0.4
     assert abs(len(contents.sound) / 48000 + contents.sound_start - contents.duration) < 0.15
     if ending == ".mp4":
         assert records.is_fast_start(path)
@@ -141,94 +153,109 @@ def plays_and_seeks(page, path, duration):
     assert all(abs(at - place) < 0.2 and width > 0 for place, at, width in seen["seen"]), seen
 
 
-@pytest.mark.parametrize("codec, ending, audio", PAIRS)
-def test_sound_and_picture_are_in_step_in_every_pair_of_codecs(a, visit, name, codec, ending, audio):
-    with recorded(a, name, "--video", codec, "--size", "320x240", "--fps", "20") as result:
+def publish_pairs(name, places):
+    """Records `(node, url, pair)` at once; gives their contents with paths."""
+    before = time.monotonic()
+    with recorded_at_once(*[
+            (node, f"{name}-{index}", "--video", codec, "--size", "320x240", "--fps", "20", {"url": url})
+            for index, (node, url, (codec, _, _)) in enumerate(places)]) as paths:
         start = time.monotonic()
-        wait_for_media(a, 20_000)
+        wait_until(lambda: sum(path.stat().st_size > 20_000 for path in unfinished(places[0][0])) >= len(places), 20, "growing files")
         run_for(SECONDS)
-        length = time.monotonic() - start
-    contents = is_whole(result[0], codec, ending, audio, length)
-    in_step(contents)
-    plays_and_seeks(visit(a.http + "/records.html"), result[0], contents.duration)
-    assert contents.sizes == [(320, 240)]
+        least = time.monotonic() - start
+    most = time.monotonic() - before
+    for path, (_, _, (codec, ending, audio)) in zip(paths, places):
+        contents = is_whole(path, codec, ending, audio, least, most)
+        in_step(contents)
+        assert contents.sizes == [(320, 240)]
+        yield path, contents
 
 
-@pytest.mark.parametrize("codec, ending, audio", LOSSY_PAIRS)
-def test_loss_on_the_way_to_the_server_leaves_sound_and_picture_in_step(a, relay, name, codec, ending, audio):
+@pytest.mark.parametrize("pairs", [PAIRS[:2], PAIRS[2:]], ids=["h264 and vp8", "vp9 and av1"])
+def test_sound_and_picture_are_in_step_in_every_pair_of_codecs(a, visit, name, pairs):
+    for path, contents in publish_pairs(name, [(a, a.ws, pair) for pair in pairs]):
+        plays_and_seeks(visit(a.http + "/records.html"), path, contents.duration)
+
+
+def test_loss_on_the_way_to_the_server_leaves_sound_and_picture_in_step(a, relay, name):
     detour = Detour(a, relay(a, both=LOSS))
     try:
-        with recorded(a, name, "--video", codec, "--size", "320x240", "--fps", "20", url=detour.url) as result:
-            start = time.monotonic()
-            wait_for_media(a, 20_000)
-            run_for(SECONDS)
-            length = time.monotonic() - start
+        assert len(list(publish_pairs(name, [(a, detour.url, pair) for pair in LOSSY_PAIRS]))) >= 2
     finally:
         detour.close()
-    in_step(is_whole(result[0], codec, ending, audio, length))
 
 
-def test_sound_alone_is_mp4_with_aac(a, name):
-    with recorded(a, name, "--no-video") as result:
+def test_sound_alone_is_mp4_with_aac_and_pictures_alone_are_recorded(a, name):
+    with recorded_at_once((a, name + "-s", "--no-video"), (a, name + "-p", "--no-audio", "--size", "320x240", "--fps", "20")) as paths:
         run_for(5)
-    assert result[0].suffix == ".mp4"
-    assert [stream["codec_name"] for stream in records.probe(result[0])["streams"]] == ["aac"]
-    contents = records.look(result[0])
+    sound, pictures = paths
+    assert sound.suffix == ".mp4"
+    assert [stream["codec_name"] for stream in records.probe(sound)["streams"]] == ["aac"]
+    contents = records.look(sound)
     assert len(contents.beeps) >= 3
-    assert all(abs(interval - 1) < 0.01 for interval in numpy.diff(contents.beeps))
+    assert all(abs(interval - 1) < 0.01 for interval in numpy.diff(contents.beeps)), contents.beeps
+    assert [stream["codec_name"] for stream in records.probe(pictures)["streams"]] == ["h264"]
+    assert len(records.look(pictures).frames) >= 40
 
 
-def test_pictures_alone_are_recorded(a, name):
-    with recorded(a, name, "--no-audio", "--size", "320x240", "--fps", "20") as result:
-        run_for(4)
-    assert [stream["codec_name"] for stream in records.probe(result[0])["streams"]] == ["h264"]
-    assert len(records.look(result[0]).frames) >= 40
-
-
-@pytest.mark.parametrize("formats, codec, ending, audio", [
-    ("h264-mkv,vp8-mkv", "h264", ".mkv", "opus"), ("h264-mkv,vp8-mkv", "vp8", ".mkv", "opus"), ("h264-webm", "h264", ".webm", "opus")])
-def test_other_containers_can_be_chosen(make_node, name, formats, codec, ending, audio):
-    node = make_node("formats", record_formats=formats)
-    with recorded(node, name, "--video", codec, "--size", "320x240", "--fps", "20") as result:
+def test_other_containers_can_be_chosen(make_node, name):
+    matroska, webm = make_node("mkv", record_formats="h264-mkv,vp8-mkv"), make_node("webm", record_formats="h264-webm")
+    wanted = [(matroska, "h264", ".mkv"), (matroska, "vp8", ".mkv"), (webm, "h264", ".webm")]
+    with recorded_at_once(*[
+            (node, f"{name}-{index}", "--video", codec, "--size", "320x240", "--fps", "20") for index, (node, codec, _) in enumerate(wanted)]) as paths:
         run_for(5)
-    assert result[0].suffix == ending
-    assert {stream["codec_name"] for stream in records.probe(result[0])["streams"]} == {codec, audio}
-    records.decodes(result[0])
-    in_step(records.look(result[0]))
+    for path, (_, codec, ending) in zip(paths, wanted):
+        assert path.suffix == ending
+        assert {stream["codec_name"] for stream in records.probe(path)["streams"]} == {codec, "opus"}
+        records.decodes(path)
+        in_step(records.look(path))
 
 
-def chromium_record(node, page, name, codec, seconds):
-    """Publishes the pattern, recorded, from a tab. The record's path, how long it was on air at least, and the sound's clock."""
-    published = page.publish(node.ws, name, record=True, pattern=PATTERN, stripCodecs=ONLY[codec.upper()])
+def chromium_records(node, name, pages, seconds):
+    """Publishes the pattern, recorded, from a tab each: `pages` is a list of `(tab, codec)`. Gives for each the record's path, how long it
+    was on air at least and at most, and when its beeps left the page."""
+    published, began = [], []
+    for index, (page, codec) in enumerate(pages):
+        began.append(time.monotonic())
+        published.append(page.publish(node.ws, f"{name}-{index}", record=True, pattern=PATTERN, stripCodecs=ONLY[codec.upper()]))
     start = time.monotonic()
     run_for(seconds)
-    length = time.monotonic() - start
-    origins = page.run("soundOrigins", published.key)
-    published.act("stop")
-    published.ended(timeout=30)
-    return folder(node) / page.page.evaluate("(key) => lab.streams.get(key).stream.getRecordInfo()", published.key), length, origins
+    least = time.monotonic() - start
+    beeps = []
+    for (page, _), one in zip(pages, published):
+        beeps.append(page.run("beepTimes", one.key))
+        one.act("stop")
+    found = []
+    for (page, _), one, before, times in zip(pages, published, began, beeps):
+        most = time.monotonic() - before
+        one.ended(timeout=30)
+        path = folder(node) / page.page.evaluate("(key) => lab.streams.get(key).stream.getRecordInfo()", one.key)
+        found.append((path, least, most, times))
+    return found
 
 
-def in_browsers_step(contents, origins):
-    offsets = contents.offsets_by_clock(origins)
-    assert len(offsets) >= SECONDS - 2, (contents.beeps, origins)
+def in_browsers_step(contents, beeps):
+    offsets = contents.offsets_by_clock(beeps)
+    assert len(offsets) >= SECONDS - 2, (contents.beeps, beeps)
     print({"by_clock_median_ms": round(float(numpy.median(offsets)), 1), "p95_ms": round(float(numpy.percentile(numpy.abs(offsets), 95)), 1)})
     assert numpy.percentile(numpy.abs(offsets), 95) <= 40, offsets
 
 
-# The first second has no beep, and the browser takes its time to begin.
-@pytest.mark.parametrize("codec, ending, audio", PAIRS)
-def test_chromium_is_recorded_in_step(a, tab, name, codec, ending, audio):
-    path, length, origins = chromium_record(a, tab(a), name, codec, SECONDS + 2)
-    in_browsers_step(is_whole(path, codec, ending, audio, length), origins)
+def browsers_are_in_step(node, name, pages, pairs):
+    # The first second has no beep, and the browser takes its time to begin.
+    for (path, least, most, beeps), (codec, ending, audio) in zip(chromium_records(node, name, pages, SECONDS + 2), pairs):
+        in_browsers_step(is_whole(path, codec, ending, audio, least, most), beeps)
 
 
-# A browser's sender reports are up to 50 ms off, each by itself; a few seconds of them, some lost, say too little for 40 ms.
-@pytest.mark.skipif(SECONDS < 60, reason="takes MARTLET_TEST_SECONDS=60")
-@pytest.mark.parametrize("codec, ending, audio", LOSSY_PAIRS)
-def test_chromium_is_recorded_in_step_in_spite_of_loss(a, tab, relay, name, codec, ending, audio):
-    path, length, origins = chromium_record(a, tab(a, through=relay(a, both=LOSS)), name, codec, SECONDS + 2)
-    in_browsers_step(is_whole(path, codec, ending, audio, length), origins)
+@pytest.mark.parametrize("pairs", [PAIRS[:2], PAIRS[2:]], ids=["h264 and vp8", "vp9 and av1"])
+def test_chromium_is_recorded_in_step(a, tab, name, pairs):
+    browsers_are_in_step(a, name, [(tab(a), codec) for codec, _, _ in pairs], pairs)
+
+
+@pytest.mark.parametrize("pairs", [LOSSY_PAIRS[start:start + 2] for start in range(0, len(LOSSY_PAIRS), 2)], ids=lambda pairs: f"{pairs[0][0]} and {pairs[1][0]}")
+def test_chromium_is_recorded_in_step_in_spite_of_loss(a, tab, relay, name, pairs):
+    through = relay(a, both=LOSS)
+    browsers_are_in_step(a, name, [(tab(a, through=through), codec) for codec, _, _ in pairs], pairs)
 
 
 # Muting and silence.
@@ -257,7 +284,7 @@ def test_a_muted_microphone_leaves_silence_not_a_hole(a, tab, name):
       await sender.replaceTrack(null);
     }"""
     page.page.evaluate(senders, published.key)
-    run_for(4)
+    run_for(3.5)
     page.page.evaluate("async () => { await muted[0].replaceTrack(muted[1]); }")
     run_for(4)
     published.act("stop")
@@ -266,7 +293,7 @@ def test_a_muted_microphone_leaves_silence_not_a_hole(a, tab, name):
     contents = records.look(path)
     records.decodes(path)
     gap = max(numpy.diff(contents.beeps))
-    assert 3.5 <= gap <= 6.5, contents.beeps
+    assert 3 <= gap <= 6.5, contents.beeps
     assert abs(len(contents.sound) / 48000 - contents.duration) < 0.15
     # And in step afterwards as before.
     offsets = numpy.array(contents.offsets())
@@ -275,7 +302,7 @@ def test_a_muted_microphone_leaves_silence_not_a_hole(a, tab, name):
 
 # On demand.
 
-def test_a_stream_is_recorded_on_demand(a, name):
+def test_a_stream_is_recorded_on_demand_by_new_and_older_methods(a, name):
     with publishing(a, name, "--size", "320x240", "--fps", "20"):
         session = session_of(a, name)
         assert a.rest("recorder/terminate", {"mediaSessionId": session}).status == 404
@@ -296,17 +323,13 @@ def test_a_stream_is_recorded_on_demand(a, name):
         assert abs(contents.duration * 1000 - found[0]["duration"]) < 60
         thumbnail = requests.get(f"{a.http}/rest-api/record/thumbnail/{found[0]['fileName']}", timeout=5)
         assert thumbnail.status_code == 200 and thumbnail.content[:2] == b"\xff\xd8"
-
-
-def test_the_older_methods_do_the_same_and_a_second_start_begins_a_second_file(a, name):
-    with publishing(a, name, "--size", "320x240", "--fps", "20"):
-        session = session_of(a, name)
+        # The older methods do the same, and a second start begins a second file.
         assert a.rest("stream/startRecording", {"mediaSessionId": session}).status == 200
-        run_for(3)
+        run_for(2)
         assert a.rest("stream/startRecording", {"mediaSessionId": session, "config": {"fileTemplate": "second-{streamName}"}}).status == 200
-        run_for(3)
+        run_for(2)
         assert a.rest("stream/stopRecording", {"mediaSessionId": session}, timeout=60).status == 200
-    wait_until(lambda: len([path for path in files(a) if session in path.name or name in path.name]) == 2, 15, lambda: f"two files: {files(a)}")
+        wait_until(lambda: len([path for path in files(a) if session in path.name or name in path.name]) == 3, 15, lambda: f"three files: {files(a)}")
 
 
 @pytest.mark.parametrize("body, word", [
@@ -324,13 +347,14 @@ def test_unknown_sessions_are_404(a):
 
 # Names.
 
-@pytest.mark.parametrize("stream_name", ["../../etc/passwd", "a/b\\c", "x" * 900, "Имя потока", ".hidden"], ids=["climbing", "slashes", "long", "cyrillic", "hidden"])
-def test_no_name_leads_out_of_the_folder(make_node, stream_name):
+def test_no_name_leads_out_of_the_folder(make_node):
     node = make_node("names", stream_record_policy_template="../{streamName}/../x")
-    with recorded(node, stream_name, "--no-video") as result:
+    names = ["../../etc/passwd", "a/b\\c", "x" * 900, "Имя потока", ".hidden"]
+    with recorded_at_once(*[(node, stream_name, "--no-video") for stream_name in names]) as paths:
         run_for(2)
-    assert [path.parent for path in files(node)] == [folder(node)]
-    assert result[0].exists() and not result[0].name.startswith(".") and len(result[0].name.encode()) <= 255
+    assert [path.parent for path in files(node)] == [folder(node)] * len(names)
+    for path in paths:
+        assert path.exists() and not path.name.startswith(".") and len(path.name.encode()) <= 255
 
 
 def test_names_of_four_kilobytes(make_node, client, name):
@@ -347,9 +371,8 @@ def test_names_of_four_kilobytes(make_node, client, name):
 
 def test_a_name_that_is_taken_gets_a_number(make_node):
     node = make_node("taken", stream_record_policy_template="same")
-    for index in range(2):
-        with recorded(node, f"stream{index}", "--no-video"):
-            run_for(2)
+    with recorded_at_once((node, "one", "--no-video"), (node, "two", "--no-video")):
+        run_for(2)
     assert [path.name for path in files(node)] == ["same.mp4", "same_2.mp4"]
 
 
@@ -385,14 +408,18 @@ def test_a_hook_is_told_stream_and_file_and_its_words_are_logged(make_node, tmp_
     wait_until(lambda: f"done with {name}" in node.log(), 5, "the hook's words in the log")
 
 
-@pytest.mark.parametrize("text, words", [("exit 3\n", "exit code 3"), ("sleep 600\n", "its time was over"), (None, "not started")], ids=["fails", "hangs", "missing"])
-def test_a_hook_that_goes_wrong_harms_nothing(make_node, tmp_path, name, text, words):
-    path = script(tmp_path, text) if text else tmp_path / "nothing.sh"
-    node = make_node("badhook", on_record_hook_script=path, record_hook_timeout=1000)
-    with recorded(node, name, "--no-video") as result:
+def test_a_hook_that_goes_wrong_harms_nothing(make_node, tmp_path, name):
+    wanted = [("fails", "exit 3\n", "exit code 3"), ("hangs", "sleep 600\n", "its time was over"), ("missing", None, "not started")]
+    nodes = []
+    for kind, text, _ in wanted:
+        (tmp_path / kind).mkdir()
+        path = script(tmp_path / kind, text) if text else tmp_path / kind / "nothing.sh"
+        nodes.append(make_node(f"badhook-{kind}", on_record_hook_script=path, record_hook_timeout=1000))
+    with recorded_at_once(*[(node, name, "--no-video") for node in nodes]) as paths:
         run_for(2)
-    records.decodes(result[0])
-    wait_until(lambda: words in node.log(), 10, f"{words} in the log")
+    for node, path, (_, _, words) in zip(nodes, paths, wanted):
+        records.decodes(path)
+        wait_until(lambda: words in node.log(), 10, f"{words} in the log")
 
 
 # Crashes.
@@ -404,25 +431,25 @@ def workers(node):
     return pids
 
 
-@pytest.mark.parametrize("codec", ["h264", "vp8"])
-def test_after_a_killed_server_the_file_is_repaired_at_the_next_start(make_node, name, codec):
-    node = make_node(f"crash-{codec}")
-    with publishing(node, name, "--size", "320x240", "--fps", "20", "--video", codec):
-        assert node.rest("recorder/startup", {"mediaSessionId": session_of(node, name)}).status == 200
-        wait_for_media(node)
+def test_after_a_killed_server_files_are_repaired_at_the_next_start(make_node, name):
+    node = make_node("crash")
+    with publishing(node, name + "-h264", "--size", "320x240", "--fps", "20"), publishing(node, name + "-vp8", "--size", "320x240", "--fps", "20", "--video", "vp8"):
+        for codec in ("h264", "vp8"):
+            assert node.rest("recorder/startup", {"mediaSessionId": session_of(node, f"{name}-{codec}")}).status == 200
+        wait_until(lambda: sum(path.stat().st_size > 30_000 for path in unfinished(node)) == 2, 15, lambda: f"growing files in {unfinished(node)}")
         start = time.monotonic()
         run_for(5)
         length = time.monotonic() - start
         node.kill()
-    assert unfinished(node) and not files(node)
+    assert len(unfinished(node)) == 2 and not files(node)
     node.start()
-    wait_until(lambda: files(node) and not unfinished(node), 20, lambda: f"a repaired file; {unfinished(node)}")
-    path = files(node)[0]
-    records.probe(path)
-    records.decodes(path)
-    contents = records.look(path)
-    in_step(contents)
-    assert contents.duration >= length - 2, (contents.duration, length)
+    wait_until(lambda: len(files(node)) == 2 and not unfinished(node), 20, lambda: f"repaired files; {unfinished(node)}")
+    for path in files(node):
+        records.probe(path)
+        records.decodes(path)
+        contents = records.look(path)
+        in_step(contents)
+        assert contents.duration >= length - 2, (contents.duration, length)
 
 
 def test_after_a_killed_worker_the_recording_goes_on_in_a_new_file(make_node, name):
@@ -447,59 +474,95 @@ def test_after_a_killed_worker_the_recording_goes_on_in_a_new_file(make_node, na
 
 # The disk.
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
-@pytest.mark.parametrize("size, floor", [("3m", 2), ("1m", 0)], ids=["with a floor", "to the last byte"])
-def test_a_full_disk_ends_the_recording_and_nothing_else(make_node, tmp_path, name, size, floor):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(disk)], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("this machine lets nobody mount")
-    try:
-        node = make_node(f"disk-{size}", record_folder=disk / "records", record_min_free_space=floor)
-        with publishing(node, name, "--size", "1280x720", "--fps", "20", "--bitrate", "8000", "--key-interval", "1"):
+@pytest.fixture
+def small_disk(tmp_path):
+    """`small_disk("3m")`: the path of a tmpfs of that size, of which 600 kB are taken."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount")
+    disks = []
+
+    def make(size):
+        disk = tmp_path / f"disk-{len(disks)}"
+        disk.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(disk)], capture_output=True).returncode:
+            pytest.skip("this machine lets nobody mount")
+        disks.append(disk)
+        (disk / "taken").write_bytes(bytes(600_000))
+        return disk
+    yield make
+    for disk in disks:
+        subprocess.run(["umount", "-l", str(disk)])
+
+
+def test_a_full_disk_ends_the_recording_and_nothing_else(small_disk, make_node, name):
+    # With a floor, and to the last byte.
+    nodes = [make_node(f"disk-{size}", record_folder=small_disk(size) / "records", record_min_free_space=floor) for size, floor in (("3m", 2), ("1m", 0))]
+    with contextlib.ExitStack() as stack:
+        for node in nodes:
+            stack.enter_context(publishing(node, name, "--size", "1280x720", "--fps", "20", "--bitrate", "8000", "--key-interval", "1"))
             assert node.rest("recorder/startup", {"mediaSessionId": session_of(node, name)}).status == 200
+        for node in nodes:
             wait_until(lambda: "the disk is full" in node.log(), 40, "the end of the recording")
-            run_for(2)
+        run_for(2)
+        for node in nodes:
             assert node.has_stream(name)
             assert node.statistics()["record_stats"]["record_disk_full"] == 1
             assert node.rest("recorder/terminate", {"mediaSessionId": session_of(node, name)}, timeout=60).status in (200, 404)
-        found = [path for path in (disk / "records").iterdir() if path.is_file()]
-        assert found, list((disk / "records" / ".recording").iterdir())
+    for node in nodes:
+        found = [path for path in node.settings["record_folder"].iterdir() if path.is_file()]
+        assert found, list((node.settings["record_folder"] / ".recording").iterdir())
         contents = records.look(found[0])
         assert contents.duration > 1 or contents.frames[-1][0] > 1
         node.stop()
-    finally:
-        subprocess.run(["umount", "-l", str(disk)])
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
-def test_the_page_says_that_the_disk_is_full_and_goes_on(make_node, visit, tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], capture_output=True).returncode:
-        pytest.skip("this machine lets nobody mount")
-    try:
-        node = make_node("full", record_folder=disk / "records", record_min_free_space=1)
-        page = visit(node.http + "/stream_recording.html")
-        page.locator("#publishBtn").click()
-        expect(page.locator("#infoText")).to_contain_text("The server's disk is full", timeout=40000)
-        expect(page.locator("#status")).to_have_text("PUBLISHING")
-        page.locator("#publishBtn").click()
-        expect(page.locator("#status")).to_have_text("UNPUBLISHED", timeout=30000)
-        expect(page.locator("#infoText")).to_contain_text("ended early")
-        # What there is of it is offered, and plays.
-        page.wait_for_function("document.getElementById('recVideo').duration > 0.5", timeout=10000)
-        node.stop()
-    finally:
-        subprocess.run(["umount", "-l", str(disk)])
+def test_the_page_says_that_the_disk_is_full_and_goes_on(small_disk, make_node, visit):
+    node = make_node("full", record_folder=small_disk("2m") / "records", record_min_free_space=1)
+    page = visit(node.http + "/stream_recording.html")
+    page.locator("#publishBtn").click()
+    expect(page.locator("#infoText")).to_contain_text("The server's disk is full", timeout=40000)
+    expect(page.locator("#status")).to_have_text("PUBLISHING")
+    page.locator("#publishBtn").click()
+    expect(page.locator("#status")).to_have_text("UNPUBLISHED", timeout=30000)
+    expect(page.locator("#infoText")).to_contain_text("ended early")
+    # What there is of it is offered, and plays.
+    page.wait_for_function("document.getElementById('recVideo').duration > 0.5", timeout=10000)
+    node.stop()
 
 
 # Serving and pages.
 
-def test_records_are_served_with_ranges(a, name):
-    with recorded(a, name, "--no-video") as result:
-        run_for(2)
+def test_the_recording_pages_record_play_and_offer_the_file(a, visit):
+    pages = [visit(a.http + path) for path in ("/stream_recording.html", "/client2/examples/demo/streaming/stream_recording/recording.html")]
+    for page in pages:
+        page.locator("#publishBtn").click()
+    for page in pages:
+        expect(page.locator("#status")).to_have_text("PUBLISHING", timeout=15000)
+    run_for(4)
+    for page in pages:
+        page.locator("#publishBtn").click()
+    for page in pages:
+        expect(page.locator("#status")).to_have_text("UNPUBLISHED", timeout=30000)
+        page.wait_for_function("document.getElementById('recVideo').duration > 2", timeout=10000)
+        name = page.locator("#link").get_attribute("download")
+        assert (folder(a) / name).exists()
+        # It plays, and can be sought in.
+        seen = page.evaluate("""async () => {
+          const video = document.getElementById("recVideo");
+          video.muted = true;
+          await video.play();
+          video.currentTime = 1.5;
+          await new Promise((resolve) => video.addEventListener("seeked", resolve, { once: true }));
+          return [video.currentTime, video.videoWidth, video.duration];
+        }""")
+        assert seen[0] >= 1.4 and seen[1] > 0, seen
+    OUT.joinpath("pages").mkdir(parents=True, exist_ok=True)
+    pages[0].screenshot(path=str(OUT / "pages" / "stream_recording.png"))
+
+
+def test_records_are_served_with_ranges_listed_and_played_by_their_page(a, visit, name):
+    with recorded(a, name, "--size", "320x240", "--fps", "20") as result:
+        run_for(4)
     url = f"{a.http}/client/records/{result[0].name}"
     whole = requests.get(url, timeout=5)
     assert whole.status_code == 200 and whole.headers["content-type"] == "video/mp4" and whole.content == result[0].read_bytes()
@@ -507,36 +570,6 @@ def test_records_are_served_with_ranges(a, name):
     assert part.status_code == 206 and part.content == whole.content[100:200]
     for path in ("..%2fcertificates", ".about", "%2e%2e/x", "nothing.mp4"):
         assert requests.get(f"{a.http}/client/records/{path}", timeout=5).status_code in (400, 404)
-
-
-@pytest.mark.parametrize("path", ["/stream_recording.html", "/client2/examples/demo/streaming/stream_recording/recording.html"])
-def test_the_recording_page_records_plays_and_offers_the_file(a, visit, path):
-    page = visit(a.http + path)
-    page.locator("#publishBtn").click()
-    expect(page.locator("#status")).to_have_text("PUBLISHING", timeout=15000)
-    run_for(4)
-    page.locator("#publishBtn").click()
-    expect(page.locator("#status")).to_have_text("UNPUBLISHED", timeout=30000)
-    page.wait_for_function("document.getElementById('recVideo').duration > 2", timeout=10000)
-    name = page.locator("#link").get_attribute("download")
-    assert (folder(a) / name).exists()
-    # It plays, and can be sought in.
-    seen = page.evaluate("""async () => {
-      const video = document.getElementById("recVideo");
-      video.muted = true;
-      await video.play();
-      video.currentTime = 1.5;
-      await new Promise((resolve) => video.addEventListener("seeked", resolve, { once: true }));
-      return [video.currentTime, video.videoWidth, video.duration];
-    }""")
-    assert seen[0] >= 1.4 and seen[1] > 0, seen
-    OUT.joinpath("pages").mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=str(OUT / "pages" / "stream_recording.png"))
-
-
-def test_the_records_page_lists_and_plays(a, visit, name):
-    with recorded(a, name, "--size", "320x240", "--fps", "20") as result:
-        run_for(4)
     page = visit(a.http + "/records.html")
     row = page.locator("#records li", has_text=result[0].name)
     expect(row).to_be_visible(timeout=10000)

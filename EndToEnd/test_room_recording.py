@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from harness import burnin, records
+from harness.chromium import ONLY
 from harness.waiting import wait_until
 from test_pages import visit  # noqa: F401 (a fixture)
 from test_recording import files, folder, run_for, session_of, unfinished
@@ -112,8 +113,11 @@ def test_a_room_joined_with_record_becomes_one_file(make_node, tab, room):
     assert entry["participants"] == ["alice", "bob"] and entry["room"] == room
 
 
-def test_a_room_is_put_together_after_a_killed_server(make_node, name):
-    node = make_node("roomcrash")
+def test_a_room_is_put_together_after_a_killed_server_and_a_hook_that_had_not_ended_is_run_again(make_node, tmp_path, name):
+    script = tmp_path / "hook.sh"
+    script.write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/said\n[ -e {tmp_path}/again ] || sleep 5\n')
+    script.chmod(0o755)
+    node = make_node("roomcrash", on_multiple_record_hook_script=script)
     uri = f"multi-recorder://{name}"
     assert node.rest("multipleRecorder/startup", {"uri": uri}).status == 200
     with publishing(node, "one", "--size", "320x240", "--fps", "20"), publishing(node, "two", "--size", "320x240", "--fps", "20"):
@@ -129,38 +133,52 @@ def test_a_room_is_put_together_after_a_killed_server(make_node, name):
     one, two = clocks(path, 0), clocks(path, 1)
     assert len(one) > 40 and len(two) > 40 and abs(origin(one) - origin(two)) <= 50
 
+    wait_until((tmp_path / "said").exists, 10, "the hook")
+    notes = folder(node) / ".hooks"
+    assert len(list(notes.iterdir())) == 1
+    node.kill()
+    (tmp_path / "again").touch()
+    node.start()
+    wait_until(lambda: (tmp_path / "said").read_text().count("\n") == 2 and not list(notes.iterdir()), 10, lambda: f"the hook again: {list(notes.iterdir())}")
+    first, second = (tmp_path / "said").read_text().splitlines()
+    assert first == second and first.startswith(str(path)) and first.endswith(uri)
 
-@pytest.mark.parametrize("codec", ["H264", "VP8"])
-def test_files_of_a_room_begin_together_and_the_vendors_ffmpeg_line_merges_them(make_node, tab, room, tmp_path, codec):
-    from harness.chromium import ONLY
-    node = make_node(f"sync-{codec}", enable_empty_shift_writer=True)
+
+def test_files_of_a_room_begin_together_and_the_vendors_ffmpeg_line_merges_them(make_node, tab, room, tmp_path):
+    node = make_node("sync", enable_empty_shift_writer=True)
     people = []
-    for login in ("alice", "bob"):
-        person = Person(tab(node), node, login)
-        person.join(room)
-        assert person.publish(room, {"record": True, "stripCodecs": ONLY[codec]})[0] == "PUBLISHING"
-        people.append(person)
+    # Carol's pictures are VP8.
+    for logins in (["alice"], ["bob", "carol"]):
+        for login in logins:
+            person = Person(tab(node), node, login)
+            person.join(room)
+            assert person.publish(room, {"record": True, "stripCodecs": ONLY["VP8" if login == "carol" else "H264"]})[0] == "PUBLISHING"
+            people.append(person)
         run_for(5)
     for person in reversed(people):
         person.leave(room)
-    wait_until(lambda: len(files(node)) == 2 and not unfinished(node), 30, lambda: f"two files: {files(node)}")
-    alice, bob = (next(path for path in files(node) if path.stem.endswith(login)) for login in ("alice", "bob"))
-    for path in (alice, bob):
+    wait_until(lambda: len(files(node)) == 3 and not unfinished(node), 30, lambda: f"three files: {files(node)}")
+    alice, *others = (next(path for path in files(node) if path.stem.endswith(login)) for login in ("alice", "bob", "carol"))
+    assert [path.suffix for path in others] == [".mp4", ".webm"]
+    for path in (alice, *others):
         records.decodes(path)
         start = [float(stream["start_time"]) for stream in records.probe(path)["streams"]]
         assert max(start) < 0.3, start
-    # Bob's begins with black pictures and silence.
-    contents = records.look(bob)
-    readable = [time for time, clock, _ in contents.frames if clock is not None]
-    assert readable[0] > 3 and contents.silence(0.2, readable[0] - 1)
+    beginning = origin(clocks(alice, 0))
+    for path in others:
+        # Theirs begin with black pictures and silence.
+        contents = records.look(path)
+        readable = [(time, clock) for time, clock, _ in contents.frames if clock is not None]
+        assert readable[0][0] > 3 and contents.silence(0.2, readable[0][0] - 1)
+        assert abs(origin(readable) - beginning) <= 67
     merged = tmp_path / "output.mp4"
     subprocess.run(
-        ["ffmpeg", "-v", "error", "-i", str(alice), "-i", str(bob), "-filter_complex",
+        ["ffmpeg", "-v", "error", "-i", str(alice), "-i", str(others[0]), "-filter_complex",
          "[0:v]pad=iw*2:ih[int];[int][1:v]overlay=W/2:0[vid];[0:a][1:a]amerge[a]", "-map", "[vid]", "-map", "[a]", "-ac", "2",
          "-strict", "-2", "-c:v", "libx264", "-crf", "23", "-preset", "veryfast", str(merged)], check=True, timeout=120)
     left = clocks(merged, 0, lambda gray: gray[:, :gray.shape[1] // 2])
-    right = clocks(merged, 0, lambda gray: gray[:, gray.shape[1] // 2:])
-    both = [(clock, dict(right)[time]) for time, clock in left if time in dict(right)]
+    right = dict(clocks(merged, 0, lambda gray: gray[:, gray.shape[1] // 2:]))
+    both = [(clock, right[time]) for time, clock in left if time in right]
     assert len(both) >= 20
     # Within one frame of a camera of 15 pictures a second; a few of them may be late on a busy machine.
     differences = [abs(one - other) for one, other in both]

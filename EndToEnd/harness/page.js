@@ -85,6 +85,37 @@ window.lab = (() => {
     : ((0b0101 << 20) | ((value & 0xffff) << 4) | (crc8(value) & 0x0f)) >>> 0;
   const clockNow = () => Math.floor(performance.timeOrigin + performance.now()) % 4294967296;
 
+  // Beeps as they leave the page, by the burnt-in clock: what a sound card's or a busy browser's clock does to the tone before is no fault of
+  // whoever takes it. Returns a function that tells the times so far. Sound comes in pieces that are noted late, never early, so the least
+  // of those around counts.
+  function beepWatch(track) {
+    const pieces = [], beeps = [];
+    let samples = 0, silence = 0, behind = Infinity;
+    (async () => {
+      const reader = new MediaStreamTrackProcessor({ track, maxBufferSize: 1000 }).readable.getReader();
+      for (;;) {
+        const { value: data, done } = await reader.read();
+        if (done) return;
+        const rate = data.sampleRate / 1000, at = data.timestamp / 1000;
+        behind = Math.min(behind, clockNow() - at);
+        pieces.push([samples / rate, at - samples / rate]);
+        const plane = new Float32Array(data.numberOfFrames);
+        data.copyTo(plane, { planeIndex: 0, format: "f32-planar" });
+        data.close();
+        plane.forEach((value, index) => {
+          const loud = Math.abs(value) > 0.25;
+          if (loud && silence > 500 * rate) beeps.push((samples + index) / rate);
+          silence = loud ? 0 : silence + 1;
+        });
+        samples += plane.length;
+      }
+    })();
+    return () => beeps.map((beep) => {
+      const near = pieces.filter(([position]) => Math.abs(position - beep) < 300).map(([, origin]) => origin);
+      return near.reduce((least, origin) => Math.min(least, origin), Infinity) + behind + beep;
+    });
+  }
+
   function pattern({ width = 320, height = 240, fps = 20, noise = false, flash = false, tone: hertz = 440 } = {}) {
     const canvas = document.createElement("canvas");
     canvas.width = width;
@@ -126,11 +157,7 @@ window.lab = (() => {
     const worker = new Worker(URL.createObjectURL(new Blob([`setInterval(() => postMessage(0), ${flash ? 4 : 1000 / fps})`])));
     // A flash belongs to its beep: pictures keep step with the clock of the sound.
     let drawn = -1;
-    // When (burnt-in clock) the sound's clock was at 0, by each second of the sound: the least is what nothing has delayed.
-    const origins = media.soundOrigins = {};
     worker.onmessage = () => {
-      const second = Math.floor(audio.currentTime), origin = clockNow() - audio.currentTime * 1000;
-      origins[second] = Math.min(origins[second] ?? Infinity, origin);
       const due = Math.floor(audio.currentTime * fps);
       if (flash && due === drawn) return;
       drawn = due;
@@ -151,6 +178,7 @@ window.lab = (() => {
     tone.connect(gain).connect(out);
     tone.start();
     media.addTrack(out.stream.getAudioTracks()[0]);
+    if (flash && window.MediaStreamTrackProcessor) media.beepTimes = beepWatch(out.stream.getAudioTracks()[0].clone());
     /** 1 is as loud as can be, 0 silence. */
     media.setVolume = (volume) => gain.gain.setValueAtTime(volume, audio.currentTime);
     return media;
@@ -283,8 +311,8 @@ window.lab = (() => {
     act: (key, method, ...values) => { streams.get(key).stream[method](...values); },
     figures,
     reroute,
-    /** Of a published pattern with a flash: when (burnt-in clock) the sound's clock was at 0, by each second of the sound. */
-    soundOrigins: (key) => streams.get(key).pattern.soundOrigins,
+    /** Of a published pattern with a flash: when its beeps left the page, by the burnt-in clock. */
+    beepTimes: (key) => streams.get(key).pattern.beepTimes(),
     first: (key) => streams.get(key).first ?? null,
     hash: (key) => pictureHash(element(streams.get(key))),
     clock: (key) => readClock(element(streams.get(key))),

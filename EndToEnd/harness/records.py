@@ -22,12 +22,14 @@ class Contents:
 
     @property
     def beeps(self):
-        """Where beeps of the pattern begin."""
+        """Where beeps of the pattern begin. Of one that is not whole (50 ms) the beginning may be missing: the record began in the middle
+        of it, or a packet was lost."""
         loud = numpy.flatnonzero(numpy.abs(self.sound) > 0.25)
         if not len(loud):
             return []
         starts = [loud[0]] + [after for before, after in zip(loud, loud[1:]) if after - before > 24000]
-        return [self.sound_start + start / 48000 for start in starts]
+        ends = [before for before, after in zip(loud, loud[1:]) if after - before > 24000] + [loud[-1]]
+        return [self.sound_start + start / 48000 for start, end in zip(starts, ends) if end - start > 2160]
 
     @property
     def flashes(self):
@@ -43,13 +45,12 @@ class Contents:
         pairs = [(min(flashes, key=lambda flash: abs(flash - beep)), beep) for beep in self.beeps if flashes]
         return [(flash - beep) * 1000 for flash, beep in pairs if abs(flash - beep) < 0.4]
 
-    def offsets_by_clock(self, origins):
+    def offsets_by_clock(self, beep_times):
         """Milliseconds by which pictures come after the sound, at each beep, by the burnt-in clock: how late a busy browser has drawn
-        its flash makes no difference. `origins`: see page.js, `soundOrigins`."""
+        its flash makes no difference. `beep_times`: see page.js, `beepTimes`."""
         times, clocks = zip(*[(time, clock) for time, clock, _ in self.frames if clock is not None])
         found = []
-        for second in sorted(map(int, origins)):
-            beep_clock = min(origins[key] for key in map(str, range(second - 1, second + 2)) if key in origins) + second * 1000
+        for beep_clock in beep_times:
             after = numpy.searchsorted(clocks, beep_clock)
             if not 0 < after < len(clocks) or clocks[after] - clocks[after - 1] > 300:
                 continue
