@@ -87,7 +87,7 @@ def test_who_is_silent_or_speaks_letter_by_letter_is_dropped(make_node, name):
 
 
 def test_who_takes_no_media_is_dropped_and_harms_nobody(make_node, name):
-    node = make_node("slow")
+    node = make_node("slow", rtsp_write_timeout=1000)
     with publishing(node, name, "--video", "vp8", "--size", "640x480", "--fps", "30", "--bitrate", "3000"):
         connection = socket.create_connection(("127.0.0.1", node.settings["rtsp.port"]))
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -75,6 +75,8 @@ public struct Settings: Sendable, Equatable {
     public var rtspClientAddress = ""
     /// A client of the RTSP server that is not playing says something at least this often (`rtsp_client_idle_timeout`).
     public var rtspClientIdleTimeout = 20_000
+    /// A client of the RTSP server takes media at least this often (`rtsp_write_timeout`).
+    public var rtspWriteTimeout = 5_000
     /// Publishers whose video has B-frames are refused (`bframes_disabled`).
     public var refusesReordered = false
     /// Clients of the RTSP server (`rtsp_max_clients`).

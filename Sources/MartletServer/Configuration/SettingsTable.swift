@@ -90,6 +90,8 @@ public enum SettingsTable {
                       "A camera that can't be had again for this long is given up, and its stream ends."),
         .milliseconds("rtsp_client_idle_timeout", .media, \.rtspClientIdleTimeout, 500...3_600_000,
                       "A client of the RTSP server that is not playing, and says nothing whole for this long, is dropped."),
+        .milliseconds("rtsp_write_timeout", .media, \.rtspWriteTimeout, 500...600_000,
+                      "A client of the RTSP server that takes no media for this long is dropped."),
         .flag("bframes_disabled", .media, \.refusesReordered,
               "Refuse publishers by RTMP, and cameras, whose video has B-frames. `false`: it is encoded anew for those who can't take it."),
         .string("rtsp_client_address", .media, \.rtspClientAddress, type: "address", allowed: "a literal address of this machine",

@@ -11,6 +11,7 @@ extension RTSPServer {
         configuration.maximumClients = settings.maximumRTSPClients
         configuration.maximumClientsPerAddress = settings.maximumRTSPClientsPerAddress
         configuration.idleTimeout = .milliseconds(settings.rtspClientIdleTimeout)
+        configuration.writeTimeout = .milliseconds(settings.rtspWriteTimeout)
         configuration.membersOnly = settings.roomMembersOnly
         return RTSPServer(settings: configuration, streams: streams, listeners: listeners, logger: Logger(label: "martlet.rtsp"))
     }

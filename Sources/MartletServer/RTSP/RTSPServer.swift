@@ -18,6 +18,8 @@ struct RTSPServerSettings: Sendable {
     var maximumClientsPerAddress = 200
     /// A client that is not playing says something at least this often.
     var idleTimeout = Duration.seconds(20)
+    /// One that takes no media for this long is dropped.
+    var writeTimeout = Duration.seconds(5)
     /// Streams of rooms are for their participants.
     var membersOnly = false
 }
@@ -90,7 +92,9 @@ final class RTSPServer: Service, Sendable {
             limiter.leave(address)
             counted.withLock { $0.clients -= 1 }
         }
-        let client = RTSPServerClient(server: self, address: address, localAddress: channel.channel.localAddress?.ipAddress, membersOnly: settings.membersOnly, idleTimeout: settings.idleTimeout)
+        let client = RTSPServerClient(
+            server: self, address: address, localAddress: channel.channel.localAddress?.ipAddress, membersOnly: settings.membersOnly,
+            idleTimeout: settings.idleTimeout, writeTimeout: settings.writeTimeout)
         do {
             try await channel.executeThenClose { inbound, outbound in
                 try await client.run(inbound, outbound, close: { channel.channel.close(promise: nil) })

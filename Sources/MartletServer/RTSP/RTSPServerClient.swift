@@ -11,8 +11,6 @@ import SDP
 import Signalling
 
 actor RTSPServerClient {
-    /// A client that takes nothing for this long is dropped, and one that is this far behind.
-    static let slowness = Duration.seconds(5)
     static let appKey = "defaultApp"
 
     private let server: RTSPServer
@@ -20,6 +18,7 @@ actor RTSPServerClient {
     private let localAddress: String?
     private let membersOnly: Bool
     private let idleTimeout: Duration
+    private let writeTimeout: Duration
     private var session: RTSPServerSession
     private let mediaSessionID = Identifier.uuid()
     private var tracks: [TrackFormat] = []
@@ -32,12 +31,13 @@ actor RTSPServerClient {
     private var isPlaying = false
     private let logger: Logger
 
-    init(server: RTSPServer, address: String, localAddress: String?, membersOnly: Bool, idleTimeout: Duration) {
+    init(server: RTSPServer, address: String, localAddress: String?, membersOnly: Bool, idleTimeout: Duration, writeTimeout: Duration) {
         self.server = server
         self.address = address
         self.localAddress = localAddress
         self.membersOnly = membersOnly
         self.idleTimeout = idleTimeout
+        self.writeTimeout = writeTimeout
         session = RTSPServerSession(id: Identifier.uuid().filter { $0 != "-" })
         var logger = server.logger
         logger[metadataKey: "peer"] = "\(address)"
@@ -87,7 +87,7 @@ actor RTSPServerClient {
         while !Task.isCancelled {
             try? await Task.sleep(for: .milliseconds(500))
             let now = ContinuousClock.now
-            if let since = writingSince, now - since > Self.slowness {
+            if let since = writingSince, now - since > writeTimeout {
                 server.noteSlow()
                 logger.notice("RTSP client dropped: it takes no media")
                 close?()
