@@ -157,13 +157,17 @@ window.lab = (() => {
     const worker = new Worker(URL.createObjectURL(new Blob([`setInterval(() => postMessage(0), ${flash ? 4 : 1000 / fps})`])));
     // A flash belongs to its beep: pictures keep step with the clock of the sound.
     let drawn = -1;
+    // Chromium holds the timestamps of a track's pictures against how long the first ones took, for good. Those of a flash wait until the
+    // connection is made and the page has nothing else to do.
+    media.isHeld = flash;
     worker.onmessage = () => {
+      if (media.isHeld) return;
       const due = Math.floor(audio.currentTime * fps);
       if (flash && due === drawn) return;
       drawn = due;
       draw();
     };
-    draw();
+    if (!flash) draw();
     const tone = audio.createOscillator();
     const out = audio.createMediaStreamDestination();
     const gain = audio.createGain();
@@ -274,6 +278,7 @@ window.lab = (() => {
       entry.stream.publish();
       const { status, info, error } = await reached(entry, [STREAM_STATUS.PUBLISHING, ...ENDS], timeout);
       if (status !== STREAM_STATUS.PUBLISHING) throw new Error(`publish ${name}: ${status} ${info ?? ""} ${error ?? ""}`);
+      if (picture) picture.isHeld = false;
       return entry.key;
     },
 
