@@ -29,7 +29,8 @@ class Contents:
             return []
         starts = [loud[0]] + [after for before, after in zip(loud, loud[1:]) if after - before > 24000]
         ends = [before for before, after in zip(loud, loud[1:]) if after - before > 24000] + [loud[-1]]
-        return [self.sound_start + start / 48000 for start, end in zip(starts, ends) if end - start > 2160]
+        return [self.sound_start + start / 48000 for start, end in zip(starts, ends)
+                if end - start > 1920 or start > 2400 and end > len(self.sound) - 2400]
 
     @property
     def flashes(self):
