@@ -16,7 +16,9 @@ final class PictureBridgeJob: WorkerHandler {
     static let keyFrameGap: Int64 = 500_000_000
 
     private let order: BridgeOrder
-    private let start: Int64
+    private let now: () -> Int64
+    /// When the first input was taken up, ns.
+    private var start: Int64?
     /// The newest picture of what only leads up to the present.
     private var latest: VideoFrame?
     private let source: VideoCodec
@@ -33,14 +35,14 @@ final class PictureBridgeJob: WorkerHandler {
     private var toldReference: Int64 = 0
     private(set) var undecodable = 0
 
-    /// - Parameter start: of what arrived before only the newest picture is given out, ns on the monotonic clock: the rest has waited
-    ///   for the worker, and would come too late as well as all at once.
-    init(_ order: BridgeOrder, start: Int64) throws {
+    /// - Parameter now: ns on the monotonic clock. Of what arrived before the job took up its first input only the newest picture is
+    ///   given out: the rest has waited for the worker, and would come too late as well as all at once.
+    init(_ order: BridgeOrder, now: @escaping () -> Int64) throws {
         guard let source = VideoCodec(order.source), let target = VideoCodec(order.target),
             let assembler = FrameAssembler(codec: order.source, patience: Self.patience)
         else { throw WorkerError.failed("pictures in \(order.source.encodingName) can't be converted to \(order.target.encodingName)") }
         self.order = order
-        self.start = start
+        self.now = now
         self.source = source
         self.target = target
         self.assembler = assembler
@@ -56,6 +58,7 @@ final class PictureBridgeJob: WorkerHandler {
     func receive(_ input: [UInt8], output: WorkerOutput) throws {
         if input.first == BridgeInput.keyFrameWanted { isKeyFrameWished = true }
         guard input.first == BridgeInput.tapped else { return }
+        if start == nil { start = self.now() }
         var rest = input.dropFirst(), now: Int64 = 0
         while let record = TapRecord.next(in: &rest) {
             now = record.arrival
@@ -93,7 +96,7 @@ final class PictureBridgeJob: WorkerHandler {
             decoder = try Self.decoder(order, source)
             return askForKeyFrame(at: arrival, output)
         }
-        guard arrival >= start else {
+        guard arrival >= start ?? 0 else {
             latest = pictures.last ?? latest
             return
         }

@@ -13,22 +13,26 @@ final class SoundBridgeJob: WorkerHandler {
 
     private var assembler: FrameAssembler
     private let converter: SoundConverter
-    private let start: Int64
+    private let now: () -> Int64
+    /// When the first input was taken up, ns.
+    private var start: Int64?
     private var toldReference: Int64 = 0
 
-    /// - Parameter start: what arrived before is not given out, ns on the monotonic clock. It has waited for the worker, and sound that
-    ///   begins late makes players play late ever after, out of step with the pictures; a moment of silence is less.
-    init(_ order: BridgeOrder, start: Int64) throws {
+    /// - Parameter now: ns on the monotonic clock. What arrived before the job took up its first input is not given out: it has waited
+    ///   for the worker, and sound that begins late makes players play late ever after, out of step with the pictures; a moment of
+    ///   silence is less.
+    init(_ order: BridgeOrder, now: @escaping () -> Int64) throws {
         guard let assembler = FrameAssembler(codec: order.source, maximumPackets: 64, patience: Self.patience, aac: order.aac) else {
             throw WorkerError.failed("sound in \(order.source.encodingName) can't be converted")
         }
         self.assembler = assembler
         converter = try SoundConverter(order)
-        self.start = start
+        self.now = now
     }
 
     func receive(_ input: [UInt8], output: WorkerOutput) throws {
         guard input.first == BridgeInput.tapped else { return }
+        if start == nil { start = self.now() }
         var rest = input.dropFirst(), now: Int64 = 0
         while let record = TapRecord.next(in: &rest) {
             now = record.arrival
@@ -53,7 +57,7 @@ final class SoundBridgeJob: WorkerHandler {
 
     private func give(_ frames: [EncodedFrame], at arrival: Int64, _ output: WorkerOutput) throws {
         for frame in frames {
-            guard arrival >= start else {
+            guard arrival >= start ?? 0 else {
                 converter.warmUp(with: frame)
                 continue
             }
@@ -70,10 +74,10 @@ public enum BridgeWorker {
         [
             // Somebody listens, and what comes late disturbs more than the little work that it is.
             WorkerJobKind(name: SoundBridgeJob.name, niceness: 0) { parameters, _ in
-                try SoundBridgeJob(try BridgeOrder(decoding: parameters), start: now())
+                try SoundBridgeJob(try BridgeOrder(decoding: parameters), now: now)
             },
             WorkerJobKind(name: PictureBridgeJob.name, niceness: 5) { parameters, _ in
-                try PictureBridgeJob(try BridgeOrder(decoding: parameters), start: now())
+                try PictureBridgeJob(try BridgeOrder(decoding: parameters), now: now)
             },
         ]
     }
