@@ -11,14 +11,14 @@ public actor SnapshotService {
     public struct Configuration: Sendable {
         /// From the request to the answer, whatever it is.
         public var timeLimit = Duration.seconds(3)
+        /// The picture must not be older than this when it is handed out.
+        public var maximumAge = Duration.seconds(1)
         /// Requests waiting for an answer; more are refused.
         public var maximumWaiting = 512
         public init() {}
     }
 
-    /// The picture must not be older than this when it is handed out.
-    static let maximumAge = Duration.seconds(1)
-    /// A source silent for this long may have frozen: something newer is waited for. Below `maximumAge` by what decoding takes.
+    /// A source silent for this long may have frozen: something newer is waited for. Below the maximum age by what decoding takes.
     static let freshness = Duration.milliseconds(700)
     /// Decoding that is estimated to take longer is not begun at once; a key frame is asked for.
     static let cheapDecode = Duration.milliseconds(600)
@@ -250,7 +250,7 @@ public actor SnapshotService {
         // What is shown may be older than the newest packet: its successors are not whole yet.
         let behind = Int64(Int32(bitPattern: summary.newestTimestamp &- reply.timestamp)) * 1_000_000_000 / Int64(max(1, summary.clockRate))
         let age = Duration.nanoseconds(summary.now - summary.newestArrival + max(0, behind)) + (.now - copied)
-        if age > Self.maximumAge {
+        if age > configuration.maximumAge {
             // Either decoding took long, and goes on from there; or packets are missing, and only a key frame helps.
             if Duration.nanoseconds(behind) > Self.freshness {
                 return .worthless(group: summary.keyFrameStart, "packets are missing and no key frame came")

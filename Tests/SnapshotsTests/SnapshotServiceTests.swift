@@ -59,6 +59,8 @@ private final class FakeVideo: RecentVideoSource {
         let pool = WorkerPool(configuration: .init(command: try #require(command ?? workerCommand())), logger: silent)
         var configuration = SnapshotService.Configuration()
         configuration.timeLimit = limit
+        // A machine that takes a second to decode five frames is slow, not wrong.
+        configuration.maximumAge = limit
         return (SnapshotService(video: video, pool: pool, configuration: configuration, logger: silent), pool)
     }
 
