@@ -18,7 +18,8 @@ def stream(a, tab, relay, name, publisher_network, player_network, pattern=None)
     down = relay(a, both=player_network, seed=2)
     published = tab(a, through=up).publish(a.ws, name, pattern=pattern or {"width": 640, "height": 360, "fps": 25})
     played = tab(a, through=down).play(a.ws, name)
-    played.wait_for_frames(25)
+    # By then the browser's buffer has found its depth; what it still holds back in the first seconds is not lost.
+    played.wait_for_frames(100)
     return published, played, up, down
 
 

@@ -19,6 +19,9 @@ struct RTPForwarder {
     static let reportPatience: Int64 = 1_000_000_000
     /// Ours are sent this often, ns.
     static let reportInterval: Int64 = 1_000_000_000
+    /// From one to the next they move a track by so much at most, ns: clients set their clocks by each, and a step back by a packet's length
+    /// would give two packets the same time.
+    static let maximumBend: Int64 = 1_000_000
 
     private struct Track {
         let codec: CodecKind
@@ -29,6 +32,8 @@ struct RTPForwarder {
         var isStarted: Bool
         /// When the next report is due, by the arrival of packets, ns.
         var nextReport: Int64 = .min
+        /// Time less media time, as last reported, ns.
+        var reportedOffset: Int64?
         /// The source's number of the next packet to go out.
         var next: UInt16?
         var waiting: [UInt16: (bytes: [UInt8], arrival: Int64)] = [:]
@@ -83,7 +88,7 @@ struct RTPForwarder {
         case .report(let ntp, let timestamp): timeline.report(ntp: ntp, timestamp: timestamp, track: record.track, arrival: record.arrival)
         case .restart:
             timeline.restart()
-            for index in tracks.indices { tracks[index].nextReport = .min }
+            for index in tracks.indices { (tracks[index].nextReport, tracks[index].reportedOffset) = (.min, nil) }
         case .packet(_, _, let rtp):
             guard rtp.count > 12 else { return }
             timeline.note(Self.timestamp(rtp), track: record.track, arrival: record.arrival)
@@ -110,7 +115,13 @@ struct RTPForwarder {
 
     private mutating func report(_ index: Int, timestamp: UInt32, at arrival: Int64, _ output: inout [Packet]) {
         let media = timeline.media(timestamp, track: index)
-        guard let time = timeline.time(media, track: index) else { return }
+        guard let found = timeline.time(media, track: index) else { return }
+        var offset = found - media
+        if let before = tracks[index].reportedOffset, abs(offset - before) < Self.reportInterval {
+            offset = max(before - Self.maximumBend, min(before + Self.maximumBend, offset))
+        }
+        tracks[index].reportedOffset = offset
+        let time = media + offset
         tracks[index].nextReport = arrival + Self.reportInterval
         let (seconds, rest) = max(0, time + wallOffset).quotientAndRemainder(dividingBy: 1_000_000_000)
         let report = SenderReport(
