@@ -1,5 +1,4 @@
 // The worker's half of a bridge for sound: packets of a tap in, frames of another codec out.
-import Glibc
 import MediaIO
 import Primitives
 import RTP
@@ -74,18 +73,11 @@ public enum BridgeWorker {
         [
             // Somebody listens, and what comes late disturbs more than the little work that it is.
             WorkerJobKind(name: SoundBridgeJob.name, niceness: 0) { parameters, _ in
-                try SoundBridgeJob(try BridgeOrder(decoding: parameters), now: now)
+                try SoundBridgeJob(try BridgeOrder(decoding: parameters), now: MonotonicClock.now)
             },
             WorkerJobKind(name: PictureBridgeJob.name, niceness: 5) { parameters, _ in
-                try PictureBridgeJob(try BridgeOrder(decoding: parameters), now: now)
+                try PictureBridgeJob(try BridgeOrder(decoding: parameters), now: MonotonicClock.now)
             },
         ]
-    }
-
-    /// ns on the monotonic clock, which is that of the server's arrivals.
-    private static func now() -> Int64 {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
     }
 }

@@ -83,13 +83,3 @@ private struct Thread {
         pthread_attr_destroy(&attributes)
     }
 }
-
-/// The monotonic clock of the reactors.
-enum MonotonicClock {
-    @inline(__always)
-    static func now() -> Int64 {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec)
-    }
-}

@@ -282,15 +282,9 @@ actor Recorder {
     static func wallClock(at time: Int64) -> Int64 {
         var best = (gap: Int64.max, start: Int64(0))
         for _ in 0..<5 where best.gap > 200_000 {
-            let before = monotonicClock(), wall = wallClock(), after = monotonicClock()
+            let before = MonotonicClock.now(), wall = wallClock(), after = MonotonicClock.now()
             if after - before < best.gap { best = (after - before, wall - ((before + after) / 2 - time) / 1_000_000) }
         }
         return best.start
-    }
-
-    static func monotonicClock() -> Int64 {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
     }
 }

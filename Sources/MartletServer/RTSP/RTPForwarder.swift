@@ -22,6 +22,8 @@ struct RTPForwarder {
     /// From one to the next they move a track by so much at most, ns: clients set their clocks by each, and a step back by a packet's length
     /// would give two packets the same time.
     static let maximumBend: Int64 = 1_000_000
+    /// A difference from here on is another clock, which is taken at once, ns.
+    static let otherClock: Int64 = 1_000_000_000
 
     private struct Track {
         let codec: CodecKind
@@ -117,7 +119,7 @@ struct RTPForwarder {
         let media = timeline.media(timestamp, track: index)
         guard let found = timeline.time(media, track: index) else { return }
         var offset = found - media
-        if let before = tracks[index].reportedOffset, abs(offset - before) < Self.reportInterval {
+        if let before = tracks[index].reportedOffset, abs(offset - before) < Self.otherClock {
             offset = max(before - Self.maximumBend, min(before + Self.maximumBend, offset))
         }
         tracks[index].reportedOffset = offset

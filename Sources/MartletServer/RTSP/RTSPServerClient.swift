@@ -193,10 +193,9 @@ actor RTSPServerClient {
 
     /// NTP time (ns since 1900) less the monotonic clock's.
     private static func wallOffset() -> Int64 {
-        var wall = timespec(), steady = timespec()
+        var wall = timespec()
         clock_gettime(CLOCK_REALTIME, &wall)
-        clock_gettime(CLOCK_MONOTONIC, &steady)
-        return Int64(wall.tv_sec - steady.tv_sec + 2_208_988_800) * 1_000_000_000 + Int64(wall.tv_nsec - steady.tv_nsec)
+        return Int64(wall.tv_sec + 2_208_988_800) * 1_000_000_000 + Int64(wall.tv_nsec) - MonotonicClock.now()
     }
 
     private func send(_ subscription: PacketSubscription, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>) async {

@@ -78,9 +78,7 @@ final class RoomOrigins: Sendable {
     func origin(of room: String) -> Int64 {
         origins.withLock { origins in
             if let origin = origins[room] { return origin }
-            var time = timespec()
-            clock_gettime(CLOCK_MONOTONIC, &time)
-            let now = Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+            let now = MonotonicClock.now()
             origins[room] = now
             return now
         }
