@@ -251,7 +251,7 @@ final class LoadPublisher: LoadClient {
         nextReport = core.now + 1_000_000_000
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
-        let ntp = UInt64(time.tv_sec + 2_208_988_800) << 32 | (UInt64(time.tv_nsec) << 32) / 1_000_000_000
+        let ntp = NTPTime.timestamp(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec) + NTPTime.unixEpoch)
         for track in [audio, video].compactMap({ $0 }) where track.counter > 0 {
             sendRTCP([
                 .senderReport(

@@ -18,8 +18,11 @@ public final class UplinkTrack {
     public typealias Tap = (_ packet: UnsafeRawBufferPointer, _ slot: UnsafePointer<PacketSlot>) -> Void
 
     public private(set) var format: TrackFormat
-    /// Told to players with each key frame that brings none of its own (playout-delay: least and most, 12 bits each, in 10 ms); `.max` = not.
-    public var playoutDelay: UInt32 = .max
+    /// Told to players with each key frame that brings none of its own, and as soon as it changes.
+    public var playoutDelay: PlayoutDelay? { didSet { isPlayoutDelayNew = true } }
+    private var isPlayoutDelayNew = false
+    /// When its media comes; `nil` = nobody wants to know.
+    public var lateness: Lateness?
     public let kind: MediaKind
     public let codec: CodecKind
     public let clockRate: UInt32
@@ -164,7 +167,10 @@ public final class UplinkTrack {
         if view.hasExtension { readExtensions(view, extensions, &slot) }
         if kind == .video, payload.count > 0 {
             slot.startsKeyFrame = PayloadInspector.isKeyFrameStart(codec: codec, payload: payload)
-            if slot.startsKeyFrame, slot.playoutDelay == .max { slot.playoutDelay = playoutDelay }
+            if slot.startsKeyFrame || isPlayoutDelayNew, slot.playoutDelay == .max, let playoutDelay {
+                slot.playoutDelay = playoutDelay.encoded
+                isPlayoutDelayNew = false
+            }
         }
 
         nack.receive(view.sequenceNumber, isRetransmission: isRetransmission, at: Instant(nanoseconds: now))
@@ -186,6 +192,7 @@ public final class UplinkTrack {
         if firstArrival == 0 { firstArrival = now }
         lastArrival = now
         if slot.startsKeyFrame { noteKeyFrame(view, payload, at: now) }
+        if lateness != nil { noteLateness(slot, at: now) }
         enqueue(slot, into: arena, at: now)
         return true
     }
@@ -306,6 +313,20 @@ public final class UplinkTrack {
             width = size.width
             height = size.height
         }
+    }
+
+    /// Players' pictures are to wait for the sound from now on, by what the arrivals say.
+    public func followSound() {
+        playoutDelay = .untilKnown
+        lateness = Lateness()
+    }
+
+    /// A picture has come when all of it has.
+    @inline(never)
+    private func noteLateness(_ slot: PacketSlot, at now: Int64) {
+        guard reportedNTP != 0, kind == .audio || slot.marker else { return }
+        let ticks = Int64(Int32(bitPattern: slot.timestamp &- reportedTimestamp))
+        lateness?.note(now &- NTPTime.nanoseconds(reportedNTP) &- ticks &* 1_000_000_000 / Int64(max(1, clockRate)))
     }
 
     /// The first SSRC, or a new one in place of the old: players must not notice.

@@ -77,7 +77,7 @@ final class ConversionCore: StreamSource {
         self.keyFrameGap = keyFrameGap
         self.onKeyFrameRequest = onKeyFrameRequest
         track = UplinkTrack(format: format, codec: CodecKind(encodingName: format.codec.name))
-        track.playoutDelay = origin.playoutDelay
+        if origin.playoutDelay != nil { track.followSound() }
         stream.addConverted(track, source: self)
     }
 

@@ -17,6 +17,7 @@ final class LocalSourceCore: StreamSource {
     /// It tells its clock itself.
     private var hasOwnClock = false
     private var toldSize = (width: 0, height: 0)
+    private var nextPlayoutDelay: Int64 = 0
 
     init(
         id: EndpointID, stream: MediaStream, formats: [TrackFormat], keyFrameGap: Int64,
@@ -29,7 +30,9 @@ final class LocalSourceCore: StreamSource {
         self.onKeyFrameRequest = onKeyFrameRequest
         stream.setTracks(formats.map { UplinkTrack(format: $0, codec: CodecKind(encodingName: $0.codec.name)) })
         if formats.contains(where: { $0.kind == .audio && !$0.isRealTime }) {
-            for track in stream.tracks where track.kind == .video { track.playoutDelay = Self.playoutDelay }
+            for track in stream.tracks {
+                if track.kind == .video { track.followSound() } else { track.lateness = Lateness() }
+            }
         }
         stream.source = self
         stream.markReady()
@@ -63,12 +66,26 @@ final class LocalSourceCore: StreamSource {
     }
 
     func advance(arena: SendArena, at now: Int64) {
+        if now >= nextPlayoutDelay {
+            nextPlayoutDelay = now + Self.playoutDelayInterval
+            adaptPlayoutDelay()
+        }
         for track in stream.tracks {
             if track.wantsKeyFrame { keyFrameWanted(of: track, arena: arena, at: now) }
             if track.kind == .video, track.width != toldSize.width || track.height != toldSize.height {
                 toldSize = (track.width, track.height)
                 onEvent(.resized(width: track.width, height: track.height))
             }
+        }
+    }
+
+    /// Of its pictures, and of what is made of them.
+    private func adaptPlayoutDelay() {
+        guard let sound = stream.track(of: .audio)?.lateness else { return }
+        for track in stream.forms {
+            guard let pictures = track.lateness, let delay = track.playoutDelay else { continue }
+            let wanted = delay.following(sound: sound, pictures: pictures)
+            if wanted != delay { track.playoutDelay = wanted }
         }
     }
 
@@ -87,9 +104,7 @@ final class LocalSourceCore: StreamSource {
     }
 
     static let keyFrameRepeat: Int64 = 300_000_000
-    /// Sound that comes in the large pieces of AAC waits in browsers for about 60 ms; pictures that don't are ahead of it until the browser has found
-    /// out, which takes it 10 to 20 s. So they are asked to wait as well: at least 60 ms, at most 10 s.
-    static let playoutDelay: UInt32 = 6 << 12 | 1000
+    private static let playoutDelayInterval: Int64 = 500_000_000
 }
 
 /// The control plane's half: a `LocalSource` that any thread may write to.
@@ -140,8 +155,9 @@ final class LocalSourceHandle: LocalSource {
     func requestKeyFrame() { keyFrameRequest.withLock { $0 }?() }
 }
 
-/// The wall clock in NTP form (RFC 5905 §6): seconds since 1900 in the upper, fractions in the lower 32 bits.
+/// The time of day.
 enum WallClock {
+    /// As sender reports tell it.
     static func ntp() -> UInt64 { ntp(nanoseconds()) }
 
     /// ns since 1970.
@@ -151,8 +167,5 @@ enum WallClock {
         return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
     }
 
-    static func ntp(_ nanoseconds: Int64) -> UInt64 {
-        let (seconds, rest) = max(0, nanoseconds).quotientAndRemainder(dividingBy: 1_000_000_000)
-        return UInt64(seconds + 2_208_988_800) << 32 | (UInt64(rest) << 32) / 1_000_000_000
-    }
+    static func ntp(_ nanoseconds: Int64) -> UInt64 { NTPTime.timestamp(nanoseconds: nanoseconds + NTPTime.unixEpoch) }
 }

@@ -125,9 +125,8 @@ struct RTPForwarder {
         tracks[index].reportedOffset = offset
         let time = media + offset
         tracks[index].nextReport = arrival + Self.reportInterval
-        let (seconds, rest) = max(0, time + wallOffset).quotientAndRemainder(dividingBy: 1_000_000_000)
         let report = SenderReport(
-            senderSSRC: tracks[index].ssrc, ntpTimestamp: UInt64(seconds) << 32 | (UInt64(rest) << 32) / 1_000_000_000, rtpTimestamp: timestamp,
+            senderSSRC: tracks[index].ssrc, ntpTimestamp: NTPTime.timestamp(nanoseconds: time + wallOffset), rtpTimestamp: timestamp,
             packetCount: tracks[index].packets, octetCount: tracks[index].octets, reports: [])
         output.append(Packet(
             track: index, isReport: true,

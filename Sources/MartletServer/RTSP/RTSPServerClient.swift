@@ -195,7 +195,7 @@ actor RTSPServerClient {
     private static func wallOffset() -> Int64 {
         var wall = timespec()
         clock_gettime(CLOCK_REALTIME, &wall)
-        return Int64(wall.tv_sec + 2_208_988_800) * 1_000_000_000 + Int64(wall.tv_nsec) - MonotonicClock.now()
+        return Int64(wall.tv_sec) * 1_000_000_000 + Int64(wall.tv_nsec) + NTPTime.unixEpoch - MonotonicClock.now()
     }
 
     private func send(_ subscription: PacketSubscription, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>) async {

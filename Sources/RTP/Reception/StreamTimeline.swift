@@ -78,17 +78,17 @@ public struct StreamTimeline: Sendable {
 
     /// A sender report has arrived.
     public mutating func report(ntp: UInt64, timestamp: UInt32, track: Int, arrival: Int64) {
-        if let offset = sourceDelay.value, abs(TrackClock.nanoseconds(ntp: ntp) + offset - arrival) > Self.maximumDistance {
+        if let offset = sourceDelay.value, abs(NTPTime.nanoseconds(ntp) + offset - arrival) > Self.maximumDistance {
             // The publisher's wall clock has been set, or there is another publisher.
             for index in tracks.indices { tracks[index].clock.reset() }
             reportArrivals = RecentLeast()
             sourceDelay = LeastDelay(isSettled: isSettled)
         }
         tracks[track].clock.report(ntp: ntp, timestamp: timestamp)
-        reportArrivals.note(arrival - TrackClock.nanoseconds(ntp: ntp), at: arrival)
+        reportArrivals.note(arrival - NTPTime.nanoseconds(ntp), at: arrival)
         now = max(now, arrival)
         weigh()
-        if sourceDelay.value == nil { sourceDelay.note(arrival - TrackClock.nanoseconds(ntp: ntp), at: arrival) }
+        if sourceDelay.value == nil { sourceDelay.note(arrival - NTPTime.nanoseconds(ntp), at: arrival) }
     }
 
     /// The source began anew.

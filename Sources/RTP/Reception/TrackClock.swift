@@ -34,7 +34,7 @@ struct TrackClock: Sendable {
 
     /// Takes a sender report. A repetition changes nothing.
     mutating func report(ntp: UInt64, timestamp: UInt32) {
-        let wall = Self.nanoseconds(ntp: ntp), media = media(timestamp)
+        let wall = NTPTime.nanoseconds(ntp), media = media(timestamp)
         guard reports.last?.media != media else { return }
         reports.append(Report(media: media, offset: wall - media))
         if reports.count > Self.maximumReports { reports.removeFirst() }
@@ -82,7 +82,4 @@ struct TrackClock: Sendable {
         let middle = sorted.count / 2
         return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
     }
-
-    /// NTP 32.32 as ns since 1900.
-    static func nanoseconds(ntp: UInt64) -> Int64 { Int64(ntp >> 32) * 1_000_000_000 + Int64(((ntp & 0xffff_ffff) * 1_000_000_000) >> 32) }
 }
