@@ -1,5 +1,4 @@
 // How long after its time a track's media comes: what pictures have to wait so that players get sound and picture of one time together.
-import Primitives
 
 /// The newest arrivals of a track, each held against the source's clock. Of two tracks of a source only the difference says anything.
 public struct Lateness {
@@ -22,41 +21,5 @@ public struct Lateness {
         guard values.count >= Self.minimum else { return nil }
         let sorted = values.sorted()
         return (sorted[0], sorted[sorted.count - 1 - sorted.count / 20])
-    }
-}
-
-/// The playout-delay header extension: http://www.webrtc.org/experiments/rtp-hdrext/playout-delay.
-public struct PlayoutDelay: Equatable, Sendable {
-    /// ms, in steps of 10, up to 40 950.
-    public var least: Int64
-    /// 10 s: no upper bound of ours.
-    private static let most: UInt32 = 1000
-
-    public init(least: Int64) { self.least = max(0, min(least, 40_950)) / 10 * 10 }
-
-    /// As it is written into a packet: least and most, 12 bits each, in 10 ms.
-    public var encoded: UInt32 { UInt32(least / 10) << 12 | Self.most }
-}
-
-extension PlayoutDelay {
-    /// Of pictures whose sound comes in large pieces and is converted, when nothing is known yet.
-    public static let untilKnown = PlayoutDelay(least: 100)
-    /// Whatever the arrivals say, pictures wait no longer, ms.
-    private static let longest: Int64 = 500
-    /// Smaller changes are not told: each makes players play faster or slower for a while. ms.
-    private static let worthTelling: Int64 = 20
-    /// What is added to the sound on its way from the source into the browser's buffer (pieces of 20 ms, the encoder's look-ahead), and what the
-    /// browser lets it wait at least, ms.
-    private static let ofSound: Int64 = 92
-
-    /// What pictures have to wait for sound, by the newest arrivals of both.
-    ///
-    /// Browsers let both wait until they play together, but take 10 to 20 s to find out by how much and leave 30 ms.
-    public func following(sound: Lateness, pictures: Lateness) -> PlayoutDelay {
-        guard let sound = sound.range, let pictures = pictures.range else { return self }
-        // Clocks are the source's: they may say anything.
-        let behind = (sound.most &- pictures.least) / 1_000_000
-        let wanted = PlayoutDelay(least: min(behind + Self.ofSound, Self.longest))
-        return abs(wanted.least - least) < Self.worthTelling ? self : wanted
     }
 }

@@ -1,0 +1,35 @@
+// How long players are asked to let pictures wait, and how that follows from what the arrivals say.
+
+/// The value of the playout-delay header extension (http://www.webrtc.org/experiments/rtp-hdrext/playout-delay).
+public struct PlayoutDelay: Equatable, Sendable {
+    /// ms, in steps of 10, up to 40 950.
+    public let least: Int64
+    /// 10 s: no upper bound of ours.
+    private static let most: UInt32 = 1000
+
+    public init(least: Int64) { self.least = max(0, min(least, 40_950)) / 10 * 10 }
+
+    /// As it is written into a packet: least and most, 12 bits each, in 10 ms.
+    public var encoded: UInt32 { UInt32(least / 10) << 12 | Self.most }
+
+    /// Of pictures whose sound comes in large pieces and is converted, when nothing is known yet.
+    public static let untilKnown = PlayoutDelay(least: 100)
+    /// Whatever the arrivals say, pictures wait no longer, ms.
+    private static let longest: Int64 = 500
+    /// Smaller changes are not told: each makes players play faster or slower for a while. ms.
+    private static let worthTelling: Int64 = 20
+    /// What is added to the sound on its way from the source into the browser's buffer (pieces of 20 ms, the encoder's look-ahead), and what the
+    /// browser lets it wait at least, ms.
+    private static let ofSound: Int64 = 92
+
+    /// What pictures have to wait for sound, by the newest arrivals of both.
+    ///
+    /// Browsers let both wait until they play together, but take 10 to 20 s to find out by how much and leave 30 ms.
+    public func following(sound: Lateness, pictures: Lateness) -> PlayoutDelay {
+        guard let sound = sound.range, let pictures = pictures.range else { return self }
+        // Clocks are the source's: they may say anything.
+        let behind = (sound.most &- pictures.least) / 1_000_000
+        let wanted = PlayoutDelay(least: min(behind + Self.ofSound, Self.longest))
+        return abs(wanted.least - least) < Self.worthTelling ? self : wanted
+    }
+}
