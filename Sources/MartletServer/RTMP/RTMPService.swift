@@ -22,8 +22,7 @@ final class RTMPService: Service {
     private let logger: Logger
     private let accepted: AsyncStream<RTMPSession>
     private let acceptedSink: AsyncStream<RTMPSession>.Continuation
-    private let sessions = Mutex<[ObjectIdentifier: RTMPSession]>([:])
-    /// All clients of the server; those of this service are kept there once they are connected.
+    /// All clients of the server, those of this service among them.
     private let clients: SessionRegistry
     private let counts = Mutex(Counts())
 
@@ -71,10 +70,10 @@ final class RTMPService: Service {
             let (never, _) = AsyncStream<Never>.makeStream()
             for await _ in never.cancelOnGracefulShutdown() {}
             for channel in channels { try? await channel.close() }
-            for session in sessions.withLock({ Array($0.values) }) { session.post(.shutdown) }
+            clients.postToAll(RTMPSession.Input.shutdown)
             acceptedSink.finish()
             let end = ContinuousClock.now + .seconds(2)
-            while sessions.withLock({ !$0.isEmpty }), ContinuousClock.now < end {
+            while clients.counts.rtmp > 0, ContinuousClock.now < end {
                 do { try await Task.sleep(for: .milliseconds(10)) } catch { break }
             }
             tasks.cancelAll()
@@ -87,7 +86,6 @@ final class RTMPService: Service {
                 group.addTask {
                     await session.run()
                     self.clients.remove(session.id)
-                    _ = self.sessions.withLock { $0.removeValue(forKey: ObjectIdentifier(session)) }
                 }
             }
         }
@@ -151,10 +149,8 @@ final class RTMPService: Service {
                 session.post(.closed(reason))
             })
         try pipeline.addHandler(handler)
-        sessions.withLock { $0[ObjectIdentifier(session)] = session }
         clients.add(session)
         if case .terminated = acceptedSink.yield(session) {
-            _ = sessions.withLock { $0.removeValue(forKey: ObjectIdentifier(session)) }
             clients.remove(session.id)
             channel.close(promise: nil)
         }

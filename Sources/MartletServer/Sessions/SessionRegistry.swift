@@ -50,6 +50,11 @@ final class SessionRegistry: Sendable {
     func postToAll(_ input: Session.Input) {
         for entry in sessions.withLock({ Array($0.values) }) { if case .webSocket(let session) = entry.client { session.post(input) } }
     }
+
+    /// To all that are connected by RTMP.
+    func postToAll(_ input: RTMPSession.Input) {
+        for entry in sessions.withLock({ Array($0.values) }) { if case .rtmp(let session) = entry.client { session.post(input) } }
+    }
 }
 
 /// The body of /connection/find and /connection/terminate.

@@ -116,7 +116,7 @@ final class WebSocketService: Service {
             for listener in listeners { try? await listener.channel.close() }
             // Owners are told first; what they are told goes out before the close frame.
             await registry.shutdown()
-            sessions.postToAll(.shutdown)
+            sessions.postToAll(Session.Input.shutdown)
             acceptedSink.finish()
             await waitForSessions()
             tasks.cancelAll()
