@@ -18,17 +18,21 @@ final class Bench: Sendable {
         _ options: BenchmarkOptions, servers names: [String] = ["server"], playersLookEachMillisecond: Bool = true, _ body: (Bench) async throws -> Figures
     ) async throws -> Figures {
         var servers: [ServerProcess] = []
+        var load: LoadGenerator?
         do {
             for name in names {
                 servers.append(try await ServerProcess(name: name, folder: options.folder, reactors: options.reactors))
             }
-            let load = try LoadGenerator(
+            let generator = try LoadGenerator(
                 threads: options.threads, gro: options.gro, playersLookEachMillisecond: playersLookEachMillisecond)
-            let figures = try await body(Bench(options, load, servers))
-            await load.stop()
+            load = generator
+            let figures = try await body(Bench(options, generator, servers))
+            await generator.stop()
             for server in servers { await server.stop() }
             return figures
         } catch {
+            // Its threads must not outlive the process's libraries.
+            await load?.stop()
             for server in servers { server.kill() }
             throw error
         }

@@ -43,9 +43,11 @@ final class LoadReactor: Sendable {
         }
     }
 
-    /// Ends the thread; its clients are gone without goodbye.
+    /// Ends the thread; its clients are gone without goodbye. Returns when it touches nothing any more.
     func stop() async {
         _ = try? await run { $0.isStopped = true }
+        // Refused, or answered behind the loop.
+        _ = try? await run { _ in }
     }
 
     private func wake() {
