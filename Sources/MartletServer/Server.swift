@@ -150,22 +150,23 @@ public struct Server: Sendable {
         let repair = Task { await recordings.service.repair() }
         let roomRecorder = Task { await roomRecordings.run() }
         let stopTeller = Task { for await (id, reason) in recordings.stops { await streams.tellRecordingStopped(id, reason) } }
-        // However it ends, no worker stays behind.
-        func stopWorkers() async {
+        // However it ends, nothing stays behind.
+        func cleanUp() async {
             repair.cancel()
             roomRecorder.cancel()
             stopTeller.cancel()
             await snapshots.service.shutdown()
             await recordings.service.shutdown()
             await bridges.shutdown()
+            await streams.letHelpersGo()
         }
         do {
             try await Self.run(services, until: end)
         } catch {
-            await stopWorkers()
+            await cleanUp()
             throw error
         }
-        await stopWorkers()
+        await cleanUp()
         logger.info("Stopped")
     }
 

@@ -97,6 +97,12 @@ actor StreamRegistry {
     /// From now on streams that are not there are asked for.
     func add(_ fetcher: any StreamFetching) { fetchers.append(fetcher) }
 
+    /// Nothing is fetched or sent on any more: the registry and those who do it hold each other until then.
+    func letHelpersGo() {
+        fetchers = []
+        republisher = nil
+    }
+
     // MARK: Looking
 
     /// true when a stream of that name is published and playable.

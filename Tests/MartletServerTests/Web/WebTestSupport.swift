@@ -49,10 +49,13 @@ struct WebHarness {
         let request = Request(
             head: HTTPRequest(method: method, scheme: "http", authority: "localhost", path: path, headerFields: headers),
             body: RequestBody(buffer: ByteBuffer(string: body ?? "")))
-        let context = WebRequestContext(source: .init(channel: EmbeddedChannel(), logger: logger))
+        let channel = NIOAsyncTestingChannel()
+        let context = WebRequestContext(source: .init(channel: channel, logger: logger))
         let response = try await responder.respond(to: request, context: context)
         let collector = Collector()
         try await response.body.write(CollectingWriter(collector: collector))
+        // An open one holds itself.
+        _ = try await channel.finish(acceptAlreadyClosed: true)
         return Answer(status: response.status.code, headers: response.headers, bytes: collector.bytes.withLock { $0 })
     }
 }
