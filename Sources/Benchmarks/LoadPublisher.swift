@@ -249,9 +249,7 @@ final class LoadPublisher: LoadClient {
     override func periodic(_ core: LoadCore) {
         guard core.now >= nextReport else { return }
         nextReport = core.now + 1_000_000_000
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        let ntp = NTPTime.timestamp(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec) + NTPTime.unixEpoch)
+        let ntp = NTPTime.timestamp(nanoseconds: LoadClock.now() + LoadClock.realtimeOffset() + NTPTime.unixEpoch)
         for track in [audio, video].compactMap({ $0 }) where track.counter > 0 {
             sendRTCP([
                 .senderReport(

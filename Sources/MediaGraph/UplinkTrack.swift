@@ -19,7 +19,7 @@ public final class UplinkTrack {
 
     public private(set) var format: TrackFormat
     /// Told to players with each key frame that brings none of its own, and as soon as it changes.
-    public var playoutDelay: PlayoutDelay? { didSet { isPlayoutDelayNew = true } }
+    public var playoutDelay: PlayoutDelay? { didSet { if playoutDelay != oldValue { isPlayoutDelayNew = true } } }
     private var isPlayoutDelayNew = false
     /// When its media comes; `nil` = nobody wants to know.
     public var lateness: Lateness?

@@ -84,8 +84,7 @@ final class LocalSourceCore: StreamSource {
         guard let sound = stream.track(of: .audio)?.lateness else { return }
         for track in stream.forms {
             guard let pictures = track.lateness, let delay = track.playoutDelay else { continue }
-            let wanted = delay.following(sound: sound, pictures: pictures)
-            if wanted != delay { track.playoutDelay = wanted }
+            track.playoutDelay = delay.following(sound: sound, pictures: pictures)
         }
     }
 

@@ -61,7 +61,7 @@ struct RTPForwarderTests {
         for (packet, media) in packets where packet.isReport {
             let parsed = try packet.bytes.withUnsafeBytes { try RTCP.parse($0, readsTransportFeedback: false) }
             guard case .senderReport(let report)? = parsed.first else { continue }
-            let clock = Int64(report.ntpTimestamp >> 32) * 1_000_000_000 + Int64(((report.ntpTimestamp & 0xffff_ffff) * 1_000_000_000) >> 32)
+            let clock = NTPTime.nanoseconds(report.ntpTimestamp)
             let ticks = Int64(report.rtpTimestamp - 77) * 1_000_000 / (packet.track == 0 ? 48 : 90)
             #expect(abs(ticks - media) < 2_000_000_000)
             offsets[packet.track].append(clock - ticks - TappedSource.start)
