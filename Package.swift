@@ -110,6 +110,7 @@ let package = Package(
             ]),
 
         // Tests: one target per module, files named after what they test.
+        .testTarget(name: "PrimitivesTests", dependencies: ["Primitives"]),
         .testTarget(name: "RTPTests", dependencies: ["RTP", "Primitives"]),
         .testTarget(name: "SDPTests", dependencies: ["SDP"]),
         .testTarget(name: "ICETests", dependencies: ["ICE", "NetworkEmulator"]),

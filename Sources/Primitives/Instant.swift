@@ -6,7 +6,7 @@
     public var nanoseconds: Int64
 
     @inlinable public init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
-    @inlinable public init(milliseconds: Int64) { nanoseconds = milliseconds * 1_000_000 }
+    @inlinable public init(milliseconds: Int64) { nanoseconds = milliseconds.multipliedSaturating(by: 1_000_000) }
 
     public static let zero = Instant(nanoseconds: 0)
     public static let distantFuture = Instant(nanoseconds: .max)
@@ -23,6 +23,11 @@
         (nanoseconds &- earlier.nanoseconds) / 1_000_000
     }
     @inlinable public func nanoseconds(since earlier: Instant) -> Int64 { nanoseconds &- earlier.nanoseconds }
+
+    /// The time from `earlier` to this instant; negative when `earlier` lies later.
+    @inlinable public func span(since earlier: Instant) -> TimeSpan { TimeSpan(nanoseconds: nanoseconds.subtractingSaturating(earlier.nanoseconds)) }
+    @inlinable public static func + (a: Instant, b: TimeSpan) -> Instant { Instant(nanoseconds: a.nanoseconds.addingSaturating(b.nanoseconds)) }
+    @inlinable public static func - (a: Instant, b: TimeSpan) -> Instant { Instant(nanoseconds: a.nanoseconds.subtractingSaturating(b.nanoseconds)) }
 
     public static func + (a: Instant, b: Duration) -> Instant { Instant(nanoseconds: a.nanoseconds &+ b.inNanoseconds) }
     public static func - (a: Instant, b: Instant) -> Duration { .nanoseconds(a.nanoseconds &- b.nanoseconds) }
