@@ -36,6 +36,9 @@ public final class MediaStream {
     /// Players get no sound of this stream while it is silent.
     public private(set) var withholdsSilence = false
 
+    /// The source has a new connection: what comes next on each of its tracks begins anew, whatever its numbers are.
+    public func restart() { for track in tracks { track.restart() } }
+
     /// Called by the source once it knows what it brings.
     public func setTracks(_ tracks: [UplinkTrack]) {
         // What was made of a track that is no more has nothing to be made of.

@@ -55,6 +55,9 @@ public final class UplinkTrack {
     private var timestampShift: UInt32 = 0
     private var newestUnwrapped: Int64 = 0
     public internal(set) var ssrc: UInt32 = 0
+    /// The SSRC that goes on as it was; `anySSRC` = whatever comes next is a source that begins anew.
+    private var expectedSSRC = anySSRC
+    private static let anySSRC = UInt64.max
 
     public var nack = NACKGenerator()
     public var reception: ReceiverStatistics
@@ -147,7 +150,7 @@ public final class UplinkTrack {
         _ view: RTPView, bytes: UnsafeRawBufferPointer, isRetransmission: Bool, extensions: UplinkExtensions,
         arena: SendArena, at now: Int64
     ) -> Bool {
-        if view.ssrc != ssrc { adopt(view) }
+        if UInt64(view.ssrc) != expectedSSRC { adopt(view) }
         var sequence = unwrapper.unwrap(view.sequenceNumber)
         if newestUnwrapped != 0, abs(sequence - newestUnwrapped) > 3000 {
             restart(view)
@@ -332,10 +335,14 @@ public final class UplinkTrack {
     /// The first SSRC, or a new one in place of the old: players must not notice.
     @inline(never)
     private func adopt(_ view: RTPView) {
-        let isFirst = ssrc == 0
         ssrc = view.ssrc
-        if !isFirst { restart(view) }
+        expectedSSRC = UInt64(view.ssrc)
+        if ring.newest != 0 { restart(view) }
     }
+
+    /// The next packet belongs to a new connection of the source: reception begins anew and time goes on by arrival, even where the source
+    /// begins with the numbers it had before.
+    public func restart() { expectedSSRC = Self.anySSRC }
 
     /// The source starts anew (new SSRC, or its sequence numbers jumped): goes on behind the newest packet.
     private func restart(_ view: RTPView) {

@@ -149,6 +149,12 @@ final class LocalSourceHandle: LocalSource {
         }
     }
 
+    func restart() {
+        let id = id
+        // Not bounded: one packet of the new connection taken for the old one's would spoil the tracks' time.
+        reactor.post { $0.localSources[id.rawValue]?.stream.restart() }
+    }
+
     func onKeyFrameRequest(_ handler: @escaping @Sendable () -> Void) { keyFrameRequest.withLock { $0 = handler } }
 
     func requestKeyFrame() { keyFrameRequest.withLock { $0 }?() }

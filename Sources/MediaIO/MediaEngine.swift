@@ -101,6 +101,9 @@ public protocol LocalSource: Sendable {
     /// The source's own clock: its wall clock (NTP 32.32) at an RTP timestamp. A source that never says is taken to send each
     /// packet at the time of its timestamp.
     func report(track: Int, ntp: UInt64, timestamp: UInt32)
+    /// What is written from now on comes over a new connection of the source (a camera that is back): each track begins anew, whatever the
+    /// numbers of its packets are, and goes on for whoever takes it. To be called before the first packet of the new connection.
+    func restart()
     /// Called when a player needs a key frame on a video track. At most every `keyFrameRequestGap`.
     func onKeyFrameRequest(_ handler: @escaping @Sendable () -> Void)
 }
