@@ -68,6 +68,16 @@ static martlet_address read_ipv6(const struct in6_addr *address) {
     return a;
 }
 
+// fe80::/10; its lower half of `high` holds the zone, see SocketAddress.
+static int is_link_local(uint64_t high) { return high >> 54 == 0x3fa; }
+
+static martlet_address with_zone(martlet_address a, uint32_t zone) {
+    if (a.is_ipv6 && is_link_local(a.high)) a.high = (a.high & ~0xffffffffull) | zone;
+    return a;
+}
+
+static uint32_t zone_of(martlet_address a) { return a.is_ipv6 && is_link_local(a.high) ? (uint32_t)a.high : 0; }
+
 static martlet_address read_address(const struct sockaddr_storage *name) {
     martlet_address a = {0};
     if (name->ss_family == AF_INET) {
@@ -77,13 +87,13 @@ static martlet_address read_address(const struct sockaddr_storage *name) {
         return a;
     }
     const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)name;
-    a = read_ipv6(&in6->sin6_addr);
+    a = with_zone(read_ipv6(&in6->sin6_addr), in6->sin6_scope_id);
     a.port = ntohs(in6->sin6_port);
     return a;
 }
 
 static void write_ipv6(martlet_address a, struct in6_addr *address) {
-    uint64_t words[2] = {__builtin_bswap64(a.high), __builtin_bswap64(a.is_ipv6 ? a.low : a.low | 0xffff00000000ull)};
+    uint64_t words[2] = {__builtin_bswap64(a.high & ~(uint64_t)zone_of(a)), __builtin_bswap64(a.is_ipv6 ? a.low : a.low | 0xffff00000000ull)};
     memcpy(address, words, 16);
 }
 
@@ -110,7 +120,7 @@ int martlet_receive(martlet_receiver *r, int fd) {
             } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
                 struct in6_pktinfo info;
                 memcpy(&info, CMSG_DATA(c), sizeof info);
-                d->to = read_ipv6(&info.ipi6_addr);
+                d->to = with_zone(read_ipv6(&info.ipi6_addr), info.ipi6_ifindex);
                 d->has_to = 1;
             } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
                 struct in_pktinfo info;
@@ -184,6 +194,7 @@ int martlet_send_from(
         in6.sin6_family = AF_INET6;
         in6.sin6_port = htons(to.port);
         write_ipv6(to, &in6.sin6_addr);
+        in6.sin6_scope_id = zone_of(to);
         message.msg_name = &in6;
         message.msg_namelen = sizeof in6;
     } else {
@@ -207,7 +218,7 @@ int martlet_send_from(
         if (last) memset(control + CMSG_SPACE(sizeof(uint16_t)), 0, CMSG_SPACE(sizeof(struct in6_pktinfo)));
         message.msg_control = control;
         if (socket_is_ipv6) {
-            struct in6_pktinfo info = {.ipi6_ifindex = 0};
+            struct in6_pktinfo info = {.ipi6_ifindex = zone_of(*from)};
             write_ipv6(*from, &info.ipi6_addr);
             add_control(&message, last, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
         } else {

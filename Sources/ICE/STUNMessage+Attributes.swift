@@ -83,7 +83,7 @@ extension STUNAttribute {
         var value: [UInt8] = [0, address.isIPv6 ? 2 : 1]
         value.appendBigEndian(address.port ^ UInt16(cookie >> 16))
         if address.isIPv6 {
-            value.appendBigEndian(address.high ^ (UInt64(cookie) << 32 | UInt64(id.high)))
+            value.appendBigEndian(address.networkHigh ^ (UInt64(cookie) << 32 | UInt64(id.high)))
             value.appendBigEndian(address.low ^ id.low)
         } else {
             value.appendBigEndian(UInt32(truncatingIfNeeded: address.low) ^ cookie)

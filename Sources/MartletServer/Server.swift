@@ -83,7 +83,7 @@ public struct Server: Sendable {
         let speakers = RoomSpeakers(rooms: rooms, streams: streams, logger: Logger(label: "martlet.rooms"))
         // Streams begun from one address, by whichever door: each costs a handshake.
         let start = ContinuousClock.now
-        let streamRate = SourceRateLimiter<String>(
+        let streamRate = SourceRateLimiter(
             rate: Double(settings.maximumSessionRate), burst: Double(settings.maximumSessionRate * 4),
             now: { (ContinuousClock.now - start).inNanoseconds })
         let signalling = WebSocketService(

@@ -16,7 +16,7 @@ final class Reactor: Sendable {
 
     /// Opens the port, for UDP and TCP, and starts the thread.
     init(
-        index: Int, port: UInt16, configuration: MediaEngineConfiguration, limiter: ConnectionLimiter<SocketAddress>
+        index: Int, port: UInt16, configuration: MediaEngineConfiguration, limiter: ConnectionLimiter
     ) throws(SystemError) {
         self.index = index
         mailbox = try Mailbox()

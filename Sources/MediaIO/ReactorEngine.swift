@@ -25,7 +25,7 @@ public final class ReactorEngine: MediaEngineProtocol {
         certificate = try DTLSCertificate.selfSigned(commonName: "martlet")
         let cores = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
         let wanted = configuration.reactors > 0 ? configuration.reactors : cores
-        let limiter = ConnectionLimiter<SocketAddress>(
+        let limiter = ConnectionLimiter(
             maximum: configuration.tcp.maximumConnections, maximumPerAddress: configuration.tcp.maximumConnectionsPerAddress)
         var reactors: [Reactor] = []
         for index in 0..<min(wanted, 255) {

@@ -27,7 +27,7 @@ final class TCPConnections {
     /// The epoll: readable when something is to be done here.
     let descriptor: Int32
     private var listener: Int32
-    private let limiter: ConnectionLimiter<SocketAddress>
+    private let limiter: ConnectionLimiter
     private let limits: FrameQueue.Limits
     private var slots: [TCPConnection?] = []
     private var freeSlots: [Int] = []
@@ -43,7 +43,7 @@ final class TCPConnections {
     private(set) var count = 0
 
     /// - Parameter listener: a listening socket, which is owned from now on; -1 = none.
-    init(listener: Int32, limiter: ConnectionLimiter<SocketAddress>, limits: FrameQueue.Limits) throws(SystemError) {
+    init(listener: Int32, limiter: ConnectionLimiter, limits: FrameQueue.Limits) throws(SystemError) {
         self.listener = listener
         self.limiter = limiter
         self.limits = limits
@@ -111,14 +111,14 @@ final class TCPConnections {
                 return
             }
             let peer = SocketAddress(high: from.high, low: from.low, port: from.port, isIPv6: from.is_ipv6 != 0)
-            guard limiter.enter(peer.withPort(0)) else {
+            guard limiter.enter(AddressKey(peer)) else {
                 counters.refused &+= 1
                 Glibc.close(accepted)
                 continue
             }
             guard let number = freshNumber() else {
                 counters.refused &+= 1
-                limiter.leave(peer.withPort(0))
+                limiter.leave(AddressKey(peer))
                 Glibc.close(accepted)
                 continue
             }
@@ -136,7 +136,8 @@ final class TCPConnections {
     private func makeRoom(for peer: SocketAddress) {
         unbound.removeAll { $0.isBound || !$0.isOpen }
         var same: TCPConnection?, number = 0
-        for one in unbound where one.address.isSameHost(as: peer) {
+        let host = AddressKey(peer)
+        for one in unbound where AddressKey(one.address) == host {
             same = same ?? one
             number += 1
         }
@@ -240,7 +241,7 @@ final class TCPConnections {
         slots[slot] = nil
         freeSlots.append(slot)
         count -= 1
-        limiter.leave(connection.address.withPort(0))
+        limiter.leave(AddressKey(connection.address))
     }
 
     /// Ends everything, the listener too.

@@ -1,15 +1,15 @@
 // Counts open connections, in all and per peer address, and says no above the bounds. Asked for every accepted socket.
 import Synchronization
 
-/// Safe from any thread. `Address` is whatever the listener knows its peers by.
-public final class ConnectionLimiter<Address: Hashable & Sendable>: Sendable {
+/// Safe from any thread. Addresses are told apart as `AddressKey` says: all of an IPv6 /64 are one.
+public final class ConnectionLimiter: Sendable {
     private struct Counts {
         var total = 0
-        var perAddress: [Address: Int] = [:]
+        var perAddress: [AddressKey: Int] = [:]
     }
     private let counts = Mutex(Counts())
-    private let maximum: Int
-    private let maximumPerAddress: Int
+    public let maximum: Int
+    public let maximumPerAddress: Int
 
     public init(maximum: Int, maximumPerAddress: Int) {
         self.maximum = maximum
@@ -17,7 +17,7 @@ public final class ConnectionLimiter<Address: Hashable & Sendable>: Sendable {
     }
 
     /// Takes a place for `address`; false when there is none. Each `true` is given back by `leave`.
-    public func enter(_ address: Address) -> Bool {
+    public func enter(_ address: AddressKey) -> Bool {
         counts.withLock { counts in
             guard counts.total < maximum, counts.perAddress[address, default: 0] < maximumPerAddress else { return false }
             counts.total += 1
@@ -26,7 +26,7 @@ public final class ConnectionLimiter<Address: Hashable & Sendable>: Sendable {
         }
     }
 
-    public func leave(_ address: Address) {
+    public func leave(_ address: AddressKey) {
         counts.withLock { counts in
             guard let count = counts.perAddress[address] else { return }
             counts.total -= 1

@@ -2,7 +2,8 @@
 import Glibc
 
 /// An IPv4 or IPv6 address with a port. Trivial; no allocation; hashes and compares by value.
-/// IPv4-mapped IPv6 addresses are normalised to IPv4.
+/// IPv4-mapped IPv6 addresses are normalised to IPv4. A link-local IPv6 address holds the number of its interface (the zone, RFC 4007) in
+/// the lower half of `high`, which is zero on the wire (RFC 4291 §2.5.6): the same address on two links is two addresses.
 @frozen public struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
     /// Network-order address bytes as two big-endian words. IPv4 occupies the low 32 bits of `low`.
     public let high: UInt64
@@ -28,9 +29,18 @@ import Glibc
         }
     }
 
-    /// Parses a literal address ("192.0.2.1", "2001:db8::1"); no name resolution. `nil` when it is not one.
+    /// Parses a literal address ("192.0.2.1", "2001:db8::1", "fe80::1%eth0"); no name resolution. `nil` when it is not one.
     public init?(_ host: some StringProtocol, port: UInt16) {
-        let text = String(host)
+        let whole = String(host)
+        let zone = whole.firstIndex(of: "%")
+        let text = zone.map { String(whole[..<$0]) } ?? whole
+        if let zone {
+            let name = String(whole[whole.index(after: zone)...])
+            let number = UInt32(name) ?? if_nametoindex(name)
+            guard number != 0, let bare = SocketAddress(text, port: port), bare.isIPv6, bare.isLinkLocal else { return nil }
+            self.init(high: bare.high | UInt64(number), low: bare.low, port: port, isIPv6: true)
+            return
+        }
         var v4 = in_addr()
         if inet_pton(AF_INET, text, &v4) == 1 {
             self.init(ipv4: UInt32(bigEndian: v4.s_addr), port: port)
@@ -44,13 +54,19 @@ import Glibc
         self.init(ipv6High: UInt64(bigEndian: words.0), low: UInt64(bigEndian: words.1), port: port)
     }
 
+    /// The number of the interface that a link-local IPv6 address belongs to; 0 for others, and where it isn't known.
+    @inlinable public var zone: UInt32 { isIPv6 && high >> 54 == 0x3fa ? UInt32(truncatingIfNeeded: high) : 0 }
+    /// `high` as it goes over the network, without the zone.
+    @inlinable public var networkHigh: UInt64 { high & ~UInt64(zone) }
+
     /// The address without the port, as text.
     public var host: String {
         if isIPv6 {
-            var words = (high.bigEndian, low.bigEndian)
+            var words = (networkHigh.bigEndian, low.bigEndian)
             var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
             inet_ntop(AF_INET6, &words, &text, socklen_t(text.count))
-            return text.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+            let address = text.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+            return zone == 0 ? address : "\(address)%\(zone)"
         }
         return "\(low >> 24 & 255).\(low >> 16 & 255).\(low >> 8 & 255).\(low & 255)"
     }

@@ -1,14 +1,15 @@
-// Says no to sources that ask too often: a bucket of tokens each, in a table of bounded size. For doors that strangers knock at.
+// Says no to sources that ask too often: a bucket of tokens each, in a table of bounded size. For requests that need no login.
 import Synchronization
 
-/// Safe from any thread. Time comes from the clock given, so that tests need not wait.
-public final class SourceRateLimiter<Source: Hashable & Sendable>: Sendable {
+/// Safe from any thread. Time comes from the clock given, so that tests need not wait. Sources are told apart as `AddressKey` says: all of
+/// an IPv6 /64 are one.
+public final class SourceRateLimiter: Sendable {
     private struct Bucket {
         var tokens: Double
         var at: Int64
     }
     private struct State {
-        var buckets: [Source: Bucket] = [:]
+        var buckets: [AddressKey: Bucket] = [:]
         var refused: UInt64 = 0
     }
     private let state = Mutex(State())
@@ -29,7 +30,7 @@ public final class SourceRateLimiter<Source: Hashable & Sendable>: Sendable {
     }
 
     /// Takes a token of `source`; false when it has none left.
-    public func take(_ source: Source) -> Bool {
+    public func take(_ source: AddressKey) -> Bool {
         let now = now()
         return state.withLock { state in
             var bucket = state.buckets[source] ?? Bucket(tokens: burst, at: now)
@@ -48,9 +49,7 @@ public final class SourceRateLimiter<Source: Hashable & Sendable>: Sendable {
     }
 
     /// Takes a token of the host in `address:port`, the port left out: `192.0.2.1:5000`, `[2001:db8::1]:5000`.
-    public func take(hostOf address: String) -> Bool where Source == String {
-        take(address.lastIndex(of: ":").map { String(address[..<$0]) } ?? address)
-    }
+    public func take(hostOf address: String) -> Bool { take(AddressKey(address)) }
 
     /// How often somebody was told no.
     public var refused: UInt64 { state.withLock { $0.refused } }

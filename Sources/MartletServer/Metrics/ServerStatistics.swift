@@ -8,7 +8,7 @@ struct ServerStatistics: StatSource {
     let streams: StreamRegistry
     let agents: AgentRegistry
     let engine: ReactorEngine
-    let streamRate: SourceRateLimiter<String>
+    let streamRate: SourceRateLimiter
 
     func statSections() async -> [StatSection] {
         let clients = sessions.counts

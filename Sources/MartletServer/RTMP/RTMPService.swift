@@ -16,9 +16,9 @@ final class RTMPService: Service {
     private let streams: StreamRegistry
     private let application: any SessionApplication
     private let listeners: ListenerRegistry
-    private let streamRate: SourceRateLimiter<String>
+    private let streamRate: SourceRateLimiter
     private let group: any EventLoopGroup
-    private let limiter: ConnectionLimiter<String>
+    private let limiter: ConnectionLimiter
     private let logger: Logger
     private let accepted: AsyncStream<RTMPSession>
     private let acceptedSink: AsyncStream<RTMPSession>.Continuation
@@ -37,7 +37,7 @@ final class RTMPService: Service {
 
     init(
         settings: RTMPSettings, tls: NIOSSLContext?, streams: StreamRegistry, application: any SessionApplication, listeners: ListenerRegistry,
-        clients: SessionRegistry, streamRate: SourceRateLimiter<String>, group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
+        clients: SessionRegistry, streamRate: SourceRateLimiter, group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
         logger: Logger
     ) {
         self.clients = clients
@@ -118,13 +118,13 @@ final class RTMPService: Service {
 
     private func admit(_ channel: any Channel) -> Bool {
         let address = channel.remoteAddress?.ipAddress ?? "unknown"
-        guard limiter.enter(address) else {
+        guard limiter.enter(AddressKey(address)) else {
             counts.withLock { $0.refused += 1 }
             logger.debug("RTMP connection refused: too many", metadata: ["peer": "\(address)"])
             return false
         }
         counts.withLock { $0.connections += 1 }
-        channel.closeFuture.whenComplete { [limiter] _ in limiter.leave(address) }
+        channel.closeFuture.whenComplete { [limiter] _ in limiter.leave(AddressKey(address)) }
         return true
     }
 

@@ -46,7 +46,7 @@ actor RTMPSession {
     let application: any SessionApplication
     let settings: RTMPSettings
     /// Streams begun from one address, by whichever door.
-    let streamRate: SourceRateLimiter<String>
+    let streamRate: SourceRateLimiter
     private(set) var info: SessionInfo
     private let onInfoChange: @Sendable (SessionInfo) -> Void
     /// Parameters of `connect`.
@@ -68,7 +68,7 @@ actor RTMPSession {
 
     init(
         connection: Connection, isSecure: Bool, streams: StreamRegistry, application: any SessionApplication, settings: RTMPSettings,
-        streamRate: SourceRateLimiter<String>, logger: Logger, onInfoChange: @escaping @Sendable (SessionInfo) -> Void = { _ in }
+        streamRate: SourceRateLimiter, logger: Logger, onInfoChange: @escaping @Sendable (SessionInfo) -> Void = { _ in }
     ) {
         self.connection = connection
         id = "/\(connection.remoteAddress)/\(connection.localAddress)-\(Identifier.uuid())"

@@ -29,7 +29,7 @@ final class RTSPServer: Service, Sendable {
     let streams: StreamRegistry
     private let listeners: ListenerRegistry
     let logger: Logger
-    private let limiter: ConnectionLimiter<String>
+    private let limiter: ConnectionLimiter
     private struct Counters {
         var clients = 0, playing = 0
         var accepted: UInt64 = 0, refused: UInt64 = 0, malformed: UInt64 = 0, slow: UInt64 = 0
@@ -77,7 +77,7 @@ final class RTSPServer: Service, Sendable {
 
     private func serve(_ channel: NIOAsyncChannel<ByteBuffer, ByteBuffer>) async {
         let address = channel.channel.remoteAddress?.ipAddress ?? "?"
-        guard limiter.enter(address) else {
+        guard limiter.enter(AddressKey(address)) else {
             counted.withLock { $0.refused += 1 }
             try? await channel.executeThenClose { _, outbound in
                 try await outbound.write(ByteBuffer(bytes: RTSPResponse(503, reason: "Too many clients").bytes))
@@ -89,7 +89,7 @@ final class RTSPServer: Service, Sendable {
             counted.accepted += 1
         }
         defer {
-            limiter.leave(address)
+            limiter.leave(AddressKey(address))
             counted.withLock { $0.clients -= 1 }
         }
         let client = RTSPServerClient(

@@ -45,7 +45,7 @@ actor Session {
     /// `nil`: this server takes none.
     let snapshots: StreamSnapshots?
     /// Bounds the streams begun from one address; `nil`: without bound.
-    let streamRate: SourceRateLimiter<String>?
+    let streamRate: SourceRateLimiter?
     /// Snapshots asked for and not answered yet.
     var snapshotsInHand = 0
     private(set) var state = State.connected
@@ -61,7 +61,7 @@ actor Session {
     init(
         channel: any MessageChannel, isSecure: Bool = false, registry: StreamRegistry,
         application: any SessionApplication = AcceptingApplication(), limits: SessionLimits, serverVersion: String,
-        snapshots: StreamSnapshots? = nil, streamRate: SourceRateLimiter<String>? = nil,
+        snapshots: StreamSnapshots? = nil, streamRate: SourceRateLimiter? = nil,
         uuid: String, createDate: Int64 = WallClock.milliseconds(), logger: Logger,
         onInfoChange: @escaping @Sendable (SessionInfo) -> Void = { _ in }
     ) {

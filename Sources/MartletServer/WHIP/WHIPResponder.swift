@@ -12,7 +12,7 @@ struct WHIPResponder: Sendable {
     let service: WHIPService
     let authorizer: any WHIPAuthorizer
     /// Bounds the streams begun from one address.
-    let limiter: SourceRateLimiter<String>
+    let limiter: SourceRateLimiter
     /// `Access-Control-Allow-Origin`; empty = none.
     let allowedOrigin: String
     /// `Link` values for STUN and TURN servers.

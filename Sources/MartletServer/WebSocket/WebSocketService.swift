@@ -37,9 +37,9 @@ final class WebSocketService: Service {
     private let registry: StreamRegistry
     private let application: any SessionApplication
     private let snapshots: StreamSnapshots?
-    private let streamRate: SourceRateLimiter<String>?
+    private let streamRate: SourceRateLimiter?
     private let group: any EventLoopGroup
-    private let limiter: ConnectionLimiter<String>
+    private let limiter: ConnectionLimiter
     private let logger: Logger
     private let bound = Mutex<(ports: BoundPorts?, waiting: [CheckedContinuation<BoundPorts?, Never>], isOver: Bool)>((nil, [], false))
     private let accepted: AsyncStream<Session>
@@ -48,7 +48,7 @@ final class WebSocketService: Service {
     init(
         configuration: WebSocketServiceConfiguration, registry: StreamRegistry,
         application: any SessionApplication = AcceptingApplication(), snapshots: StreamSnapshots? = nil,
-        streamRate: SourceRateLimiter<String>? = nil,
+        streamRate: SourceRateLimiter? = nil,
         group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, logger: Logger
     ) {
         self.configuration = configuration
@@ -144,11 +144,11 @@ final class WebSocketService: Service {
 
     private func admit(_ channel: any Channel) -> Bool {
         let address = channel.remoteAddress?.ipAddress ?? "unknown"
-        guard limiter.enter(address) else {
+        guard limiter.enter(AddressKey(address)) else {
             logger.debug("connection refused: too many", metadata: ["peer": "\(address)"])
             return false
         }
-        channel.closeFuture.whenComplete { [limiter] _ in limiter.leave(address) }
+        channel.closeFuture.whenComplete { [limiter] _ in limiter.leave(AddressKey(address)) }
         return true
     }
 

@@ -110,7 +110,7 @@ final class SessionBench {
 
     func client(
         limits: SessionLimits = SessionLimits(), isSecure: Bool = false, application: any SessionApplication = AcceptingApplication(),
-        streamRate: SourceRateLimiter<String>? = nil
+        streamRate: SourceRateLimiter? = nil
     ) -> BenchClient {
         let channel = MemoryChannel(remoteAddress: "198.51.100.7:\(50_000 + clients.count)")
         let session = Session(

@@ -364,7 +364,7 @@ struct SessionTests {
     func streamRate() async throws {
         let bench = SessionBench()
         let now = Mutex<Int64>(0)
-        let rate = SourceRateLimiter<String>(rate: 1, burst: 2, now: { now.withLock { $0 } })
+        let rate = SourceRateLimiter(rate: 1, burst: 2, now: { now.withLock { $0 } })
         let (one, other) = (bench.client(streamRate: rate), bench.client(streamRate: rate))
         await one.connect()
         await other.connect()

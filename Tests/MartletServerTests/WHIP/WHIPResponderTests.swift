@@ -54,12 +54,12 @@ import Testing
     @Test("each source has its own allowance, which comes back with time")
     func limits() {
         let now = Mutex<Int64>(0)
-        let limiter = SourceRateLimiter<String>(rate: 2, burst: 4, maximumSources: 100, now: { now.withLock { $0 } })
-        #expect((0..<6).map { _ in limiter.take("a") } == [true, true, true, true, false, false])
-        #expect(limiter.take("b") && limiter.refused == 2)
+        let limiter = SourceRateLimiter(rate: 2, burst: 4, maximumSources: 100, now: { now.withLock { $0 } })
+        #expect((0..<6).map { _ in limiter.take(hostOf: "a") } == [true, true, true, true, false, false])
+        #expect(limiter.take(hostOf: "b") && limiter.refused == 2)
         now.withLock { $0 = 1_000_000_000 }
-        #expect((0..<3).map { _ in limiter.take("a") } == [true, true, false])
-        for number in 0..<10_000 { _ = limiter.take("\(number)") }
+        #expect((0..<3).map { _ in limiter.take(hostOf: "a") } == [true, true, false])
+        for number in 0..<10_000 { _ = limiter.take(hostOf: "\(number)") }
         #expect(limiter.sources <= 100)
     }
 }
