@@ -56,6 +56,9 @@ public struct Server: Sendable {
         let records = try Self.records(settings)
         let authentication = settings.restAuthDisabled ? nil : try BasicAuthentication(file: settings.restUsersFile)
 
+        // What is held for remotes; whoever buffers takes from it.
+        let memory = settings.makeMemoryBudget()
+
         // Media.
         let engine = try Self.makeEngine(settings)
         let recordings = StreamRecordings.make(settings, engine: engine)
@@ -122,6 +125,7 @@ public struct Server: Sendable {
                 SnapshotStatistics(snapshots: snapshots), RecordingStatistics(recordings: recordings),
                 RTMPStatistics(service: rtmp, relays: relays),
                 WHIPStatistics(service: whip), DoorStatistics(rtsp: rtsp, pulls: pulls, bridges: bridges), ProcessStatistics(version: Version.current),
+                MemoryStatistics(budget: memory),
             ]),
             whip: WHIPResponder(
                 service: whip, authorizer: OpenWHIPAuthorizer(), limiter: streamRate, allowedOrigin: settings.accessControlAllowOrigin,

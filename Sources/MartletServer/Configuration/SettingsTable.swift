@@ -278,6 +278,10 @@ public enum SettingsTable {
                  "Largest WebSocket message taken from a client."),
         .integer("max_send_queue", .limits, \.maximumSendQueue, 65_536...1_073_741_824, unit: "bytes",
                  "Bytes that may wait for one slow WebSocket client before it is dropped."),
+        .integer("memory_budget", .limits, \.memoryBudget, 0...1_048_576, unit: "MB",
+                 "Memory that may be held for remotes in all: messages and bodies that are not complete, send queues, streams' newest packets. Above four fifths of it no new work is taken (503, 429, or a closed connection, with words) and the largest holders go first. `0`: half of the machine's memory, or of the container's limit."),
+        .integer("memory_per_address", .limits, \.memoryPerAddress, 1...1_048_576, unit: "MB",
+                 "Of this, what one address may make the server hold; IPv6 addresses count by /64. Beyond it, the largest holders of that address go. Raise it where a proxy makes everybody one address."),
     ]
 
     private static let logs: [SettingDefinition] = [
