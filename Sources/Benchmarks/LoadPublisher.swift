@@ -249,7 +249,7 @@ final class LoadPublisher: LoadClient {
     override func periodic(_ core: LoadCore) {
         guard core.now >= nextReport else { return }
         nextReport = core.now + 1_000_000_000
-        let ntp = NTPTime.timestamp(nanoseconds: LoadClock.now() + LoadClock.realtimeOffset() + NTPTime.unixEpoch)
+        let ntp = WallTime(nanoseconds: LoadClock.now() + LoadClock.realtimeOffset()).ntp
         for track in [audio, video].compactMap({ $0 }) where track.counter > 0 {
             sendRTCP([
                 .senderReport(

@@ -14,8 +14,8 @@ final class SoundConverter {
         var bytes: [UInt8]
     }
 
-    /// What is missing is filled with silence up to here; beyond, the sound goes on where it is. ns.
-    static let longestGap: Int64 = 200_000_000
+    /// What is missing is filled with silence up to here; beyond, the sound goes on where it is.
+    static let longestGap = TimeSpan.milliseconds(200)
 
     private let decoder: AudioDecoder
     private let resampler: Resampler
@@ -26,7 +26,7 @@ final class SoundConverter {
     private var timeline: SoundTimeline?
     /// Samples at 48 kHz from the clock's zero to the timeline's beginning.
     private var origin: Int64 = 0
-    private var nextMedia: Int64 = 0
+    private var nextMedia = MediaTime.zero
     private var startsTalk = true
     /// Frames that the decoder refused.
     private(set) var undecodable = 0
@@ -49,9 +49,9 @@ final class SoundConverter {
     var reference: Int64 { ticks.last ?? 0 }
 
     /// Where a timestamp of the source lies on the target's clock.
-    func targetTicks(_ timestamp: UInt32) -> Int64 { toTarget(SampleTime.samples(in: ticks.nanoseconds(ticks.count(timestamp)))) }
+    func targetTicks(_ timestamp: UInt32) -> Int64 { toTarget(SampleTime.samples(in: ticks.time(ticks.count(timestamp)).nanoseconds)) }
 
-    private func toTarget(_ samples: Int64) -> Int64 { samples * targetRate / SampleTime.rate }
+    private func toTarget(_ samples: Int64) -> Int64 { samples.multipliedSaturating(by: targetRate) / SampleTime.rate }
 
     /// Decodes what is not to be heard: codecs that overlap need the frame before the first.
     func warmUp(with frame: EncodedFrame) {
@@ -66,12 +66,12 @@ final class SoundConverter {
             undecodable += 1
             return []
         }
-        var media = ticks.nanoseconds(ticks.count(frame.timestamp))
+        var media = ticks.time(ticks.count(frame.timestamp))
         var outputs: [Output] = []
         for sound in decoded {
             let length = Int64(sound.sampleCount) * 1_000_000_000 / Int64(max(1, sound.sampleRate))
             outputs += try place(try resampler.convert(sound), at: media)
-            media += length
+            media = media + .nanoseconds(length)
             nextMedia = media
         }
         return outputs
@@ -80,10 +80,10 @@ final class SoundConverter {
     /// The source began anew: nothing is filled in up to what comes.
     func restart() { timeline = nil }
 
-    private func place(_ sound: AudioFrame, at media: Int64) throws -> [Output] {
-        if timeline == nil || abs(media - nextMedia) > Self.longestGap {
-            timeline = SoundTimeline(channels: channels, origin: media)
-            origin = SampleTime.samples(in: media)
+    private func place(_ sound: AudioFrame, at media: MediaTime) throws -> [Output] {
+        if timeline == nil || (media - nextMedia).magnitude > Self.longestGap {
+            timeline = SoundTimeline(channels: channels, origin: media.nanoseconds)
+            origin = SampleTime.samples(in: media.nanoseconds)
             encoder.restart(at: toTarget(origin))
             startsTalk = true
             nextMedia = media
@@ -92,7 +92,8 @@ final class SoundConverter {
         let start = line.position
         // A few milliseconds are the rounding of somebody's clock: those are evened out.
         let missing = media - nextMedia
-        let laid = line.lay(sound.samples, at: media, missing: missing > 10_000_000 ? SampleTime.samples(in: missing) : 0)
+        let laid = line.lay(
+            sound.samples, at: media.nanoseconds, missing: missing > .milliseconds(10) ? SampleTime.samples(in: missing.nanoseconds) : 0)
         timeline = line
         guard !laid.isEmpty else { return [] }
         let frame = AudioFrame(samples: laid, channels: channels, sampleRate: Int(SampleTime.rate), timestamp: origin + start)

@@ -57,8 +57,11 @@ public struct DownlinkTrack {
     var firstSequence: Int64 = 0
     /// First source sequence number that the shared fan-out leaves to the pacer; `.max` while the player is not behind.
     var cursor: Int64 = .max
-    /// Source sequence minus outgoing sequence.
-    var sequenceBase: Int64 = 0
+    /// Source sequence minus outgoing sequence. Changed by `goOn` alone, never otherwise.
+    private(set) var sequenceBase: Int64 = 0
+    /// The highest outgoing sequence number (SRTP index) used so far. It only grows, and every mapping begins above it: so whatever happens
+    /// to the source, the line or the player, no index is used for two packets, which would give the keys away (RFC 7714 §8.1).
+    private(set) var newestIndex: Int64
     /// Packets of the cached group of pictures get timestamps squeezed together just before the live edge,
     /// so that the player shows the present at once instead of replaying the past: t' = edge − (edge − t) / divisor.
     private var catchUpEnd: Int64 = 0
@@ -102,8 +105,8 @@ public struct DownlinkTrack {
         mid = storage
         sendsMID = parameters.midID != 0 && !midBytes.isEmpty
         rtxSequence = Int64.random(in: 1...0x6fff, using: &random)
-        // Below 2^15, so that a receiver's first guess of the rollover counter is right (RFC 3711 §3.3.1).
-        sequenceBase = -Int64.random(in: 1...0x6fff, using: &random)
+        // The first is below 2^15, so that a receiver's first guess of the rollover counter is right (RFC 3711 §3.3.1).
+        newestIndex = Int64.random(in: 0...0x6ffe, using: &random)
     }
 
     /// The player knows the SSRC: from now on the MID may be left out (as libwebrtc does).
@@ -116,25 +119,38 @@ public struct DownlinkTrack {
     @inline(__always)
     mutating func start(at slot: UnsafePointer<PacketSlot>) {
         isStarted = true
-        firstSequence = slot.pointee.sequence
-        sequenceBase += slot.pointee.sequence
+        goOn(at: slot.pointee.sequence, after: newestIndex)
+    }
+
+    /// Maps source packet `first` to the number after `index`, or after the highest one used where that is higher. What came before `first`
+    /// is over.
+    private mutating func goOn(at first: Int64, after index: Int64) {
+        newestIndex = max(newestIndex, index)
+        sequenceBase = first - (newestIndex + 1)
+        firstSequence = first
     }
 
     /// Goes on at source packet `first` as if nothing had come between it and `last`, the newest one sent: the player's sequence
     /// numbers stay without a gap, as in discontinuous transmission. What came before `first` is over.
-    mutating func skip(from last: Int64, to first: Int64) {
-        guard isStarted else { return }
-        sequenceBase += first - 1 - last
-        firstSequence = first
+    ///
+    /// - Returns: the first packet to be sent: later than `first` where the pacer has sent that already.
+    mutating func skip(from last: Int64, to first: Int64) -> Int64 {
+        guard isStarted else { return first }
+        let first = max(first, newestIndex + sequenceBase + 1)
+        goOn(at: first, after: last - sequenceBase)
+        if cursor != .max { cursor = max(cursor, first) }
+        return first
     }
 
     /// Sends nothing until `resume`; what comes then follows without a gap in the sequence numbers. What was sent before can
     /// no longer be asked for.
+    ///
+    /// - Parameter newest: the source's newest packet that was for this player: where one before it is missing, the gap stays to be seen.
     mutating func suspend(newest: Int64) {
         guard isOpen else { return }
         isOpen = false
         isSuspended = true
-        if isStarted { sequenceBase -= newest + 1 }
+        if isStarted { newestIndex = max(newestIndex, newest - sequenceBase) }
         isStarted = false
     }
 
@@ -146,9 +162,8 @@ public struct DownlinkTrack {
     /// Leaves everything from `cursor` up to the key frame at `slot` out; to the player no packet is missing. What lies before
     /// is not sent any more, not even when asked for: its numbers are not the same any more.
     mutating func skip(to slot: UnsafePointer<PacketSlot>, frames: UInt64) {
-        sequenceBase += slot.pointee.sequence - cursor
+        goOn(at: slot.pointee.sequence, after: cursor - 1 - sequenceBase)
         cursor = slot.pointee.sequence
-        firstSequence = slot.pointee.sequence
         droppedFrames &+= frames
     }
 
@@ -238,6 +253,7 @@ public struct DownlinkTrack {
             header: UnsafeRawBufferPointer(start: scratch, count: headerLength), payload: payload, paddingLength: padding,
             ssrc: ssrc, index: UInt64(bitPattern: sequence), into: output)
         guard written > 0 else { return }
+        if sequence > newestIndex { newestIndex = sequence }
         arena.commit(written, to: destination)
         history.pointee.note(written, isNumbered: transportSequenceID != 0, at: now)
         packets &+= 1

@@ -56,6 +56,8 @@ public enum EndpointFailure: Sendable, Equatable {
     case closedByPeer
     /// No RTP for longer than `rtpActivityTimeout`.
     case rtpActivity
+    /// The source's timestamps jumped more often within a minute than this; its clock can't be followed.
+    case timestampJumps(perMinute: Int)
     /// The engine is shutting down.
     case shutdown
 }
@@ -75,6 +77,11 @@ public struct TrackStatistics: Sendable {
     public var unneededNACKs: UInt64 = 0
     /// Publisher: frames handed on between a gap that stayed and the next key frame.
     public var brokenFrames: UInt64 = 0
+    /// Publisher: packets of further sources of the same m-line (layers of simulcast), of which one is taken.
+    public var otherSourcePackets: UInt64 = 0
+    /// Publisher: late packets that belong nowhere / times that its clock has jumped and the track went on by arrival.
+    public var misplacedPackets: UInt64 = 0
+    public var timestampJumps: UInt64 = 0
     /// Player: packets sent again / requests beyond the line's room / for packets no longer here.
     public var retransmissions: UInt64 = 0
     public var refusedRetransmissions: UInt64 = 0

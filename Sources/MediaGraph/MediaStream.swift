@@ -28,6 +28,9 @@ public final class MediaStream {
     /// Where else it can be had. Set by the driver; on the home reactor only.
     public var mirrors: [StreamMirror] = []
 
+    /// What the clocks of the source's tracks have in common.
+    public let clocks = SourceClockGroup()
+
     /// The driver's mark: already on its list of streams with something to send.
     public var isQueued = false
 
@@ -44,6 +47,7 @@ public final class MediaStream {
         // What was made of a track that is no more has nothing to be made of.
         let isSame = tracks.map(ObjectIdentifier.init) == self.tracks.map(ObjectIdentifier.init)
         self.tracks = tracks
+        for track in tracks { track.clocks = clocks }
         if !isSame { converted = [] }
         forms = tracks + converted
         if withholdsSilence { withholdSilence() }

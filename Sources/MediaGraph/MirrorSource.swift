@@ -33,7 +33,7 @@ public final class MirrorSource: StreamSource {
             guard tracks.indices.contains(index) else { return }
             switch item {
             case .packet(let slot, let bytes): tracks[index].receiveMirrored(slot.pointee, bytes: bytes, arena: arena, at: now)
-            case .report(let ntp, let timestamp, let arrival): tracks[index].receiveReport(ntp: ntp, timestamp: timestamp, at: arrival)
+            case .report(let ntp, let timestamp, let arrival): tracks[index].noteReport(ntp: ntp, timestamp: timestamp, at: arrival)
             }
         }
     }

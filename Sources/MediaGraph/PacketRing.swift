@@ -163,8 +163,11 @@ public final class PacketRing {
         if !slotsFull { head = 0 }
         for sequence in max(1, newest - oldMask)...max(1, newest) {
             var slot = oldSlots[Int(sequence & oldMask)]
-            guard slot.sequence == sequence, oldHead &- slot.position <= oldCapacity else { continue }
-            if !slotsFull {
+            guard slot.sequence == sequence else { continue }
+            if !slotsFull, oldHead &- slot.position > oldCapacity {
+                // Its bytes are gone, but the number stays taken: stored again it would be sent again, under the same SRTP index.
+                slot.position = 0 &- (slabCapacity &+ 1)
+            } else if !slotsFull {
                 let offset = head & (slabCapacity - 1)
                 if offset + UInt64(slot.length) > slabCapacity { head += slabCapacity - offset }
                 (slab + Int(head & (slabCapacity - 1))).copyMemory(

@@ -25,20 +25,32 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
         /// What an earlier source had brought into the track.
         let packetsBefore: UInt64, keyFramesBefore: UInt64
         var toldWidth = 0, toldHeight = 0
+        /// When a source that is not the line's was first seen, ns; 0 = never.
+        var otherSince: Int64 = 0
+        /// The line's source has said goodbye.
+        var isOver = false
+        /// Packets of sources that are not the line's.
+        var otherPackets: UInt64 = 0
 
         var hasMedia: Bool { track.packets > packetsBefore }
     }
 
+    /// What an SSRC is to a line.
+    private enum Role { case media, rtx, other }
     /// Which track an SSRC belongs to.
     private struct Binding {
         var ssrc: UInt32
         var line: Int
-        var isRTX: Bool
+        var role: Role
     }
 
     private var lines: [Line] = []
     private var bindings: ContiguousArray<Binding> = []
-    private static let maximumBindings = 8
+    private static let maximumBindings = 16
+    /// A line's source has been silent for so long that another of the same line may take its place, ns.
+    static let sourceSilence: Int64 = 2_000_000_000
+    /// The same for one that was named and has never been heard.
+    static let namedPatience: Int64 = 500_000_000
     private var extensions = UplinkExtensions()
     private var transportSequenceID: UInt8 = 0
     private var midID: UInt8 = 0
@@ -81,11 +93,14 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
             else { continue }
             let isVideo = media.kind == .video
             let format = TrackFormat(kind: media.kind, codec: codec)
-            let track = stream.track(like: format) ?? UplinkTrack(format: format, codec: CodecKind(encodingName: codec.name))
-            for source in media.remoteSources.prefix(1) {
-                bind(source.ssrc, line: lines.count, isRTX: false)
-                if let rtx = source.rtx { bind(rtx, line: lines.count, isRTX: true) }
+            let track = stream.track(like: format.withClockRateOfCodec) ?? UplinkTrack(format: format, codec: CodecKind(encodingName: codec.name))
+            // One source makes a track. Of several (layers of simulcast, by SDP munging) that is the first named.
+            for (index, source) in media.remoteSources.prefix(4).enumerated() {
+                bind(source.ssrc, line: lines.count, index == 0 ? .media : .other)
+                if let rtx = source.rtx { bind(rtx, line: lines.count, index == 0 ? .rtx : .other) }
             }
+            // Whatever the numbers of a new connection are, they are no continuation of the old one's.
+            if track.packets > 0 { track.restart() }
             lines.append(
                 Line(
                     track: track, media: media, transport: media.transportIndex, packetsBefore: track.packets,
@@ -110,9 +125,9 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
         return -1
     }
 
-    private func bind(_ ssrc: UInt32, line: Int, isRTX: Bool) {
-        if bindings.count == Self.maximumBindings { bindings.removeFirst() }
-        bindings.append(Binding(ssrc: ssrc, line: line, isRTX: isRTX))
+    private func bind(_ ssrc: UInt32, line: Int, _ role: Role) {
+        if bindings.count == Self.maximumBindings { bindings.remove(at: bindings.firstIndex { $0.role == .other } ?? 0) }
+        bindings.append(Binding(ssrc: ssrc, line: line, role: role))
     }
 
     override func receiveRTP(_ packet: UnsafeMutableRawBufferPointer, transport: Int, arena: SendArena, at now: Int64) {
@@ -127,9 +142,14 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
             i = learn(view)
             if i < 0 { return unknownPackets &+= 1 }
         }
+        if bindings[i].role == .other {
+            let line = bindings[i].line
+            guard mayReplace(line, view, at: now) else { return lines[line].otherPackets &+= 1 }
+            i = replace(line, by: view.ssrc)
+        }
         let binding = bindings[i]
         let track = lines[binding.line].track
-        if !binding.isRTX {
+        if binding.role == .media {
             guard view.payloadType == lines[binding.line].media.codec?.payloadType else { return unknownPackets &+= 1 }
             track.receive(
                 view, bytes: UnsafeRawBufferPointer(packet), isRetransmission: false, extensions: extensions, arena: arena, at: now)
@@ -169,11 +189,44 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
             candidates = candidates.filter { lines[$0].media.mid == mid }
         }
         guard let line = candidates.first else { return -1 }
-        bind(view.ssrc, line: line, isRTX: lines[line].media.rtx == view.payloadType && lines[line].media.codec?.payloadType != view.payloadType)
+        let others = bindings.filter { $0.line == line }
+        if isMedia(view.payloadType, of: line) {
+            bind(view.ssrc, line: line, others.contains { $0.role == .media } ? .other : .media)
+        } else {
+            // Whose retransmissions they are is not said: of the only source, or nobody knows.
+            bind(view.ssrc, line: line, others.contains { $0.role != .media } ? .other : .rtx)
+        }
+        return bindings.count - 1
+    }
+
+    private func isMedia(_ payloadType: UInt8, of line: Int) -> Bool { lines[line].media.codec?.payloadType == payloadType }
+
+    /// Whether a further source of a line takes the place of the line's own: when that one has ended, has been silent for long, or has never
+    /// come. Two at a time would be mixed into one track, which no decoder can take apart.
+    @inline(never)
+    private func mayReplace(_ line: Int, _ view: RTPView, at now: Int64) -> Bool {
+        guard isMedia(view.payloadType, of: line) else { return false }
+        if lines[line].otherSince == 0 { lines[line].otherSince = now }
+        let track = lines[line].track
+        let isSilent = lines[line].hasMedia
+            ? now - track.lastArrival >= Self.sourceSilence : now - lines[line].otherSince >= Self.namedPatience
+        return isSilent || lines[line].isOver
+    }
+
+    /// From now on `ssrc` is the line's source. Returns its binding.
+    private func replace(_ line: Int, by ssrc: UInt32) -> Int {
+        lines[line].isOver = false
+        // Others that are still there are learned anew.
+        bindings.removeAll { $0.line == line }
+        if let rtx = lines[line].media.remoteSources.first(where: { $0.ssrc == ssrc })?.rtx { bind(rtx, line: line, .rtx) }
+        bind(ssrc, line: line, .media)
         return bindings.count - 1
     }
 
     override func receiveRTCP(_ packets: [RTCPPacket], transport: Int, arena: SendArena, at now: Int64) {
+        for case .goodbye(let goodbye) in packets {
+            for i in lines.indices where goodbye.ssrcs.contains(lines[i].track.ssrc) { lines[i].isOver = true }
+        }
         for case .senderReport(let report) in packets {
             for line in lines where line.track.ssrc == report.senderSSRC {
                 line.track.receiveReport(ntp: report.ntpTimestamp, timestamp: report.rtpTimestamp, at: now)
@@ -230,6 +283,9 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
         guard isConnected else { return }
         startIfComplete(arena: arena, at: now)
         if now - max(lastPacket, connectedAt) > timing.activityTimeout { return fail(.rtpActivity) }
+        if stream.clocks.isBeyondReason(at: Instant(nanoseconds: now)) {
+            return fail(.timestampJumps(perMinute: SourceClockGroup.maximumPerMinute))
+        }
 
         for i in lines.indices {
             let track = lines[i].track
@@ -304,7 +360,8 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
         result.remoteAddress = connection.transports.first?.remote
         result.roundTripMilliseconds = roundTripMilliseconds
         for line in lines {
-            let track = line.track.statistics()
+            var track = line.track.statistics()
+            track.otherSourcePackets = line.otherPackets
             if line.track.kind == .video { result.video = track } else { result.audio = track }
         }
         return result

@@ -51,9 +51,10 @@ extension UplinkTrack {
             first = sequence
         }
         for sink in sinks where sink.pointee.isOpen {
-            sink.pointee.skip(from: last, to: first)
+            let first = sink.pointee.skip(from: last, to: first)
             guard sink.pointee.isStarted else { continue }
-            for sequence in first..<oldest {
+            // A player that is behind gets it from the pacer.
+            for sequence in first..<max(first, oldest) where sequence < sink.pointee.cursor {
                 guard let slot = ring.slot(sequence) else { continue }
                 let payload = ring.payload(of: slot)
                 sink.pointee.send(slot, payload: payload, padding: payload.count == 0 ? 1 : 0, arena: arena, at: now)

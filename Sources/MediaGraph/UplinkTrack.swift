@@ -50,10 +50,18 @@ public final class UplinkTrack {
     private static let longestWait: Int64 = 300_000
 
     private var unwrapper = SequenceUnwrapper()
-    /// Added to unwrapped sequence numbers and to timestamps so that a restarted source goes on where it was.
+    /// Added to unwrapped sequence numbers so that a restarted source goes on where it was.
     private var sequenceShift: Int64 = 0
-    private var timestampShift: UInt32 = 0
     private var newestUnwrapped: Int64 = 0
+    /// The source's timestamps become the track's here, and nowhere else.
+    private var clock: SourceClock
+    /// What it shares with the source's other tracks.
+    var clocks = SourceClockGroup()
+    /// The track's sequence number from which on the clock's shift counts, and for what is late from before: the shift until then, and from where.
+    private var shiftedFrom: Int64 = 0
+    private var shiftBefore: (shift: UInt32, from: Int64) = (0, 0)
+    /// A sender report that says nothing about the packets so far; perhaps about those that come next.
+    private var earlyReport: (ntp: UInt64, timestamp: UInt32, arrival: Int64)?
     public internal(set) var ssrc: UInt32 = 0
     /// The SSRC that goes on as it was; `anySSRC` = whatever comes next is a source that begins anew.
     private var expectedSSRC = anySSRC
@@ -66,7 +74,7 @@ public final class UplinkTrack {
     public private(set) var reportedTimestamp: UInt32 = 0
     public private(set) var reportArrival: Int64 = 0
 
-    /// Times the source has started anew: its timestamps go on, but say nothing about the time that lay between.
+    /// Times the source has started anew or its clock has jumped: the track's time goes on by arrival, and earlier reports say nothing any more.
     public private(set) var restarts: UInt32 = 0
 
     // Counters, read by a timer.
@@ -75,7 +83,10 @@ public final class UplinkTrack {
     public private(set) var frames: UInt64 = 0
     public private(set) var keyFrames: UInt64 = 0
     public private(set) var duplicates: UInt64 = 0
-    public private(set) var refused: UInt64 = 0
+    /// Late packets whose number or timestamp belongs to nothing that this track has carried lately.
+    public private(set) var misplaced: UInt64 = 0
+    /// Sender reports whose timestamp has nothing to do with the packets.
+    public private(set) var refusedReports: UInt64 = 0
     public internal(set) var nacksSent: UInt64 = 0
     public private(set) var keyFrameRequests: UInt64 = 0
     public private(set) var width = 0
@@ -117,14 +128,17 @@ public final class UplinkTrack {
     static let catchUpSpan: UInt32 = 4500
 
     public init(format: TrackFormat, codec: CodecKind) {
+        let format = format.withClockRateOfCodec
         self.format = format
         self.codec = codec
         kind = codec.isVideo ? .video : .audio
+        // Fits: it is the codec's, from 7350 to 192 000 Hz.
         clockRate = UInt32(format.codec.clockRate)
+        clock = SourceClock(clockRate: format.codec.clockRate)
         ring = codec.isVideo
             ? PacketRing(initialBytes: 256 * 1024, maximumBytes: 8 << 20)
             : PacketRing(initialBytes: 32 * 1024, maximumBytes: 32 * 1024)
-        reception = ReceiverStatistics(clockRate: UInt32(format.codec.clockRate))
+        reception = ReceiverStatistics(clockRate: clockRate)
         pending = .allocate(capacity: Self.pendingCapacity)
         outgoing = .allocate(capacity: Self.pendingCapacity)
     }
@@ -150,19 +164,32 @@ public final class UplinkTrack {
         _ view: RTPView, bytes: UnsafeRawBufferPointer, isRetransmission: Bool, extensions: UplinkExtensions,
         arena: SendArena, at now: Int64
     ) -> Bool {
-        if UInt64(view.ssrc) != expectedSSRC { adopt(view) }
-        var sequence = unwrapper.unwrap(view.sequenceNumber)
-        if newestUnwrapped != 0, abs(sequence - newestUnwrapped) > 3000 {
-            restart(view)
-            sequence = unwrapper.unwrap(view.sequenceNumber)
+        if UInt64(view.ssrc) != expectedSSRC {
+            // What is sent again never says where a source begins.
+            guard !isRetransmission else { return misplace() }
+            adopt(view, at: now)
         }
-        if sequence > newestUnwrapped { newestUnwrapped = sequence }
+        var sequence = unwrapper.nearest(to: view.sequenceNumber)
+        if abs(sequence &- newestUnwrapped) > Self.longestSequenceStep {
+            guard !isRetransmission else { return misplace() }
+            clocks.noteRestart(at: Instant(nanoseconds: now))
+            restartNumbers(view)
+            sequence = newestUnwrapped
+        }
         let payload = view.payload
 
         var slot = PacketSlot()
-        slot.sequence = sequence + sequenceShift
+        slot.sequence = sequence &+ sequenceShift
         slot.arrival = now
-        slot.timestamp = view.timestamp &+ timestampShift
+        if sequence >= newestUnwrapped {
+            newestUnwrapped = sequence
+            _ = unwrapper.unwrap(view.sequenceNumber)
+            if !clock.isInStep(view.timestamp, at: now) { look(view, slot.sequence, at: now) }
+            slot.timestamp = view.timestamp &+ clock.shift
+        } else {
+            guard let timestamp = lateTimestamp(view.timestamp, slot.sequence) else { return misplace() }
+            slot.timestamp = timestamp
+        }
         slot.headerLength = UInt16(view.headerLength)
         slot.payloadLength = UInt16(payload.count)
         slot.paddingLength = UInt8(truncatingIfNeeded: view.paddingLength)
@@ -328,34 +355,83 @@ public final class UplinkTrack {
     @inline(never)
     private func noteLateness(_ slot: PacketSlot, at now: Int64) {
         guard reportedNTP != 0, kind == .audio || slot.marker else { return }
-        let ticks = Int64(Int32(bitPattern: slot.timestamp &- reportedTimestamp))
-        lateness?.note(now &- NTPTime.nanoseconds(reportedNTP) &- ticks &* 1_000_000_000 / Int64(max(1, clockRate)))
+        let since = TimeSpan(ticks: Int64(Int32(bitPattern: slot.timestamp &- reportedTimestamp)), clockRate: Int(clockRate))
+        let made = WallTime(ntp: reportedNTP) + since
+        lateness?.note(now.subtractingSaturating(made.nanoseconds))
+    }
+
+    /// A packet further than this from the newest belongs to a source that has started anew.
+    private static let longestSequenceStep: Int64 = 3000
+
+    @inline(never)
+    private func misplace() -> Bool {
+        misplaced &+= 1
+        return false
     }
 
     /// The first SSRC, or a new one in place of the old: players must not notice.
     @inline(never)
-    private func adopt(_ view: RTPView) {
+    private func adopt(_ view: RTPView, at now: Int64) {
+        // Of a new connection it is no wonder that everything begins anew.
+        if expectedSSRC != Self.anySSRC { clocks.noteRestart(at: Instant(nanoseconds: now)) }
         ssrc = view.ssrc
         expectedSSRC = UInt64(view.ssrc)
-        if ring.newest != 0 { restart(view) }
+        restartNumbers(view)
+        let shift = clock.shift
+        clock.begin(view.timestamp, at: Instant(nanoseconds: now))
+        if ring.newest != 0 { noteRebase(shift, ring.newest + 1, view, at: now) } else { takeEarlyReport(view) }
     }
 
     /// The next packet belongs to a new connection of the source: reception begins anew and time goes on by arrival, even where the source
     /// begins with the numbers it had before.
-    public func restart() { expectedSSRC = Self.anySSRC }
+    public func restart() {
+        expectedSSRC = Self.anySSRC
+        ssrc = 0
+    }
 
-    /// The source starts anew (new SSRC, or its sequence numbers jumped): goes on behind the newest packet.
-    private func restart(_ view: RTPView) {
-        let lastTimestamp = ring.slot(ring.newest)?.pointee.timestamp ?? 0
+    /// The source's sequence numbers start anew: goes on behind the newest packet.
+    private func restartNumbers(_ view: RTPView) {
         unwrapper = SequenceUnwrapper()
+        newestUnwrapped = unwrapper.unwrap(view.sequenceNumber)
+        guard ring.newest != 0 else { return }
         nack.restart()
         reception = ReceiverStatistics(clockRate: clockRate)
-        var probe = SequenceUnwrapper()
-        newestUnwrapped = probe.unwrap(view.sequenceNumber)
         sequenceShift = ring.newest + 1 - newestUnwrapped
-        timestampShift = lastTimestamp &+ clockRate / 30 &- view.timestamp
-        reportedNTP = 0
+    }
+
+    /// The clock is not content with the next packet in order at first sight.
+    @inline(never)
+    private func look(_ view: RTPView, _ sequence: Int64, at now: Int64) {
+        let track = ObjectIdentifier(self), time = Instant(nanoseconds: now), shift = clock.shift
+        switch clock.look(view.timestamp, at: time, shared: clocks.sharedJump(for: track, at: time)) {
+        case .inStep: break
+        case .rebased(let jump, let isShared):
+            clocks.note(jump: jump, isShared: isShared, track: track, at: time)
+            noteRebase(shift, sequence, view, at: now)
+        }
+    }
+
+    /// From the packet `sequence` on the timestamps are shifted otherwise than by `shift`.
+    private func noteRebase(_ shift: UInt32, _ sequence: Int64, _ view: RTPView, at now: Int64) {
+        shiftBefore = (shift, shiftedFrom)
+        shiftedFrom = sequence
         restarts &+= 1
+        reportedNTP = 0
+        takeEarlyReport(view)
+    }
+
+    private func takeEarlyReport(_ view: RTPView) {
+        guard let report = earlyReport else { return }
+        earlyReport = nil
+        receiveReport(ntp: report.ntp, timestamp: report.timestamp, at: report.arrival)
+    }
+
+    /// The track's timestamp of a packet behind the newest; `nil` when it can't be one of the track's.
+    @inline(never)
+    private func lateTimestamp(_ timestamp: UInt32, _ sequence: Int64) -> UInt32? {
+        guard sequence >= shiftBefore.from else { return nil }
+        let shifted = timestamp &+ (sequence >= shiftedFrom ? clock.shift : shiftBefore.shift)
+        return clock.isNear(shifted) ? shifted : nil
     }
 
     // MARK: players
@@ -499,6 +575,8 @@ public final class UplinkTrack {
         result.abandonedPackets = nack.abandoned
         result.unneededNACKs = nack.unneeded
         result.brokenFrames = brokenFrames
+        result.misplacedPackets = misplaced
+        result.timestampJumps = UInt64(restarts)
         result.bitrate = rates.bitrate
         result.framesPerSecond = rates.framesPerSecond
         result.width = width
@@ -512,10 +590,26 @@ public final class UplinkTrack {
         wireRates.update(bytes: bytes &+ packets &* Self.overhead, frames: frames, at: now)
     }
 
-    /// Notes the source's sender report (RFC 3550 §6.4.1).
+    /// Notes the source's sender report (RFC 3550 §6.4.1), held against arrival as its packets are.
+    ///
+    /// - Parameters:
+    ///   - ntp: the source's wall clock, 32.32; 0 = it has none.
+    ///   - timestamp: the same moment in the source's own timestamps.
     public func receiveReport(ntp: UInt64, timestamp: UInt32, at now: Int64) {
-        reportedNTP = ntp
-        reportedTimestamp = timestamp &+ timestampShift
+        guard ntp != 0 else { return }
+        let time = Instant(nanoseconds: now)
+        guard expectedSSRC != Self.anySSRC, clock.isPlausible(timestamp, at: time) else {
+            if expectedSSRC != Self.anySSRC { refusedReports &+= 1 }
+            return earlyReport = (ntp, timestamp, now)
+        }
+        noteReport(ntp: clocks.hold(WallTime(ntp: ntp), at: time).ntp, timestamp: timestamp &+ clock.shift, at: now)
+    }
+
+    /// Takes a report as the home reactor's track has noted it.
+    func noteReport(ntp: UInt64, timestamp: UInt32, at now: Int64) {
+        // 0 means none.
+        reportedNTP = max(1, ntp)
+        reportedTimestamp = timestamp
         reportArrival = now
         for mirror in mirrors { reportToMirror(mirror.link, track: mirror.track) }
     }
@@ -524,13 +618,10 @@ public final class UplinkTrack {
     /// number of servers. `nil` until the publisher has sent one.
     public func senderReport(for sink: UnsafeMutablePointer<DownlinkTrack>, at now: Int64) -> SenderReport? {
         guard reportedNTP != 0, sink.pointee.isStarted else { return nil }
-        let elapsed = now - reportArrival
-        let (seconds, rest) = elapsed.quotientAndRemainder(dividingBy: 1_000_000_000)
-        let ntp = reportedNTP &+ UInt64(bitPattern: seconds << 32) &+ UInt64(bitPattern: (rest << 32) / 1_000_000_000)
-        let ticks = elapsed / 1000 * Int64(clockRate) / 1_000_000
+        let elapsed = Instant(nanoseconds: now).span(since: Instant(nanoseconds: reportArrival))
         return SenderReport(
-            senderSSRC: sink.pointee.ssrc, ntpTimestamp: ntp,
-            rtpTimestamp: reportedTimestamp &+ UInt32(truncatingIfNeeded: ticks),
+            senderSSRC: sink.pointee.ssrc, ntpTimestamp: (WallTime(ntp: reportedNTP) + elapsed).ntp,
+            rtpTimestamp: reportedTimestamp &+ UInt32(truncatingIfNeeded: elapsed.ticks(clockRate: Int(clockRate))),
             packetCount: UInt32(truncatingIfNeeded: sink.pointee.packets),
             octetCount: UInt32(truncatingIfNeeded: sink.pointee.bytes), reports: [])
     }

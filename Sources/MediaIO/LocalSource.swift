@@ -18,6 +18,7 @@ final class LocalSourceCore: StreamSource {
     private var hasOwnClock = false
     private var toldSize = (width: 0, height: 0)
     private var nextPlayoutDelay: Int64 = 0
+    private var hasFailed = false
 
     init(
         id: EndpointID, stream: MediaStream, formats: [TrackFormat], keyFrameGap: Int64,
@@ -69,6 +70,10 @@ final class LocalSourceCore: StreamSource {
         if now >= nextPlayoutDelay {
             nextPlayoutDelay = now + Self.playoutDelayInterval
             adaptPlayoutDelay()
+        }
+        if !hasFailed, stream.clocks.isBeyondReason(at: Instant(nanoseconds: now)) {
+            hasFailed = true
+            onEvent(.failed(.timestampJumps(perMinute: SourceClockGroup.maximumPerMinute)))
         }
         for track in stream.tracks {
             if track.wantsKeyFrame { keyFrameWanted(of: track, arena: arena, at: now) }
@@ -172,5 +177,6 @@ enum WallClock {
         return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
     }
 
-    static func ntp(_ nanoseconds: Int64) -> UInt64 { NTPTime.timestamp(nanoseconds: nanoseconds + NTPTime.unixEpoch) }
+    /// - Parameter nanoseconds: since 1970.
+    static func ntp(_ nanoseconds: Int64) -> UInt64 { WallTime(nanoseconds: nanoseconds).ntp }
 }

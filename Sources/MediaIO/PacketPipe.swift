@@ -54,9 +54,12 @@ public final class PacketPipe: Sendable {
     }
 
     /// Tells the reader, once for each time it looks.
+    ///
+    /// Always an exchange, never a look first: either it comes before the reader's own, which then sees what has been written, or it sees
+    /// that the reader waits. A plain load could be done before the write is visible, and both sides would miss each other.
     @inline(__always)
     public func announce() {
-        guard let onData, isWaitedFor.load(ordering: .relaxed), isWaitedFor.exchange(false, ordering: .acquiringAndReleasing) else { return }
+        guard let onData, isWaitedFor.exchange(false, ordering: .acquiringAndReleasing) else { return }
         onData()
     }
 
@@ -71,7 +74,8 @@ public final class PacketPipe: Sendable {
 
     /// Everything that waits. Reader's thread; never waits.
     public func read() -> [UInt8] {
-        isWaitedFor.store(true, ordering: .sequentiallyConsistent)
+        // First the mark, then the ring: what is written afterwards is announced again.
+        _ = isWaitedFor.exchange(true, ordering: .acquiringAndReleasing)
         let position = taken.load(ordering: .relaxed)
         let count = written.load(ordering: .acquiring) - position
         guard count > 0 else { return [] }

@@ -1,7 +1,6 @@
 // The real clocks, for the pipelines' threads only; everything below them is told the time.
 import Glibc
 import Primitives
-import RTP
 
 /// Nanoseconds since 1970 (UTC): what burnt-in clocks and arrivals are measured with.
 public enum WallClock {
@@ -9,7 +8,7 @@ public enum WallClock {
 
     /// A time of this clock as sender reports tell it.
     public static func ntp(_ time: Instant) -> UInt64 {
-        NTPTime.timestamp(nanoseconds: time.nanoseconds + NTPTime.unixEpoch)
+        WallTime(nanoseconds: time.nanoseconds).ntp
     }
 }
 

@@ -28,6 +28,15 @@
         nanoseconds = whole.addingSaturating(rest < 0 ? -part : part)
     }
 
+    /// The nearest whole number of nanoseconds; the type's bounds for what lies beyond them, zero for what is no number.
+    @inlinable
+    public init(roundedNanoseconds value: Double) {
+        if value.isNaN { nanoseconds = 0 } else if value >= 0x1p63 { nanoseconds = .max } else if value < -0x1p63 { nanoseconds = .min } else {
+            // Within the bounds of Int64, which the branches before have seen to; rounding can't leave them: doubles that large are whole.
+            nanoseconds = Int64(value.rounded())
+        }
+    }
+
     /// The number of whole clock ticks in this span, rounded towards zero.
     /// - Parameter clockRate: Hz, of the codec; what is below 1 is taken for 1.
     @inlinable

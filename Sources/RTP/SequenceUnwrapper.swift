@@ -10,6 +10,12 @@
 
     @inlinable public init() { highest = 0 }
 
+    /// What `unwrap` would give, without noting it.
+    @inlinable @inline(__always)
+    public func nearest(to sequence: UInt16) -> Int64 {
+        highest &+ Int64(Int16(bitPattern: sequence &- UInt16(truncatingIfNeeded: highest)))
+    }
+
     /// The number nearest to the highest one so far whose low 16 bits are `sequence`.
     @inlinable @inline(__always)
     public mutating func unwrap(_ sequence: UInt16) -> Int64 {

@@ -97,7 +97,7 @@ final class PictureLane {
         while let next = waiting.first {
             if let stop, next.frame.isKeyFrame, next.frame.timestamp == stop { break }
             waiting.removeFirst()
-            guard let time = timeline.time(timeline.media(next.frame.timestamp, track: track), track: track) else { continue }
+            guard let time = timeline.time(timeline.media(next.frame.timestamp, track: track), track: track)?.nanoseconds else { continue }
             if next.frame.isKeyFrame {
                 let header = FrameHeader(codec: kind, keyFrame: next.frame.bytes)
                 if let width = header.width, let height = header.height, width * height > largest.width * largest.height {
@@ -118,7 +118,7 @@ final class PictureLane {
 
     /// Black pictures from the file's beginning to the first one that waits; nothing when that is as good as at the beginning.
     func padding(_ timeline: inout StreamTimeline, origin: Int64) throws -> [RecordedSample] {
-        guard let first = firstTimestamp, let time = timeline.time(timeline.media(first, track: track), track: track) else { return [] }
+        guard let first = firstTimestamp, let time = timeline.time(timeline.media(first, track: track), track: track)?.nanoseconds else { return [] }
         let length = (time - origin) / 1000
         guard length > 100_000, largest.width >= 16, largest.height >= 16 else { return [] }
         let encoder = try VideoEncoder(.init(codec: codec, width: largest.width, height: largest.height, frameRate: 1, bitrate: 50_000))

@@ -3,6 +3,7 @@
 import Codecs
 import Foundation
 import MediaIO
+import Primitives
 import RTP
 import Workers
 
@@ -92,12 +93,12 @@ final class RecordingJob: WorkerHandler {
         if firstArrival == nil { firstArrival = record.arrival }
         switch record.content {
         case .report(let ntp, let timestamp):
-            timeline.report(ntp: ntp, timestamp: timestamp, track: record.track, arrival: record.arrival)
+            timeline.report(ntp: ntp, timestamp: timestamp, track: record.track, arrival: Instant(nanoseconds: record.arrival))
         case .restart: timeline.restart()
         case .packet(let orientation, _, let rtp):
             rtp.withUnsafeBytes { bytes in
                 guard let view = RTPView(bytes) else { return }
-                timeline.note(view.timestamp, track: record.track, arrival: record.arrival)
+                timeline.note(view.timestamp, track: record.track, arrival: Instant(nanoseconds: record.arrival))
                 if record.track == sound?.track { sound?.push(view, at: record.arrival) }
                 if record.track == picture?.track { picture?.push(view, orientation: orientation, at: record.arrival) }
             }
@@ -157,10 +158,10 @@ final class RecordingJob: WorkerHandler {
     }
 
     private func time(_ timestamp: UInt32, _ lane: SoundLane?) -> Int64? {
-        lane.flatMap { timeline.time(timeline.media(timestamp, track: $0.track), track: $0.track) }
+        lane.flatMap { timeline.time(timeline.media(timestamp, track: $0.track), track: $0.track)?.nanoseconds }
     }
     private func time(_ timestamp: UInt32, _ lane: PictureLane?) -> Int64? {
-        lane.flatMap { timeline.time(timeline.media(timestamp, track: $0.track), track: $0.track) }
+        lane.flatMap { timeline.time(timeline.media(timestamp, track: $0.track), track: $0.track)?.nanoseconds }
     }
 
     private func goOn(_ output: WorkerOutput) throws {

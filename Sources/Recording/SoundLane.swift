@@ -80,8 +80,9 @@ final class SoundLane {
         let packets = waiting
         waiting = []
         for packet in packets {
-            let media = timeline.media(packet.timestamp, track: track)
-            guard let time = timeline.time(media, track: track) else { continue }
+            let mediaTime = timeline.media(packet.timestamp, track: track)
+            guard let time = timeline.time(mediaTime, track: track)?.nanoseconds else { continue }
+            let media = mediaTime.nanoseconds
             switch way {
             case .pass(var opus):
                 // A millisecond is rounding of the clock.

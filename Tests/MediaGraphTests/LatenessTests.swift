@@ -68,7 +68,7 @@ import Testing
         }
         // Before the first report nothing can be said.
         receive(picture: 1)
-        track.receiveReport(ntp: NTPTime.timestamp(nanoseconds: 40_000_000), timestamp: 3600, at: 70_000_000)
+        track.receiveReport(ntp: WallTime(nanoseconds: 40_000_000).ntp, timestamp: 3600, at: 70_000_000)
         for picture in 2..<18 { receive(picture: picture) }
         let range = try #require(track.lateness?.range)
         #expect([range.least, range.most].map { ($0 + 500) / 1000 } == [30_000, 30_000])

@@ -36,13 +36,13 @@ private struct Sender {
         arrivals.sort { $0.at < $1.at }
         var result: [Double] = [], next = from
         for (at, made, kind) in arrivals {
-            let arrival = 77_000_000_000 + Int64(at * 1e6)
+            let arrival = Instant(nanoseconds: 77_000_000_000 + Int64(at * 1e6))
             if at >= next {
                 if next == from { timeline.settle() }
                 next += 1000
                 let sound = timeline.time(timeline.media(soundTimestamp(made), track: 0), track: 0)
                 let picture = timeline.time(timeline.media(pictureTimestamp(made), track: 1), track: 1)
-                if let sound, let picture { result.append(Double(sound - picture) / 1e6) }
+                if let sound, let picture { result.append(Double(sound.span(since: picture).nanoseconds) / 1e6) }
             }
             let wall = Int64(made * 1e6) + 3_900_000_000_000_000_000
             let ntp = UInt64(wall / 1_000_000_000) << 32 | (UInt64(wall % 1_000_000_000) << 32) / 1_000_000_000
@@ -107,11 +107,12 @@ struct RecentLeastTests {
     @Test("the least of the newest 10 to 20 seconds counts, and nothing when nothing came")
     func forgetting() {
         var least = RecentLeast()
-        #expect(least.value(at: 0) == nil)
-        for second in Int64(0)..<60 { least.note(second < 5 ? 1 : 100 + second % 7, at: second * 1_000_000_000) }
-        #expect(least.value(at: 60_000_000_000) == 100)
-        #expect(least.value(at: 200_000_000_000) == nil)
-        least.note(500, at: 200_000_000_000)
-        #expect(least.value(at: 201_000_000_000) == 500)
+        func second(_ number: Int64) -> Instant { Instant(milliseconds: number * 1000) }
+        #expect(least.value(at: second(0)) == nil)
+        for number in Int64(0)..<60 { least.note(.nanoseconds(number < 5 ? 1 : 100 + number % 7), at: second(number)) }
+        #expect(least.value(at: second(60)) == .nanoseconds(100))
+        #expect(least.value(at: second(200)) == nil)
+        least.note(.nanoseconds(500), at: second(200))
+        #expect(least.value(at: second(201)) == .nanoseconds(500))
     }
 }

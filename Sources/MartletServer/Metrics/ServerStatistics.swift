@@ -62,6 +62,8 @@ struct ServerStatistics: StatSource {
             ("loss_packets_abandoned", sum(\.abandonedPackets)), ("loss_frames_broken", sum(\.brokenFrames)),
             ("loss_retransmissions", sum(\.retransmissions)), ("loss_retransmissions_refused", sum(\.refusedRetransmissions)),
             ("loss_retransmissions_missed", sum(\.missedRetransmissions)), ("loss_frames_dropped", sum(\.droppedFrames)),
+            ("loss_packets_of_other_sources", sum(\.otherSourcePackets)), ("loss_packets_misplaced", sum(\.misplacedPackets)),
+            ("loss_timestamp_jumps", sum(\.timestampJumps)),
             ("loss_players_without_bandwidth", JSONValue(endpoints.count { $0.lacksBandwidth })),
         ])
     }

@@ -19,11 +19,11 @@ struct RTPForwarder {
     static let reportPatience: Int64 = 1_000_000_000
     /// Ours are sent this often, ns.
     static let reportInterval: Int64 = 1_000_000_000
-    /// From one to the next they move a track by so much at most, ns: clients set their clocks by each, and a step back by a packet's length
+    /// From one to the next they move a track by so much at most: clients set their clocks by each, and a step back by a packet's length
     /// would give two packets the same time.
-    static let maximumBend: Int64 = 1_000_000
-    /// A difference from here on is another clock, which is taken at once, ns.
-    static let otherClock: Int64 = 1_000_000_000
+    static let maximumBend = TimeSpan.milliseconds(1)
+    /// A difference from here on is another clock, which is taken at once.
+    static let otherClock = TimeSpan.seconds(1)
 
     private struct Track {
         let codec: CodecKind
@@ -34,8 +34,8 @@ struct RTPForwarder {
         var isStarted: Bool
         /// When the next report is due, by the arrival of packets, ns.
         var nextReport: Int64 = .min
-        /// Time less media time, as last reported, ns.
-        var reportedOffset: Int64?
+        /// Time less media time, as last reported.
+        var reportedOffset: TimeSpan?
         /// The source's number of the next packet to go out.
         var next: UInt16?
         var waiting: [UInt16: (bytes: [UInt8], arrival: Int64)] = [:]
@@ -47,8 +47,8 @@ struct RTPForwarder {
     /// Where the source's reports put each packet. Those of a browser are up to 50 ms off, each on its own; handed on as they are, they
     /// would make clients jump.
     private var timeline: StreamTimeline
-    /// NTP time less that of arrivals, ns.
-    private let wallOffset: Int64
+    /// The wall clock less that of arrivals.
+    private let wallOffset: TimeSpan
     private var held: [TapRecord] = []
     private var firstArrival: Int64?
     private var hasBegun = false
@@ -57,8 +57,8 @@ struct RTPForwarder {
 
     /// - Parameters:
     ///   - wanted: the tracks that the client has set up.
-    ///   - wallOffset: ns since 1900 at the zero of the monotonic clock.
-    init(formats: [TrackFormat], payloadTypes: [UInt8], wanted: Set<Int>, wallOffset: Int64, random: inout RandomSource) {
+    ///   - wallOffset: from 1970 to the zero of the monotonic clock.
+    init(formats: [TrackFormat], payloadTypes: [UInt8], wanted: Set<Int>, wallOffset: TimeSpan, random: inout RandomSource) {
         tracks = []
         timeline = StreamTimeline(clockRates: formats.map(\.codec.clockRate))
         self.wallOffset = wallOffset
@@ -87,13 +87,13 @@ struct RTPForwarder {
 
     private mutating func note(_ record: TapRecord) {
         switch record.content {
-        case .report(let ntp, let timestamp): timeline.report(ntp: ntp, timestamp: timestamp, track: record.track, arrival: record.arrival)
+        case .report(let ntp, let timestamp): timeline.report(ntp: ntp, timestamp: timestamp, track: record.track, arrival: Instant(nanoseconds: record.arrival))
         case .restart:
             timeline.restart()
             for index in tracks.indices { (tracks[index].nextReport, tracks[index].reportedOffset) = (.min, nil) }
         case .packet(_, _, let rtp):
             guard rtp.count > 12 else { return }
-            timeline.note(Self.timestamp(rtp), track: record.track, arrival: record.arrival)
+            timeline.note(Self.timestamp(rtp), track: record.track, arrival: Instant(nanoseconds: record.arrival))
         }
     }
 
@@ -118,15 +118,16 @@ struct RTPForwarder {
     private mutating func report(_ index: Int, timestamp: UInt32, at arrival: Int64, _ output: inout [Packet]) {
         let media = timeline.media(timestamp, track: index)
         guard let found = timeline.time(media, track: index) else { return }
-        var offset = found - media
-        if let before = tracks[index].reportedOffset, abs(offset - before) < Self.otherClock {
+        let mediaTime = Instant(nanoseconds: media.nanoseconds)
+        var offset = found.span(since: mediaTime)
+        if let before = tracks[index].reportedOffset, (offset - before).magnitude < Self.otherClock {
             offset = max(before - Self.maximumBend, min(before + Self.maximumBend, offset))
         }
         tracks[index].reportedOffset = offset
-        let time = media + offset
+        let time = mediaTime + offset
         tracks[index].nextReport = arrival + Self.reportInterval
         let report = SenderReport(
-            senderSSRC: tracks[index].ssrc, ntpTimestamp: NTPTime.timestamp(nanoseconds: time + wallOffset), rtpTimestamp: timestamp,
+            senderSSRC: tracks[index].ssrc, ntpTimestamp: (WallTime(nanoseconds: time.nanoseconds) + wallOffset).ntp, rtpTimestamp: timestamp,
             packetCount: tracks[index].packets, octetCount: tracks[index].octets, reports: [])
         output.append(Packet(
             track: index, isReport: true,

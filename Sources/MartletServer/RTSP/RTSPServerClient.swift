@@ -191,11 +191,11 @@ actor RTSPServerClient {
         media = Task { await send(subscription, outbound) }
     }
 
-    /// NTP time (ns since 1900) less the monotonic clock's.
-    private static func wallOffset() -> Int64 {
+    /// From 1970 to the zero of the monotonic clock.
+    private static func wallOffset() -> TimeSpan {
         var wall = timespec()
         clock_gettime(CLOCK_REALTIME, &wall)
-        return Int64(wall.tv_sec) * 1_000_000_000 + Int64(wall.tv_nsec) + NTPTime.unixEpoch - MonotonicClock.now()
+        return TimeSpan.seconds(Int64(wall.tv_sec)) + .nanoseconds(Int64(wall.tv_nsec)) - .nanoseconds(MonotonicClock.now())
     }
 
     private func send(_ subscription: PacketSubscription, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>) async {

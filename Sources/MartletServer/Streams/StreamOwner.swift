@@ -59,6 +59,8 @@ enum StreamEnd: Sendable, Equatable {
         switch self {
         case .failed(.iceTimeout(let checks)): StreamRegistry.noWay(checks)
         case .reordered: StreamRegistry.reorderingRefusal
+        case .failed(.timestampJumps(let count)):
+            "The publisher's timestamps jumped more than \(count) times within a minute; its clock can't be followed. Does it count its timestamps on without breaks, at the clock rate of its codec?"
         default: nil
         }
     }
@@ -89,6 +91,7 @@ extension EndpointFailure {
         case .dtlsError: .dtlsError
         case .closedByPeer: .user
         case .rtpActivity: .rtpActivity
+        case .timestampJumps: .streamFailed
         case .shutdown: .shutdownRequested
         }
     }

@@ -103,6 +103,7 @@ struct StreamRecord: Sendable, Equatable {
             members["VIDEO_RECOVERED"] = count(video.recoveredPackets)
             members["VIDEO_ABANDONED"] = count(video.abandonedPackets)
             members["VIDEO_BROKEN_FRAMES"] = count(video.brokenFrames)
+            members["VIDEO_OTHER_SOURCE_PACKETS"] = count(video.otherSourcePackets)
         }
         if let video = statistics?.video, !isPublished {
             members["VIDEO_RTX"] = count(video.retransmissions)

@@ -56,6 +56,14 @@ extension StreamRegistry {
         guard let entry = entries[id], entry.owner.id == ownerID, let stream = entry.stream else { throw .alreadyEnded }
         let isReordered = formats.contains { $0.kind == .video && $0.isReordered }
         if isReordered, doors?.refusesReordered == true { throw .refused(.noCommonCodecs, Self.reorderingRefusal) }
+        for format in formats where format.withClockRateOfCodec.codec.clockRate != format.codec.clockRate {
+            logger.warning(
+                "the clock rate of the source's description is not that of its codec and is not used",
+                metadata: Self.metadata(entry.record, [
+                    "codec": "\(format.codec.name)", "described": "\(format.codec.clockRate)",
+                    "used": "\(format.withClockRateOfCodec.codec.clockRate)",
+                ]))
+        }
         let link = entry.link
         let local: any LocalSource
         do {

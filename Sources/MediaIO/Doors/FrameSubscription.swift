@@ -72,7 +72,7 @@ public actor FrameSubscription {
     private var ready: [Item] = []
     private var firstArrival: Int64?
     private var now: Int64 = 0
-    private var origin: Int64?
+    private var origin: Instant?
     private var lastKeyFrameRequest: Int64 = .min / 2
     private var isOver = false
     /// Frames left out: the reader was slow, or packets were missing.
@@ -138,12 +138,12 @@ public actor FrameSubscription {
         now = max(now, record.arrival)
         if firstArrival == nil { firstArrival = record.arrival }
         switch record.content {
-        case .report(let ntp, let timestamp): timeline.report(ntp: ntp, timestamp: timestamp, track: lane, arrival: record.arrival)
+        case .report(let ntp, let timestamp): timeline.report(ntp: ntp, timestamp: timestamp, track: lane, arrival: Instant(nanoseconds: record.arrival))
         case .restart: timeline.restart()
         case .packet(_, _, let rtp):
             rtp.withUnsafeBytes { bytes in
                 guard let view = RTPView(bytes) else { return }
-                timeline.note(view.timestamp, track: lane, arrival: record.arrival)
+                timeline.note(view.timestamp, track: lane, arrival: Instant(nanoseconds: record.arrival))
                 keep(lanes[lane].assembler.push(view, at: Instant(nanoseconds: record.arrival)), lane, record.arrival)
             }
         }
@@ -188,13 +188,13 @@ public actor FrameSubscription {
             // Of sound that lies before the first picture nobody would know where to put it. A picture is never left out: those that follow need it,
             // and conversions of sound can be quicker than those of pictures.
             guard time >= start || lanes[one.lane].track.kind == .video else { continue }
-            ready += finished(one, max(0, time - start))
+            ready += finished(one, max(0, time.span(since: start).nanoseconds))
         }
         waiting = []
     }
 
     /// The time of the first picture that waits; without one, of the first sound.
-    private func beginning() -> Int64? {
+    private func beginning() -> Instant? {
         let first = waiting.first { lanes[$0.lane].track.kind == .video } ?? waiting.first
         guard let first else { return nil }
         var timeline = timeline

@@ -79,18 +79,6 @@ public enum SourceTrack: Sendable, Equatable {
 }
 
 extension TrackFormat {
-    /// AAC: the AudioSpecificConfig of the parameter `config`; empty for others.
-    public var aacConfig: [UInt8] {
-        guard let text = codec.parameters["config"], text.utf8.count % 2 == 0, text.utf8.count <= 256 else { return [] }
-        var bytes: [UInt8] = [], rest = Substring(text)
-        while !rest.isEmpty {
-            guard let byte = UInt8(rest.prefix(2), radix: 16) else { return [] }
-            bytes.append(byte)
-            rest = rest.dropFirst(2)
-        }
-        return bytes
-    }
-
     /// AAC: how it lies in packets; `nil` for a form that is not handled.
     public var aacPayload: AACPayloadFormat? { AACPayloadFormat { codec.parameters[$0] } }
 }

@@ -1,30 +1,43 @@
-// When each packet of a stream was made, on one clock for all its tracks: sender reports put sound and picture on the publisher's
-// wall clock, arrivals put that on ours. Sans-IO; owned by the recorder's job, tested with emulated loss and drift.
+// When each packet of a stream was made, on one clock for all its tracks: sender reports put audio and video on the publisher's
+// wall clock, arrivals put that on ours. Sans-IO; owned by whoever takes a stream's packets apart, tested with emulated loss and drift.
+import Primitives
 
-/// The common time line of a stream's tracks, in nanoseconds of the server's monotonic clock.
+/// The common time line of a stream's tracks, on the server's monotonic clock.
+///
+/// Two questions are answered apart. How the tracks lie to each other: by the sender reports, each track's on a line of its own
+/// (`TrackClock`), put right by what arrivals say (`weigh`). Where all of them lie on our clock: by the least delay of all packets
+/// (`LeastDelay`), one for the stream, so that it can't pull the tracks apart. A track without reports is placed by its arrivals alone.
+///
+/// Nothing here traps, whatever timestamps and reports say: times are of the types of Primitives, which stop at their bounds.
 public struct StreamTimeline: Sendable {
-    /// Media further than this from its arrival, and so for this many packets in a row, belongs to a source that counts anew.
-    static let maximumDistance: Int64 = 3_000_000_000
-    static let maximumStrangers = 10
+    /// Media further than this from its arrival, and so for more than this many packets in a row, belongs to a source that counts anew.
+    /// A single packet may be a late retransmission; ten in a row that are all so far away are none.
+    static let maximumDistance = TimeSpan.seconds(3)
+    static let maximumOutliers = 10
 
-    /// From being made to being sent, pictures take so long at least, and so does a packet of sound once it is full, ns.
-    static let usualWay: Int64 = 5_000_000
-    /// What is beyond by this much or less raises no doubt, ns.
-    static let doubtlessWay: Int64 = 10_000_000
-    /// Reports are put right by arrivals as far as this; what differs by more has another reason, ns.
-    static let maximumDoubt: Int64 = 70_000_000
+    /// From being made to being sent, frames of video take so long at least, and so does a packet of audio once it is full: what a
+    /// capture and an encoder on the same machine need.
+    static let usualWay = TimeSpan.milliseconds(5)
+    /// What is beyond by this much or less raises no doubt: the jitter of a common line.
+    static let doubtlessWay = TimeSpan.milliseconds(10)
+    /// Reports are put right by arrivals as far as this; what differs by more has another reason, such as a slow encoder. Audio reports
+    /// of browsers are late by up to 50 ms.
+    static let maximumDoubt = TimeSpan.milliseconds(70)
+    /// No packet of audio holds less (Opus' shortest frame): a smaller step between two timestamps is rounding.
+    static let shortestPacket = TimeSpan.microseconds(2500)
 
     private struct Track: Sendable {
         var clock: TrackClock
         /// Of the track by itself, for as long as it has no reports.
         var delay = LeastDelay()
-        var strangers = 0
-        var isSound: Bool
+        /// Packets in a row that lie further from their arrival than `maximumDistance`.
+        var outliers = 0
+        var isAudio: Bool
         /// Least of arrival less media time.
         var arrivals = RecentLeast()
-        /// The shortest step from packet to packet: what is in one packet of sound, ns.
-        var step: Int64?
-        var newest: Int64 = .min / 2
+        /// The shortest step from packet to packet: what is in one packet of audio.
+        var step: TimeSpan?
+        var newest: MediaTime?
     }
     private var tracks: [Track]
     /// Of the publisher's wall clock; one for all tracks, so that it can't pull them apart.
@@ -33,12 +46,14 @@ public struct StreamTimeline: Sendable {
     private var reportArrivals = RecentLeast()
     private var isSettled = false
     private let weighsArrivals: Bool
-    private var now: Int64 = 0
+    private var now = Instant.zero
 
-    /// - Parameter weighsArrivals: the reports come from a real-time sender over a network, made from the packet it has just sent. What
-    ///   that is wrong by can be seen by when packets come: see `weigh`. Not for reports that are known to be exact.
+    /// - Parameters:
+    ///   - clockRates: Hz, of the tracks' codecs; 90 kHz is video.
+    ///   - weighsArrivals: the reports come from a real-time sender over a network, made from the packet it has just sent. What that is
+    ///     wrong by can be seen by when packets come: see `weigh`. Not for reports that are known to be exact.
     public init(clockRates: [Int], weighsArrivals: Bool = false) {
-        tracks = clockRates.map { Track(clock: TrackClock(clockRate: $0), isSound: $0 != 90_000) }
+        tracks = clockRates.map { Track(clock: TrackClock(clockRate: $0), isAudio: $0 != 90_000) }
         self.weighsArrivals = weighsArrivals && clockRates.count > 1
     }
 
@@ -53,42 +68,43 @@ public struct StreamTimeline: Sendable {
     /// true when every track can be placed by its reports.
     public func hasReports(of track: Int) -> Bool { tracks.indices.contains(track) && tracks[track].clock.hasReports }
 
-    /// Media time (ns) of a timestamp: what `time` takes.
-    public mutating func media(_ timestamp: UInt32, track: Int) -> Int64 { tracks[track].clock.media(timestamp) }
+    /// Media time of a timestamp: what `time` takes.
+    public mutating func media(_ timestamp: UInt32, track: Int) -> MediaTime { tracks[track].clock.media(timestamp) }
 
     /// A packet has arrived. What was late says nothing, so any packet may be noted.
-    public mutating func note(_ timestamp: UInt32, track: Int, arrival: Int64) {
+    public mutating func note(_ timestamp: UInt32, track: Int, arrival: Instant) {
         let media = tracks[track].clock.media(timestamp)
-        if let time = time(media, track: track), abs(arrival - time) > Self.maximumDistance {
-            tracks[track].strangers += 1
-            guard tracks[track].strangers > Self.maximumStrangers else { return }
+        if let time = time(media, track: track), arrival.span(since: time).magnitude > Self.maximumDistance {
+            tracks[track].outliers += 1
+            guard tracks[track].outliers > Self.maximumOutliers else { return }
             begin(track)
         }
-        tracks[track].strangers = 0
-        tracks[track].arrivals.note(arrival - media, at: arrival)
-        let step = media - tracks[track].newest
-        if step > 0 {
-            tracks[track].newest = media
-            if step >= 2_500_000 { tracks[track].step = min(step, tracks[track].step ?? step) }
-        }
+        tracks[track].outliers = 0
+        let delay = Self.offset(from: media, to: arrival)
+        tracks[track].arrivals.note(delay, at: arrival)
+        let step = tracks[track].newest.map { media - $0 } ?? .zero
+        if tracks[track].newest.map({ media > $0 }) ?? true { tracks[track].newest = media }
+        if step >= Self.shortestPacket { tracks[track].step = min(step, tracks[track].step ?? step) }
         now = max(now, arrival)
-        tracks[track].delay.note(arrival - media, at: arrival)
-        if let wall = tracks[track].clock.wall(media) { sourceDelay.note(arrival - wall, at: arrival) }
+        tracks[track].delay.note(delay, at: arrival)
+        if let wall = tracks[track].clock.wall(media) { sourceDelay.note(Self.offset(from: wall, to: arrival), at: arrival) }
     }
 
     /// A sender report has arrived.
-    public mutating func report(ntp: UInt64, timestamp: UInt32, track: Int, arrival: Int64) {
-        if let offset = sourceDelay.value, abs(NTPTime.nanoseconds(ntp) + offset - arrival) > Self.maximumDistance {
+    /// - Parameter ntp: the source's wall clock, 32.32.
+    public mutating func report(ntp: UInt64, timestamp: UInt32, track: Int, arrival: Instant) {
+        let wall = WallTime(ntp: ntp), delay = Self.offset(from: wall, to: arrival)
+        if let known = sourceDelay.value, (known - delay).magnitude > Self.maximumDistance {
             // The publisher's wall clock has been set, or there is another publisher.
             for index in tracks.indices { tracks[index].clock.reset() }
             reportArrivals = RecentLeast()
             sourceDelay = LeastDelay(isSettled: isSettled)
         }
-        tracks[track].clock.report(ntp: ntp, timestamp: timestamp)
-        reportArrivals.note(arrival - NTPTime.nanoseconds(ntp), at: arrival)
+        tracks[track].clock.report(wall, timestamp: timestamp)
+        reportArrivals.note(delay, at: arrival)
         now = max(now, arrival)
         weigh()
-        if sourceDelay.value == nil { sourceDelay.note(arrival - NTPTime.nanoseconds(ntp), at: arrival) }
+        if sourceDelay.value == nil { sourceDelay.note(delay, at: arrival) }
     }
 
     /// The source began anew.
@@ -102,19 +118,29 @@ public struct StreamTimeline: Sendable {
         tracks[track].clock.reset()
         tracks[track].delay = LeastDelay(isSettled: isSettled)
         tracks[track].arrivals = RecentLeast()
-        (tracks[track].step, tracks[track].newest) = (nil, .min / 2)
+        (tracks[track].step, tracks[track].newest) = (nil, nil)
     }
 
     /// When the media was made, by our clock; `nil` before anything of the track has arrived.
-    public func time(_ media: Int64, track: Int) -> Int64? {
-        if let wall = tracks[track].clock.wall(media), let offset = sourceDelay.value { return wall + offset }
-        return tracks[track].delay.value.map { media + $0 }
+    public func time(_ media: MediaTime, track: Int) -> Instant? {
+        if let wall = tracks[track].clock.wall(media), let offset = sourceDelay.value {
+            return Instant(nanoseconds: wall.nanoseconds) + offset
+        }
+        return tracks[track].delay.value.map { Instant(nanoseconds: media.nanoseconds) + $0 }
     }
 
-    /// Holds the reports against the arrivals. A browser makes a report of sound from a packet that has waited, so that it lies 10 to 50 ms
-    /// late; timestamps of its pictures may be off by as much for as long as it lives; and of the first seconds there are one or two reports.
+    /// How far our clock is ahead of the source's: the only place where the two are put together.
+    private static func offset(from media: MediaTime, to arrival: Instant) -> TimeSpan {
+        TimeSpan(nanoseconds: arrival.nanoseconds.subtractingSaturating(media.nanoseconds))
+    }
+    private static func offset(from wall: WallTime, to arrival: Instant) -> TimeSpan {
+        TimeSpan(nanoseconds: arrival.nanoseconds.subtractingSaturating(wall.nanoseconds))
+    }
+
+    /// Holds the reports against the arrivals. A browser makes a report of audio from a packet that has waited, so that it lies 10 to 50 ms
+    /// late; timestamps of its video may be off by as much for as long as it lives; and of the first seconds there are one or two reports.
     /// But all tracks leave the same machine by the same way, so the least by which arrivals are behind the reports, less what the network
-    /// takes, is the time from being made to being sent. No packet is sent before it is made; sound is hardly sent before its packet is
+    /// takes, is the time from being made to being sent. No packet is sent before it is made; audio is hardly sent before its packet is
     /// full, which is believed the less the more reports say otherwise; and what seems to be sent unusually late is moved by half of that,
     /// which harms an encoder that is truly slow by little.
     private mutating func weigh() {
@@ -122,7 +148,7 @@ public struct StreamTimeline: Sendable {
         let ways = tracks.map { way(of: $0, network: network) }
         for (index, track) in tracks.enumerated() {
             guard let least = track.arrivals.value(at: now) else { continue }
-            let packet = track.isSound ? track.step ?? 0 : 0
+            let packet = track.isAudio ? track.step ?? .zero : .zero
             guard var way = ways[index] else {
                 // Until there is a report, as if it were a track like any other.
                 tracks[index].clock.assumedOffset = least - network - packet - Self.usualWay
@@ -130,17 +156,22 @@ public struct StreamTimeline: Sendable {
             }
             // Reports are few and may all have met a queue; what the other tracks' packets took bounds that.
             let others = ways.enumerated().compactMap { $0.offset == index ? nil : $0.element }.min()
-            if let others, others < 0, way < 0 { way = min(0, way - others) }
-            let late = max(0, way - packet - Self.usualWay - Self.doubtlessWay) / 2
-            let early = max(0, -way), unfilled = max(0, packet - max(0, way)) / Int64(track.clock.reportCount + 1)
+            if let others, others < .zero, way < .zero { way = min(.zero, way - others) }
+            // Half of what is beyond doubt's bound: as likely an encoder that is slow as a report that is early.
+            let late = max(.zero, way - packet - Self.usualWay - Self.doubtlessWay) / 2
+            let early = max(.zero, -way)
+            // One report counts as much as the arrivals do, so what they say is shared among all that there are.
+            let unfilled = max(.zero, packet - max(.zero, way)) / Int64(track.clock.reportCount + 1)
             // Beyond what is in doubt the correction becomes less again, and nothing in the end.
-            let correction = late > 0 ? max(0, min(late, Self.maximumDoubt - late)) : -max(0, min(early + unfilled, 2 * Self.maximumDoubt - early))
+            let correction = late > .zero
+                ? max(.zero, min(late, Self.maximumDoubt - late))
+                : -max(.zero, min(early + unfilled, Self.maximumDoubt * 2 - early))
             tracks[index].clock.correction = correction
         }
     }
 
     /// The least time from being made to being sent, by the reports; `nil` without.
-    private func way(of track: Track, network: Int64) -> Int64? {
+    private func way(of track: Track, network: TimeSpan) -> TimeSpan? {
         guard let reported = track.clock.reportedOffset else { return nil }
         return track.arrivals.value(at: now).map { $0 - reported - network }
     }

@@ -39,7 +39,7 @@ struct RTPForwarderTests {
     func reports() throws {
         var random = RandomSource.seeded(3)
         let opus = try #require(SourceTrack.opus(channels: 2).format), vp8 = try #require(SourceTrack.vp8.format)
-        var forwarder = RTPForwarder(formats: [opus, vp8], payloadTypes: [96, 97], wanted: [0, 1], wallOffset: 0, random: &random)
+        var forwarder = RTPForwarder(formats: [opus, vp8], payloadTypes: [96, 97], wanted: [0, 1], wallOffset: .zero, random: &random)
         var source = TappedSource(), packets: [(RTPForwarder.Packet, media: Int64)] = []
         for step in 0..<3000 {
             let media = Int64(step) * 20_000_000
@@ -61,7 +61,7 @@ struct RTPForwarderTests {
         for (packet, media) in packets where packet.isReport {
             let parsed = try packet.bytes.withUnsafeBytes { try RTCP.parse($0, readsTransportFeedback: false) }
             guard case .senderReport(let report)? = parsed.first else { continue }
-            let clock = NTPTime.nanoseconds(report.ntpTimestamp)
+            let clock = WallTime(ntp: report.ntpTimestamp).nanoseconds
             let ticks = Int64(report.rtpTimestamp - 77) * 1_000_000 / (packet.track == 0 ? 48 : 90)
             #expect(abs(ticks - media) < 2_000_000_000)
             offsets[packet.track].append(clock - ticks - TappedSource.start)
@@ -73,7 +73,7 @@ struct RTPForwarderTests {
             #expect((late.max() ?? 0) - (late.min() ?? 0) < 25_000_000, "\(late)")
             // A client that sets its clock by each of them never steps back by a packet.
             let steps = zip(offsets[track].dropFirst(), offsets[track]).map { abs($0 - $1) }
-            #expect((steps.max() ?? 0) < RTPForwarder.maximumBend + 100_000, "\(steps)")
+            #expect((steps.max() ?? 0) < RTPForwarder.maximumBend.nanoseconds + 100_000, "\(steps)")
         }
         let apart = abs((offsets[0].last ?? 0) - (offsets[1].last ?? 0))
         #expect(apart < 30_000_000, "\(apart)")
@@ -83,7 +83,7 @@ struct RTPForwarderTests {
     func order() throws {
         var random = RandomSource.seeded(4)
         let opus = try #require(SourceTrack.opus(channels: 2).format), vp8 = try #require(SourceTrack.vp8.format)
-        var forwarder = RTPForwarder(formats: [opus, vp8], payloadTypes: [96, 97], wanted: [0], wallOffset: 0, random: &random)
+        var forwarder = RTPForwarder(formats: [opus, vp8], payloadTypes: [96, 97], wanted: [0], wallOffset: .zero, random: &random)
         var source = TappedSource()
         var bytes = source.report(0, media: 0, error: 0)
         var sound = (0..<6).map { source.packet(0, media: Int64($0) * 20_000_000) }
