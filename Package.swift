@@ -48,7 +48,7 @@ let package = Package(
         // Media: the forwarding path and the threads that drive it.
         .target(name: "MediaGraph", dependencies: ["Primitives", "RTP", "SDP", "SRTP", "WebRTC"], swiftSettings: hotPath),
         .target(name: "MediaIO", dependencies: ["Primitives", "WebRTC", "MediaGraph", "CMartlet"], swiftSettings: hotPath),
-        .target(name: "Codecs", dependencies: ["CFFmpeg"]),
+        .target(name: "Codecs", dependencies: ["CFFmpeg", "Primitives"]),
 
         // Work on what strangers sent, in processes of its own.
         .target(name: "CWorkers"),

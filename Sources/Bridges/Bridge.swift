@@ -17,6 +17,7 @@ actor Bridge {
     private let target: CodecKind
     private let engine: any StreamConverting
     private let pool: WorkerPool
+    private let origin: WorkerOrigin
     private let logger: Logger
     private let signal: WakeSignal
     private let pipe: PacketPipe
@@ -35,29 +36,33 @@ actor Bridge {
     /// Takes its place in the stream; `run` makes it work.
     static func make(
         stream: StreamHandle, source: TrackFormat, format: TrackFormat, target: CodecKind, engine: any StreamConverting, pool: WorkerPool,
-        logger: Logger
+        origin: WorkerOrigin, logger: Logger
     ) async throws(EngineError) -> Bridge {
         let signal = WakeSignal(), wishes = KeyFrameWishes(signal)
         let isVideo = target.isVideo
         let pipe = PacketPipe(capacity: isVideo ? 1 << 22 : 1 << 18, onData: { signal.set() })
+        var random = RandomSource.system
+        guard let sender = RTPFrameSender(codec: target, payloadType: format.codec.payloadType, random: &random) else {
+            throw .negotiation(.noCommonCodecs)
+        }
+        // Last: from here on there is something to take out of the stream again.
         let conversion = try await engine.addConversion(
             to: stream, format: format, pipe: pipe, backlog: isVideo ? 3_000_000_000 : 60_000_000, onKeyFrameRequest: { wishes.add() })
-        var random = RandomSource.system
-        guard let sender = RTPFrameSender(codec: target, payloadType: format.codec.payloadType, random: &random) else { throw .notReady }
         return Bridge(
-            stream: stream, format: format, target: target, engine: engine, pool: pool, logger: logger, signal: signal, pipe: pipe,
+            stream: stream, format: format, target: target, engine: engine, pool: pool, origin: origin, logger: logger, signal: signal, pipe: pipe,
             conversion: conversion, wishes: wishes, sender: sender)
     }
 
     private init(
-        stream: StreamHandle, format: TrackFormat, target: CodecKind, engine: any StreamConverting, pool: WorkerPool, logger: Logger,
-        signal: WakeSignal, pipe: PacketPipe, conversion: Conversion, wishes: KeyFrameWishes, sender: RTPFrameSender
+        stream: StreamHandle, format: TrackFormat, target: CodecKind, engine: any StreamConverting, pool: WorkerPool,
+        origin: WorkerOrigin, logger: Logger, signal: WakeSignal, pipe: PacketPipe, conversion: Conversion, wishes: KeyFrameWishes, sender: RTPFrameSender
     ) {
         self.stream = stream
         self.format = format
         self.target = target
         self.engine = engine
         self.pool = pool
+        self.origin = origin
         self.logger = logger
         self.signal = signal
         self.pipe = pipe
@@ -108,7 +113,8 @@ actor Bridge {
             do {
                 let kind = target.isVideo ? PictureBridgeJob.name : SoundBridgeJob.name
                 let job = try await pool.open(
-                    kind: kind, parameters: order.encoded, affinity: "\(stream.rawValue)", maximumUnconsumed: 8 << 20, maximumOutputs: 1024)
+                    kind: kind, parameters: order.encoded, origin: origin, affinity: "\(stream.rawValue)", patience: Self.longestPause,
+                    maximumUnconsumed: 8 << 20, maximumOutputs: 1024)
                 guard !isOver else { return job.cancel() }
                 self.job = job
                 // What has come meanwhile.

@@ -2,6 +2,7 @@
 // composition; asked by the registry of streams.
 import Logging
 import MediaIO
+import Primitives
 import RTP
 import SDP
 import Workers
@@ -10,6 +11,8 @@ public actor BridgeService {
     public struct Configuration: Sendable {
         public var isEnabled = true
         public var maximumBridges = 64
+        /// Bridges that were begun for users of one address; 0 = any number.
+        public var maximumPerAddress = 0
         /// A bridge that nobody uses any more is kept for this long.
         public var grace = Duration.seconds(5)
         public init() {}
@@ -17,6 +20,8 @@ public actor BridgeService {
 
     public struct Counters: Sendable, Equatable {
         public var active = 0, started = 0, crashes = 0
+        /// Asked for by an address that had as many as one may.
+        public var refusedForAddress = 0
     }
 
     private struct Key: Hashable {
@@ -27,7 +32,12 @@ public actor BridgeService {
     private struct Entry {
         let number: Int
         let making: Task<Result<Bridge, BridgeError>, Never>
+        /// Where the first user is.
+        let address: AddressKey?
         var users: Set<String> = []
+        /// Waits out the grace after the last user.
+        var grace: Task<Void, Never>?
+        /// Takes it out of the stream; nobody may come or go meanwhile. It has changed the table when it is done.
         var ending: Task<Void, Never>?
     }
 
@@ -56,22 +66,32 @@ public actor BridgeService {
     public var workerProcessIDs: [Int32] { get async { await pool.processIDs } }
 
     /// Sees to it that the stream has a track of `target` made of its track `track`, until `release` of the same user.
+    /// - Parameters:
+    ///   - origin: the stream's publisher.
+    ///   - address: where the user is; `nil`: inside the server, which no bound per address concerns.
     /// - Returns: the conversion's id.
     public func acquire(
-        _ stream: StreamHandle, track: Int, source: TrackFormat, target: CodecKind, user: String
+        _ stream: StreamHandle, track: Int, source: TrackFormat, target: CodecKind, user: String, origin: WorkerOrigin = WorkerOrigin(),
+        address: AddressKey? = nil
     ) async throws(BridgeError) -> EndpointID {
         guard configuration.isEnabled else { throw .disabled }
-        guard !isShutDown else { throw .shutDown }
         let key = Key(stream: stream, track: track, target: target)
+        while let ending = entries[key]?.ending { await ending.value }
+        guard !isShutDown else { throw .shutDown }
         if entries[key] == nil {
             guard let format = BridgeFormats.format(from: source, track: track, to: target) else {
                 throw .unsupported(from: source.codec.name, to: target.encodingName)
             }
             guard entries.count < configuration.maximumBridges else { throw .busy(configuration.maximumBridges) }
-            begin(key, source, format)
+            let most = configuration.maximumPerAddress
+            guard most == 0 || address == nil || entries.values.count(where: { $0.address == address }) < most else {
+                counted.refusedForAddress += 1
+                throw .busyForAddress(most)
+            }
+            begin(key, source, format, origin, address)
         }
-        entries[key]?.ending?.cancel()
-        entries[key]?.ending = nil
+        entries[key]?.grace?.cancel()
+        entries[key]?.grace = nil
         entries[key]?.users.insert(user)
         guard let entry = entries[key] else { throw .shutDown }
         switch await entry.making.value {
@@ -82,7 +102,7 @@ public actor BridgeService {
         }
     }
 
-    private func begin(_ key: Key, _ source: TrackFormat, _ format: TrackFormat) {
+    private func begin(_ key: Key, _ source: TrackFormat, _ format: TrackFormat, _ origin: WorkerOrigin, _ address: AddressKey?) {
         lastNumber += 1
         counted.started += 1
         let engine = engine, pool = pool, logger = logger
@@ -90,14 +110,14 @@ public actor BridgeService {
         let making = Task { () -> Result<Bridge, BridgeError> in
             do throws(EngineError) {
                 let bridge = try await Bridge.make(
-                    stream: key.stream, source: source, format: format, target: key.target, engine: engine, pool: pool, logger: logger)
+                    stream: key.stream, source: source, format: format, target: key.target, engine: engine, pool: pool, origin: origin, logger: logger)
                 await bridge.run()
                 return .success(bridge)
             } catch {
-                return .failure(.noSuchStream)
+                return .failure(BridgeError(error))
             }
         }
-        entries[key] = Entry(number: lastNumber, making: making)
+        entries[key] = Entry(number: lastNumber, making: making, address: address)
     }
 
     /// The user needs none of its bridges any more.
@@ -106,7 +126,7 @@ public actor BridgeService {
             entries[key]?.users.remove(user)
             guard entries[key]?.users.isEmpty ?? false else { continue }
             let grace = configuration.grace
-            entries[key]?.ending = Task {
+            entries[key]?.grace = Task {
                 try? await Task.sleep(for: grace)
                 if !Task.isCancelled { await self.end(key, number: entry.number) }
             }
@@ -119,15 +139,26 @@ public actor BridgeService {
     }
 
     private func end(_ key: Key, number: Int, isForced: Bool = false) async {
-        guard let entry = entries[key], entry.number == number else { return }
-        entries[key] = nil
-        if isForced { entry.ending?.cancel() }
-        guard case .success(let bridge) = await entry.making.value else { return }
-        guard await bridge.end(isForced: isForced) else {
-            // Players on other reactors' mirrors may come back to it: it lives as long as the stream.
-            if entries[key] == nil { entries[key] = entry }
+        while let ending = entries[key]?.ending { await ending.value }
+        guard let entry = entries[key], entry.number == number, isForced || entry.users.isEmpty else { return }
+        if isForced { entry.grace?.cancel() }
+        // It stays in the table until it is out of the stream, so that no other is made beside it.
+        let ending = Task { await self.takeOut(key, entry, isForced: isForced) }
+        entries[key]?.ending = ending
+        await ending.value
+    }
+
+    private func takeOut(_ key: Key, _ entry: Entry, isForced: Bool) async {
+        guard case .success(let bridge) = await entry.making.value else {
+            if entries[key]?.number == entry.number { entries[key] = nil }
             return
         }
+        guard await bridge.end(isForced: isForced) else {
+            // Players on other reactors' mirrors may come back to it: it lives as long as the stream.
+            entries[key]?.ending = nil
+            return
+        }
+        if entries[key]?.number == entry.number { entries[key] = nil }
         counted.crashes += await bridge.crashes
         logger.info("conversion ended", metadata: ["to": "\(key.target.encodingName)", "stream": "\(key.stream.rawValue)"])
     }

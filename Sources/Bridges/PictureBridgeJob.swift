@@ -15,6 +15,9 @@ final class PictureBridgeJob: WorkerHandler {
     /// A key frame is asked of the source this often at most, ns.
     static let keyFrameGap: Int64 = 500_000_000
 
+    /// What is further behind than this does not come late, in ticks of 90 kHz: 2 s.
+    static let longestReordering: Int64 = 180_000
+
     private let order: BridgeOrder
     private let now: () -> Int64
     /// When the first input was taken up, ns.
@@ -77,7 +80,7 @@ final class PictureBridgeJob: WorkerHandler {
             latest = nil
             try encode(picture, output)
         }
-        if let newest = ticks.last, newest - toldReference > 90_000 {
+        if let newest = ticks.last, newest.subtractingSaturating(toldReference).magnitude > 90_000 {
             toldReference = newest
             output.send(BridgeOutput.reference(newest).encoded)
         }
@@ -104,8 +107,17 @@ final class PictureBridgeJob: WorkerHandler {
         for picture in pictures { try encode(picture, output) }
     }
 
+    /// Frames are given out in order. What lies far behind is no late frame but a source whose clock was set back.
+    private func isNext(_ ticks: Int64) -> Bool {
+        guard ticks <= lastGiven else { return true }
+        guard lastGiven.subtractingSaturating(ticks) > Self.longestReordering else { return false }
+        // An encoder takes growing times only.
+        encoder = nil
+        return true
+    }
+
     private func encode(_ picture: VideoFrame, _ output: WorkerOutput) throws {
-        guard picture.timestamp > lastGiven, picture.width >= 16, picture.height >= 16 else { return }
+        guard isNext(picture.timestamp), picture.width >= 16, picture.height >= 16 else { return }
         lastGiven = picture.timestamp
         if encoder?.configuration.width != picture.width || encoder?.configuration.height != picture.height {
             encoder = try VideoEncoder(configuration(picture.width, picture.height))
@@ -129,7 +141,7 @@ final class PictureBridgeJob: WorkerHandler {
     }
 
     private func askForKeyFrame(at now: Int64, _ output: WorkerOutput) {
-        guard now - lastRequest >= Self.keyFrameGap else { return }
+        guard now.subtractingSaturating(lastRequest) >= Self.keyFrameGap else { return }
         lastRequest = now
         output.send(BridgeOutput.keyFrameWanted.encoded)
     }

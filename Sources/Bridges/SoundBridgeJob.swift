@@ -48,7 +48,7 @@ final class SoundBridgeJob: WorkerHandler {
         }
         if now > 0 { try give(assembler.advance(to: Instant(nanoseconds: now)), at: now, output) }
         // A second's worth is near enough.
-        if converter.reference - toldReference > 48_000 {
+        if converter.reference.subtractingSaturating(toldReference).magnitude > 48_000 {
             toldReference = converter.reference
             output.send(BridgeOutput.reference(toldReference).encoded)
         }

@@ -14,8 +14,10 @@ final class SoundConverter {
         var bytes: [UInt8]
     }
 
-    /// What is missing is filled with silence up to here; beyond, the sound goes on where it is.
+    /// What is missing is filled with silence up to here; beyond, the audio goes on where it is.
     static let longestGap = TimeSpan.milliseconds(200)
+    /// A few milliseconds are the rounding of somebody's clock: those are evened out.
+    static let rounding = TimeSpan.milliseconds(10)
 
     private let decoder: AudioDecoder
     private let resampler: Resampler
@@ -24,8 +26,8 @@ final class SoundConverter {
     private let targetRate: Int64
     private var ticks: MediaTicks
     private var timeline: SoundTimeline?
-    /// Samples at 48 kHz from the clock's zero to the timeline's beginning.
-    private var origin: Int64 = 0
+    /// The timeline's beginning, and the same in samples at 48 kHz.
+    private var origin = MediaTime.zero, firstSample: Int64 = 0
     private var nextMedia = MediaTime.zero
     private var startsTalk = true
     /// Frames that the decoder refused.
@@ -49,9 +51,13 @@ final class SoundConverter {
     var reference: Int64 { ticks.last ?? 0 }
 
     /// Where a timestamp of the source lies on the target's clock.
-    func targetTicks(_ timestamp: UInt32) -> Int64 { toTarget(SampleTime.samples(in: ticks.time(ticks.count(timestamp)).nanoseconds)) }
+    func targetTicks(_ timestamp: UInt32) -> Int64 { toTarget(samples(at: media(timestamp))) }
 
-    private func toTarget(_ samples: Int64) -> Int64 { samples.multipliedSaturating(by: targetRate) / SampleTime.rate }
+    private func media(_ timestamp: UInt32) -> MediaTime { ticks.time(ticks.count(timestamp)) }
+
+    private func samples(at media: MediaTime) -> Int64 { SampleTime.samples(in: media - .zero) }
+
+    private func toTarget(_ samples: Int64) -> Int64 { SampleTime.span(of: samples).ticks(clockRate: Int(targetRate)) }
 
     /// Decodes what is not to be heard: codecs that overlap need the frame before the first.
     func warmUp(with frame: EncodedFrame) {
@@ -66,12 +72,11 @@ final class SoundConverter {
             undecodable += 1
             return []
         }
-        var media = ticks.time(ticks.count(frame.timestamp))
+        var media = media(frame.timestamp)
         var outputs: [Output] = []
         for sound in decoded {
-            let length = Int64(sound.sampleCount) * 1_000_000_000 / Int64(max(1, sound.sampleRate))
             outputs += try place(try resampler.convert(sound), at: media)
-            media = media + .nanoseconds(length)
+            media = media + TimeSpan(ticks: Int64(sound.sampleCount), clockRate: sound.sampleRate)
             nextMedia = media
         }
         return outputs
@@ -82,25 +87,24 @@ final class SoundConverter {
 
     private func place(_ sound: AudioFrame, at media: MediaTime) throws -> [Output] {
         if timeline == nil || (media - nextMedia).magnitude > Self.longestGap {
-            timeline = SoundTimeline(channels: channels, origin: media.nanoseconds)
-            origin = SampleTime.samples(in: media.nanoseconds)
-            encoder.restart(at: toTarget(origin))
+            timeline = SoundTimeline(channels: channels)
+            origin = media
+            firstSample = samples(at: media)
+            encoder.restart(at: toTarget(firstSample))
             startsTalk = true
             nextMedia = media
         }
         guard var line = timeline else { return [] }
         let start = line.position
-        // A few milliseconds are the rounding of somebody's clock: those are evened out.
         let missing = media - nextMedia
-        let laid = line.lay(
-            sound.samples, at: media.nanoseconds, missing: missing > .milliseconds(10) ? SampleTime.samples(in: missing.nanoseconds) : 0)
+        let laid = line.lay(sound.samples, at: media - origin, missing: missing > Self.rounding ? SampleTime.samples(in: missing) : 0)
         timeline = line
         guard !laid.isEmpty else { return [] }
-        let frame = AudioFrame(samples: laid, channels: channels, sampleRate: Int(SampleTime.rate), timestamp: origin + start)
+        let frame = AudioFrame(samples: laid, channels: channels, sampleRate: Int(SampleTime.rate), timestamp: firstSample.addingSaturating(start))
         return try encoder.encode(frame).map { packet in
             // What a packet decodes to lies by the encoder's delay before its own time.
             defer { startsTalk = false }
-            return Output(ticks: packet.timestamp - Int64(encoder.delay), startsTalk: startsTalk, bytes: packet.bytes)
+            return Output(ticks: packet.timestamp.subtractingSaturating(Int64(encoder.delay)), startsTalk: startsTalk, bytes: packet.bytes)
         }
     }
 }

@@ -1,5 +1,6 @@
 // Audio encoder that takes sound of any rate and length and gives packets of equal duration. Owned by one thread.
 import CFFmpeg
+import Primitives
 
 /// Encodes Opus, G.711, G.722 or AAC-LC. Not Sendable: one thread at a time.
 public final class AudioEncoder {
@@ -97,7 +98,7 @@ public final class AudioEncoder {
                 // Counted here: FFmpeg's own times are shifted by the codec's delay, which real-time receivers don't expect.
                 packet.timestamp = outputTimestamp ?? converted.timestamp
                 packet.duration = Int64(packetSamples)
-                outputTimestamp = packet.timestamp + packet.duration
+                outputTimestamp = packet.timestamp.addingSaturating(packet.duration)
                 packets.append(packet)
             }
         }
@@ -140,7 +141,7 @@ public final class AudioEncoder {
         }
         let timestamp = nextTimestamp ?? 0
         frame.pointee.pts = timestamp
-        nextTimestamp = timestamp + Int64(packetSamples)
+        nextTimestamp = timestamp.addingSaturating(Int64(packetSamples))
         try check(avcodec_send_frame(codec.context, frame), "Encoding with \(codec.name)")
     }
 }

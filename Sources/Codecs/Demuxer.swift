@@ -1,5 +1,6 @@
 // Reads a media file packet by packet, if wanted over and over again. Owned by one thread (a publish pipeline).
 import CFFmpeg
+import Primitives
 
 /// Opens MP4, WebM, MKV, Ogg, WAV, FLV, MPEG-TS … and gives the packets of the tracks that can be handled here.
 /// Not Sendable: one thread at a time. Local files only: what a file refers to on the network is not followed.
@@ -104,7 +105,7 @@ public final class Demuxer {
             throw .invalid("The file \(path) has no track in a codec that can be published (H.264, VP8, VP9, AV1, Opus, AAC, G.711, G.722).")
         }
         start = opened.pointee.start_time == martlet_ff_no_timestamp ? 0 : opened.pointee.start_time
-        offset = -start
+        offset = Int64(0).subtractingSaturating(start)
     }
 
     deinit {
@@ -134,13 +135,13 @@ public final class Demuxer {
             // A packet without any time follows the one before.
             let time = rawTime == martlet_ff_no_timestamp ? roundEnd : Self.microseconds(rawTime, base)
             let duration = Self.microseconds(max(0, packet.pointee.duration), base)
-            roundEnd = max(roundEnd, time + max(duration, 1))
+            roundEnd = max(roundEnd, time.addingSaturating(max(duration, 1)))
             packetsThisRound += 1
             return Packet(
                 track: track,
                 packet: EncodedPacket(
                     bytes: Array(UnsafeBufferPointer(start: data, count: Int(packet.pointee.size))),
-                    timestamp: time + offset, duration: duration,
+                    timestamp: time.addingSaturating(offset), duration: duration,
                     isKeyFrame: packet.pointee.flags & AV_PKT_FLAG_KEY != 0))
         }
     }
@@ -150,7 +151,7 @@ public final class Demuxer {
             avformat_seek_file(format, -1, .min, start, start, 0),
             "Starting the media file \(path) again")
         for filter in annexBFilters.values { filter.reset() }
-        offset += roundEnd - start
+        offset = offset.addingSaturating(roundEnd.subtractingSaturating(start))
         roundEnd = start
         packetsThisRound = 0
         rounds += 1

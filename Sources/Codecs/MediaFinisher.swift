@@ -2,6 +2,7 @@
 // Nothing is decoded but one picture for a thumbnail. Runs in a worker process.
 import CFFmpeg
 import Foundation
+import Primitives
 
 /// What a finished file holds.
 public struct MediaSummary: Sendable, Equatable {
@@ -41,7 +42,7 @@ public enum MediaFinisher {
             let microseconds = AVRational(num: 1, den: 1_000_000)
             let time = av_rescale_q(packet.pointee.pts, stream.pointee.time_base, microseconds)
             start = min(start, time)
-            end = max(end, time + av_rescale_q(packet.pointee.duration, stream.pointee.time_base, microseconds))
+            end = max(end, time.addingSaturating(av_rescale_q(packet.pointee.duration, stream.pointee.time_base, microseconds)))
             if index == input.videoIndex {
                 summary.videoFrames += 1
                 if packet.pointee.flags & AV_PKT_FLAG_KEY != 0, let take = thumbnail, let picture = input.picture(packet) {
@@ -56,6 +57,26 @@ public enum MediaFinisher {
         summary.milliseconds = max(0, end) / 1000
         var info = stat()
         if stat(target, &info) == 0 { summary.bytes = Int64(info.st_size) }
+        return summary
+    }
+
+    /// What all whole packets of `source` come to. Nothing is written.
+    /// - Throws: `.failed`, `.invalid` when nothing of the source can be read.
+    public static func measure(_ source: String) throws(CodecError) -> MediaSummary {
+        let input = try MediaInput(source)
+        var summary = input.summary, end = Int64.min
+        let microseconds = AVRational(num: 1, den: 1_000_000)
+        while let packet = input.next() {
+            let index = Int(packet.pointee.stream_index)
+            guard let stream = input.format.pointee.streams[index] else { continue }
+            let time = av_rescale_q(packet.pointee.pts, stream.pointee.time_base, microseconds)
+            end = max(end, time.addingSaturating(av_rescale_q(packet.pointee.duration, stream.pointee.time_base, microseconds)))
+            if index == input.videoIndex { summary.videoFrames += 1 }
+        }
+        guard end > .min else { throw .invalid("The file \(source) holds nothing that can be played.") }
+        summary.milliseconds = max(0, end) / 1000
+        var info = stat()
+        if stat(source, &info) == 0 { summary.bytes = Int64(info.st_size) }
         return summary
     }
 }

@@ -2,6 +2,7 @@
 // picture for a thumbnail. Runs in a worker process.
 import CFFmpeg
 import Foundation
+import Primitives
 
 public enum MediaMerger {
     /// One file and its place.
@@ -51,7 +52,7 @@ public enum MediaMerger {
                 take(picture)
                 thumbnail = nil
             }
-            summary.milliseconds = max(summary.milliseconds, (members[index].time + members[index].duration) / 1000)
+            summary.milliseconds = max(summary.milliseconds, members[index].time.addingSaturating(members[index].duration) / 1000)
             try output.write(packet, of: members[index])
             members[index].advance()
         }
@@ -76,7 +77,7 @@ public enum MediaMerger {
             packet = input.next()
             guard let packet, let stream = input.format.pointee.streams[Int(packet.pointee.stream_index)] else { return packet = nil }
             let microseconds = AVRational(num: 1, den: 1_000_000)
-            time = source.offset + av_rescale_q(packet.pointee.pts, stream.pointee.time_base, microseconds)
+            time = source.offset.addingSaturating(av_rescale_q(packet.pointee.pts, stream.pointee.time_base, microseconds))
             duration = av_rescale_q(max(0, packet.pointee.duration), stream.pointee.time_base, microseconds)
         }
     }
@@ -121,7 +122,7 @@ public enum MediaMerger {
             let track = member.firstTrack + Int(packet.pointee.stream_index)
             guard lastTimes.indices.contains(track), let stream = format.pointee.streams[track] else { return }
             let base = stream.pointee.time_base, microseconds = AVRational(num: 1, den: 1_000_000)
-            let time = max(av_rescale_q(member.time, microseconds, base), lastTimes[track] == .min ? 0 : lastTimes[track] + 1)
+            let time = max(av_rescale_q(member.time, microseconds, base), lastTimes[track] == .min ? 0 : lastTimes[track].addingSaturating(1))
             lastTimes[track] = time
             packet.pointee.pts = time
             packet.pointee.dts = time

@@ -1,6 +1,7 @@
 // Writes encoded tracks into a file that is playable up to its last flush, whatever happens to the process. Owned by one thread.
 import CFFmpeg
 import Foundation
+import Primitives
 
 /// MP4 in fragments, or Matroska/WebM in clusters. Not Sendable: one thread at a time.
 public final class Muxer {
@@ -103,7 +104,7 @@ public final class Muxer {
         }
         let base = stream.pointee.time_base
         var ticks = av_rescale_q(max(0, time), AVRational(num: 1, den: Self.timeScale), base)
-        if ticks <= lastTimes[index] { ticks = lastTimes[index] + 1 }
+        if ticks <= lastTimes[index] { ticks = lastTimes[index].addingSaturating(1) }
         lastTimes[index] = ticks
         packet.pointee.pts = ticks
         packet.pointee.dts = ticks

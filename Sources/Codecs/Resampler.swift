@@ -1,5 +1,6 @@
 // Changes the sampling rate and the number of channels of sound. Owned by one thread.
 import CFFmpeg
+import Primitives
 
 /// Converts between rates and channel counts (1 or 2). Not Sendable: one thread at a time.
 public final class Resampler {
@@ -40,7 +41,7 @@ public final class Resampler {
         }
         try check(count, "Resampling sound")
         output.removeLast(output.count - Int(count) * channels)
-        let result = AudioFrame(samples: output, channels: channels, sampleRate: sampleRate, timestamp: origin + produced)
+        let result = AudioFrame(samples: output, channels: channels, sampleRate: sampleRate, timestamp: origin.addingSaturating(produced))
         produced += Int64(count)
         return result
     }
@@ -78,7 +79,7 @@ public final class Resampler {
             "Setting up a resampler")
         try check(swr_init(context), "Setting up a resampler")
         sourceRate = frame.sampleRate
-        origin = frame.timestamp * Int64(sampleRate) / Int64(max(1, frame.sampleRate))
+        origin = frame.timestamp.rescaledSaturating(from: Int64(max(1, frame.sampleRate)), to: Int64(sampleRate))
         produced = 0
     }
 }

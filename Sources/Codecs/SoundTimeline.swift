@@ -1,7 +1,8 @@
-// Lays pieces of sound end to end so that each stands where it belongs: gaps become silence, drift is stretched away.
-// Used by recorders and bridges; sans-IO.
+// Lays pieces of audio end to end so that each stands where it belongs: gaps become silence, drift is stretched away.
+// Used by recorders and transcoders; sans-IO. It knows no clock: times are counted from its own beginning.
+import Primitives
 
-/// Uncompressed sound from a beginning on, without a hole.
+/// Uncompressed audio from a beginning on, without a hole.
 public struct SoundTimeline: Sendable {
     /// Samples that a piece may be made longer or shorter by, of a thousand: half a percent nobody hears.
     static let stretchPerMille = 5
@@ -11,32 +12,26 @@ public struct SoundTimeline: Sendable {
     static let maximumSilence: Int64 = 600 * 48_000
 
     public let channels: Int
-    /// ns; the time of sample 0.
-    public let origin: Int64
     /// Samples laid so far.
     public private(set) var position: Int64 = 0
 
-    public init(channels: Int, origin: Int64) {
-        self.channels = channels
-        self.origin = origin
-    }
+    public init(channels: Int) { self.channels = channels }
 
-    /// The sample that belongs to a time.
-    public func sample(at time: Int64) -> Int64 { SampleTime.samples(in: time - origin) }
-
-    /// Lays a piece. Returns what is to be appended: silence where something is missing, then the piece.
+    /// Lays a piece. Returns what is to be appended: silence where something is missing, then the piece. The caller bounds `time`: as much
+    /// silence comes back as lies before it, up to ten minutes.
     ///
     /// - Parameters:
     ///   - missing: samples that are known to be missing before it, by its timestamp.
-    ///   - time: when its first sample was made.
-    public mutating func lay(_ piece: [Float], at time: Int64, missing: Int64) -> [Float] {
+    ///   - time: when its first sample was made, from the beginning on; may be negative.
+    public mutating func lay(_ piece: [Float], at time: TimeSpan, missing: Int64) -> [Float] {
         var output: [Float] = []
-        let target = sample(at: time)
+        let target = SampleTime.samples(in: time)
+        // Samples of a time lie within ±4.5 * 10^14, and so does `position`, which follows them: differences fit.
         var distance = target - position
         if position == 0 || missing > 0 || distance > Self.jump {
             // Of what is missing some may have been filled already. What the clocks differ by beyond it is stretched, unless it is much.
             var silence = position == 0 ? distance : min(missing, distance)
-            if distance - silence > Self.jump { silence = distance }
+            if distance.subtractingSaturating(silence) > Self.jump { silence = distance }
             silence = min(max(0, silence), Self.maximumSilence)
             output = [Float](repeating: 0, count: Int(silence) * channels)
             position += silence
@@ -59,8 +54,8 @@ public struct SoundTimeline: Sendable {
     }
 
     /// Silence up to a time; nothing when it lies before the end.
-    public mutating func fill(to time: Int64) -> [Float] {
-        let count = min(max(0, sample(at: time) - position), Self.maximumSilence)
+    public mutating func fill(to time: TimeSpan) -> [Float] {
+        let count = min(max(0, SampleTime.samples(in: time) - position), Self.maximumSilence)
         position += count
         return [Float](repeating: 0, count: Int(count) * channels)
     }
@@ -85,16 +80,22 @@ public struct SoundTimeline: Sendable {
     }
 }
 
-/// Times of recorded sound, which is always at 48 kHz.
+/// Times of audio inside the server, which is always at 48 kHz.
 public enum SampleTime {
     public static let rate: Int64 = 48_000
 
-    public static func samples(in nanoseconds: Int64) -> Int64 {
-        let (seconds, rest) = nanoseconds.quotientAndRemainder(dividingBy: 1_000_000_000)
-        return seconds * rate + rest * rate / 1_000_000_000
-    }
-    public static func microseconds(_ samples: Int64) -> Int64 {
-        let (seconds, rest) = samples.quotientAndRemainder(dividingBy: rate)
-        return seconds * 1_000_000 + rest * 1_000_000 / rate
+    /// Whole samples in a span: ±4.5 * 10^14 at most.
+    public static func samples(in span: TimeSpan) -> Int64 { span.ticks(clockRate: Int(rate)) }
+    public static func span(of samples: Int64) -> TimeSpan { TimeSpan(ticks: samples, clockRate: Int(rate)) }
+    public static func microseconds(_ samples: Int64) -> Int64 { span(of: samples).nanoseconds / 1000 }
+}
+
+extension Int64 {
+    /// This count of ticks of one clock, counted in those of another; stops at the type's bounds.
+    /// - Parameter from, to: Hz, above zero.
+    func rescaledSaturating(from: Int64, to: Int64) -> Int64 {
+        let (seconds, rest) = quotientAndRemainder(dividingBy: from)
+        // |rest| < from, and both rates are codecs' own, below 2^31: the product fits.
+        return seconds.multipliedSaturating(by: to).addingSaturating(rest * to / from)
     }
 }

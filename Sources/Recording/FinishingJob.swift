@@ -16,6 +16,8 @@ enum FinishingJob {
         var width = 0, height = 0
         /// Bytes that have to stay free besides the copy.
         var minimumFree: Int64 = 0
+        /// Nothing is written: the answer is what the source holds.
+        var isOnlyMeasured = false
 
         var encoded: [UInt8] {
             var writer = WireWriter()
@@ -23,6 +25,7 @@ enum FinishingJob {
             writer.write(UInt32(clamping: width))
             writer.write(UInt32(clamping: height))
             writer.write(minimumFree)
+            writer.write(isOnlyMeasured)
             return writer.bytes
         }
 
@@ -43,6 +46,7 @@ enum FinishingJob {
             width = Int(try reader.integer(UInt32.self))
             height = Int(try reader.integer(UInt32.self))
             minimumFree = try reader.integer()
+            isOnlyMeasured = try reader.flag()
         }
     }
 
@@ -51,6 +55,12 @@ enum FinishingJob {
             let request = try Request(decoding: parameters)
             var info = stat(), disk = statvfs()
             guard stat(request.source, &info) == 0 else { throw WorkerError.failed("\(request.source) is gone") }
+            if request.isOnlyMeasured {
+                var summary = try MediaFinisher.measure(request.source)
+                if summary.videoCodec != nil, request.width > 0 { (summary.width, summary.height) = (request.width, request.height) }
+                output.send(summary.encoded)
+                return nil
+            }
             if statvfs(request.source, &disk) == 0 {
                 let free = Int64(clamping: UInt64(disk.f_bavail) * UInt64(disk.f_frsize))
                 // The copy and the original are there together for a while.

@@ -96,7 +96,7 @@ struct GroupAssembler: Sendable {
                 tags: ["LOGIN": part.facts.login, "STREAM": part.facts.streamName, "START": "\(offset / 1000)"]))
         }
         do {
-            let reply = try await pool.run(kind: MergingJob.name, request: request.encoded, deadline: .now + Recorder.finishingTime)
+            let reply = try await pool.run(kind: MergingJob.name, request: request.encoded, origin: WorkerOrigin(owner: uri), deadline: .now + Recorder.finishingTime)
             let summary = try MediaSummary(decoding: reply)
             let name = try folder.publish(target) { Self.fileName(of: uri, number: $0) }
             for part in parts { unlink("\(folder.spool)/\(part.file)") }

@@ -1,9 +1,10 @@
 // Lays Opus packets end to end without opening them: gaps are filled with silent packets of their length, drift costs one now and then.
 // Owned by SoundLane; sans-IO.
 import Codecs
+import Primitives
 import RTP
 
-/// Opus packets from a beginning on, without a hole. Times in samples at 48 kHz.
+/// Opus packets from a beginning on, without a hole. Positions in samples at 48 kHz; times are counted from that beginning.
 struct OpusTimeline {
     /// Silence of 20, 10, 5 and 2.5 ms: CELT, full band (RFC 6716 §3.1); mono, stereo has bit 2 of the first byte set.
     static let silences: [(samples: Int64, bytes: [UInt8])] = [
@@ -20,22 +21,18 @@ struct OpusTimeline {
         var samples: Int64
     }
 
-    let origin: Int64
     private(set) var position: Int64 = 0
     private var isStereo = true
 
-    init(origin: Int64) { self.origin = origin }
-
-    /// The sample that belongs to a time.
-    func sample(at time: Int64) -> Int64 { SampleTime.samples(in: time - origin) }
-
-    /// Lays a packet that was made at `time`. Empty when it would be heard twice, or is malformed.
+    /// Lays a packet that was made at `time`. Empty when it would be heard twice, or is malformed. The caller bounds `time`: as much silence
+    /// is put in as lies before it, up to ten minutes.
     ///
     /// - Parameter followsOn: by its timestamp nothing is missing before it. What does not, and the first one, is put where it belongs.
-    mutating func lay(_ packet: [UInt8], at time: Int64, followsOn: Bool) -> [Piece] {
+    mutating func lay(_ packet: [UInt8], at time: TimeSpan, followsOn: Bool) -> [Piece] {
         let samples = OpusPacket.samples(packet)
         guard samples > 0 else { return [] }
-        let distance = sample(at: time) - position
+        // Samples of a time lie within ±4.5 * 10^14, and so does `position`, which follows them: differences fit.
+        let distance = SampleTime.samples(in: time) - position
         var pieces: [Piece] = []
         if followsOn {
             // Where the clocks have drifted apart by a packet one is left out, or a silent one put in.
@@ -52,7 +49,7 @@ struct OpusTimeline {
     }
 
     /// Silent packets for whatever is missing up to a time, as long ones.
-    mutating func fill(to time: Int64) -> [Piece] { fill(wholePackets(sample(at: time) - position)) }
+    mutating func fill(to time: TimeSpan) -> [Piece] { fill(wholePackets(SampleTime.samples(in: time) - position)) }
 
     private func wholePackets(_ samples: Int64) -> Int64 { samples / Self.tolerance * Self.tolerance }
 

@@ -8,6 +8,8 @@ import RTP
 final class PictureLane {
     private struct Waiting {
         var frame: EncodedFrame
+        /// By then it was whole: it can't have been made later.
+        var arrival: Instant
         var orientation: UInt8
     }
 
@@ -27,6 +29,7 @@ final class PictureLane {
     private var orientation: UInt8 = 0
     /// Written once its successor tells how long it is shown.
     private var held: RecordedSample?
+    private var bound = ArrivalBound()
     /// Nothing can be recorded before a key frame comes.
     private(set) var wantsKeyFrame = false
     private(set) var damagedFrames = 0
@@ -45,17 +48,27 @@ final class PictureLane {
 
     /// The first frame that waits is one that a file can begin with.
     var isReady: Bool { !waiting.isEmpty }
-    var firstTimestamp: UInt32? { waiting.first?.frame.timestamp }
     /// A key frame waits, at this timestamp: a file may be ended before it and another begun with it.
     var keyFrameTimestamp: UInt32? { waiting.first { $0.frame.isKeyFrame }?.frame.timestamp }
+    /// Frames whose time could not be true.
+    var corrections: Int { bound.corrections }
 
-    func push(_ packet: RTPView, orientation: UInt8, at arrival: Int64) {
+    func push(_ packet: RTPView, orientation: UInt8, at arrival: Instant) {
         if orientation != 0xff { self.orientation = orientation }
-        keep(assembler.push(packet, at: Instant(nanoseconds: arrival)))
+        keep(assembler.push(packet, at: arrival), at: arrival)
     }
-    func advance(to now: Int64) { keep(assembler.advance(to: Instant(nanoseconds: now))) }
+    func advance(to now: Instant) { keep(assembler.advance(to: now), at: now) }
 
-    private func keep(_ frames: [EncodedFrame]) {
+    /// When the frame that waits first was made.
+    func firstTime(_ timeline: inout StreamTimeline) -> Instant? { waiting.first.flatMap { time(of: $0, &timeline) } }
+    /// The same for the key frame that waits first.
+    func keyFrameTime(_ timeline: inout StreamTimeline) -> Instant? { waiting.first { $0.frame.isKeyFrame }.flatMap { time(of: $0, &timeline) } }
+
+    private func time(of waiting: Waiting, _ timeline: inout StreamTimeline) -> Instant? {
+        timeline.place(waiting.frame.timestamp, track: track).time.map { bound.place($0, arrival: waiting.arrival) }
+    }
+
+    private func keep(_ frames: [EncodedFrame], at arrival: Instant) {
         for frame in frames {
             guard frame.isComplete, frame.isKeyFrame || !frame.followsLoss else {
                 damagedFrames += 1
@@ -70,7 +83,7 @@ final class PictureLane {
                 wantsKeyFrame = true
                 continue
             }
-            waiting.append(Waiting(frame: frame, orientation: orientation))
+            waiting.append(Waiting(frame: frame, arrival: arrival, orientation: orientation))
         }
     }
 
@@ -92,12 +105,12 @@ final class PictureLane {
     }
 
     /// Everything that has come since the last call, placed; up to the key frame at `stop`, if there is one.
-    func drain(_ timeline: inout StreamTimeline, origin: Int64, before stop: UInt32? = nil) -> [RecordedSample] {
+    func drain(_ timeline: inout StreamTimeline, origin: Instant, before stop: UInt32? = nil) -> [RecordedSample] {
         var samples: [RecordedSample] = []
         while let next = waiting.first {
             if let stop, next.frame.isKeyFrame, next.frame.timestamp == stop { break }
             waiting.removeFirst()
-            guard let time = timeline.time(timeline.media(next.frame.timestamp, track: track), track: track)?.nanoseconds else { continue }
+            guard let time = time(of: next, &timeline) else { continue }
             if next.frame.isKeyFrame {
                 let header = FrameHeader(codec: kind, keyFrame: next.frame.bytes)
                 if let width = header.width, let height = header.height, width * height > largest.width * largest.height {
@@ -108,7 +121,7 @@ final class PictureLane {
             // Out of band they'd be lost where the black pictures before have sets of their own.
             if codec == .h264, next.frame.isKeyFrame, FrameHeader(codec: kind, keyFrame: bytes).parameterSets.isEmpty { bytes = describedSets + bytes }
             let sample = RecordedSample(
-                kind: .picture, time: max(0, (time - origin) / 1000), duration: Self.lastFrame, isKeyFrame: next.frame.isKeyFrame,
+                kind: .picture, time: max(0, time.span(since: origin).nanoseconds / 1000), duration: Self.lastFrame, isKeyFrame: next.frame.isKeyFrame,
                 bytes: bytes)
             if let done = release(before: sample.time) { samples.append(done) }
             held = sample
@@ -116,20 +129,25 @@ final class PictureLane {
         return samples
     }
 
+    /// Black frames before the first one are this many at most; one a second where that is enough.
+    static let maximumPadding: Int64 = 600
+
     /// Black pictures from the file's beginning to the first one that waits; nothing when that is as good as at the beginning.
-    func padding(_ timeline: inout StreamTimeline, origin: Int64) throws -> [RecordedSample] {
-        guard let first = firstTimestamp, let time = timeline.time(timeline.media(first, track: track), track: track)?.nanoseconds else { return [] }
-        let length = (time - origin) / 1000
+    func padding(_ timeline: inout StreamTimeline, origin: Instant) throws -> [RecordedSample] {
+        guard let time = firstTime(&timeline) else { return [] }
+        let length = time.span(since: origin).nanoseconds / 1000
         guard length > 100_000, largest.width >= 16, largest.height >= 16 else { return [] }
         let encoder = try VideoEncoder(.init(codec: codec, width: largest.width, height: largest.height, frameRate: 1, bitrate: 50_000))
         var samples: [RecordedSample] = []
-        for start in stride(from: Int64(0), to: length, by: 1_000_000) {
+        let step = max(1_000_000, length / Self.maximumPadding)
+        for start in stride(from: Int64(0), to: length, by: Int(step)) {
+            // Both lie within the file, which is as long as time has passed.
             let picture = try VideoFrame(width: largest.width, height: largest.height, timestamp: start * 90 / 1000) { canvas in
                 canvas.fill(x: 0, y: 0, width: canvas.width, height: canvas.height, .black)
             }
             for packet in try encoder.encode(picture, forceKeyFrame: start == 0) {
                 samples.append(RecordedSample(
-                    kind: .picture, time: packet.timestamp * 1000 / 90, duration: min(1_000_000, length - start), isKeyFrame: packet.isKeyFrame,
+                    kind: .picture, time: packet.timestamp * 1000 / 90, duration: min(step, length - start), isKeyFrame: packet.isKeyFrame,
                     bytes: packet.bytes))
             }
         }
@@ -144,9 +162,11 @@ final class PictureLane {
     }
 
     /// Ends the file.
-    /// - Parameter end: where its sound ends, microseconds; the last picture is shown up to there.
-    func finish(_ timeline: inout StreamTimeline, origin: Int64, before stop: UInt32? = nil, end: Int64) -> [RecordedSample] {
-        if stop == nil { keep(assembler.finish()) }
+    /// - Parameters:
+    ///   - now: the newest arrival.
+    ///   - end: where its sound ends, microseconds; the last picture is shown up to there.
+    func finish(_ timeline: inout StreamTimeline, origin: Instant, before stop: UInt32? = nil, now: Instant, end: Int64) -> [RecordedSample] {
+        if stop == nil { keep(assembler.finish(), at: now) }
         var samples = drain(&timeline, origin: origin, before: stop)
         if let held, let last = release(before: max(end, held.time + Self.lastFrame)) { samples.append(last) }
         return samples

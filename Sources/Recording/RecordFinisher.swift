@@ -9,6 +9,7 @@ struct RecordFinisher: Sendable {
     let folder: RecordFolder
     let pool: WorkerPool
     let minimumFree: Int64
+    let origin: WorkerOrigin
     let logger: Logger
 
     /// Brings an unfinished file into the folder of records. What can't be copied in its last form goes there as it is: it is
@@ -25,7 +26,7 @@ struct RecordFinisher: Sendable {
         var summary: MediaSummary?
         for attempt in 1...2 where summary == nil {
             do {
-                let reply = try await pool.run(kind: FinishingJob.name, request: request.encoded, deadline: .now + timeLimit)
+                let reply = try await pool.run(kind: FinishingJob.name, request: request.encoded, origin: origin, deadline: .now + timeLimit)
                 summary = try MediaSummary(decoding: reply)
             } catch {
                 unlink(request.target)
@@ -36,16 +37,21 @@ struct RecordFinisher: Sendable {
                 if case .failed = error { break }
             }
         }
-        if summary == nil {
+        let isCopied = summary != nil
+        if !isCopied {
             var info = stat()
             guard stat(source, &info) == 0, info.st_size > Self.smallest else {
                 unlink(source)
                 logger.warning("nothing was recorded", metadata: ["file": "\(file)"])
                 return nil
             }
+            // It goes as it is; what is in it can be told all the same.
+            request.isOnlyMeasured = true
+            let reply = try? await pool.run(kind: FinishingJob.name, request: request.encoded, origin: origin, deadline: .now + Self.measuringTime)
+            summary = reply.flatMap { try? MediaSummary(decoding: $0) }
         }
         do {
-            return try publish(source, request, summary, facts, template, endTime, isRepair)
+            return try publish(source, isCopied ? request.target : source, request, summary, facts, template, endTime, isRepair)
         } catch {
             logger.error("a recorded file stays unfinished", metadata: ["file": "\(source)", "reason": "\(error)"])
             return nil
@@ -54,13 +60,14 @@ struct RecordFinisher: Sendable {
 
     /// A header without any media is shorter than this.
     static let smallest = 2048
+    static let measuringTime = Duration.seconds(30)
 
     private func publish(
-        _ source: String, _ request: FinishingJob.Request, _ summary: MediaSummary?, _ facts: RecordFacts, _ template: RecordTemplate,
+        _ source: String, _ file: String, _ request: FinishingJob.Request, _ summary: MediaSummary?, _ facts: RecordFacts, _ template: RecordTemplate,
         _ endTime: Int64, _ isRepair: Bool
     ) throws -> FinishedRecord {
         let end = isRepair ? facts.startTime + (summary?.milliseconds ?? max(0, endTime - facts.startTime)) : endTime
-        let name = try folder.publish(summary == nil ? source : request.target) { number in
+        let name = try folder.publish(file) { number in
             template.name(
                 facts, end: end, milliseconds: summary?.milliseconds, audioCodec: summary?.audioCodec, videoCodec: summary?.videoCodec,
                 fileExtension: request.container.fileExtension, number: number)

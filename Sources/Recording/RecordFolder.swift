@@ -105,15 +105,32 @@ public struct RecordFolder: Sendable {
                 return name
             }
             guard errno == EEXIST else {
-                // A file system without links.
                 let code = errno
-                guard code == EPERM || code == EOPNOTSUPP || code == EMLINK, !FileManager.default.fileExists(atPath: "\(path)/\(name)"),
-                    rename(file, "\(path)/\(name)") == 0
-                else { throw RecordingError.file("\(path)/\(name)", String(cString: strerror(code))) }
-                return name
+                guard code == EPERM || code == EOPNOTSUPP || code == EMLINK else {
+                    throw RecordingError.file("\(path)/\(name)", String(cString: strerror(code)))
+                }
+                if try claimAndRename(file, "\(path)/\(name)") { return name }
+                continue
             }
         }
         throw RecordingError.file(path, "there are too many files of one name")
+    }
+
+    /// The same on a file system without links: an empty file of our own takes the name, and only that is written over.
+    /// - Returns: false when the name is taken.
+    func claimAndRename(_ file: String, _ target: String) throws -> Bool {
+        let claim = open(target, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0o644)
+        guard claim >= 0 else {
+            if errno == EEXIST { return false }
+            throw RecordingError.file(target, String(cString: strerror(errno)))
+        }
+        close(claim)
+        guard rename(file, target) == 0 else {
+            let code = errno
+            unlink(target)
+            throw RecordingError.file(target, String(cString: strerror(code)))
+        }
+        return true
     }
 
     func note(_ record: FinishedRecord, thumbnail: String) {

@@ -16,6 +16,10 @@ public struct RecordingRequest: Sendable {
     public var backlog: Int64 = 300_000_000
     /// ns on the monotonic clock: the file begins there, before the stream did. 0: with the stream.
     public var origin: Int64 = 0
+    /// Whose media it is: nobody else's is in the same worker process.
+    public var source = WorkerOrigin()
+    /// The publisher asked for it: what it may fill of the disk is bounded by `Configuration.quotaPerAddress`.
+    public var isAskedForByPublisher = false
     /// Its files are parts of a group's, which will put them together.
     var group: GroupNote?
 
@@ -28,8 +32,10 @@ public struct RecordingRequest: Sendable {
 
 actor Recorder {
     /// Workers that may die within this time before the recording is given up.
-    static let crashWindow = Duration.seconds(30)
+    static let crashWindow = Duration.seconds(120)
     static let maximumCrashes = 5
+    /// A worker process is waited for by this much where all are taken.
+    static let startPatience = Duration.seconds(2)
     /// A finished part is copied within this time, or used as it is.
     static let finishingTime = Duration.seconds(1800)
 
@@ -60,6 +66,8 @@ actor Recorder {
     private var crashes: [ContinuousClock.Instant] = []
     private var unfinished: UnfinishedRecord
     private var reportedDrops = 0
+    /// Bytes of media handed to the worker: about the size of its files.
+    private(set) var bytesRecorded: Int64 = 0
     /// Nothing is recorded any more.
     private(set) var isOver = false
     private(set) var crashCount = 0
@@ -135,7 +143,8 @@ actor Recorder {
         let job: WorkerJob
         do throws(WorkerError) {
             job = try await pool.open(
-                kind: RecordingJob.name, parameters: order.encoded, affinity: stem, maximumUnconsumed: 64 << 20, maximumOutputs: 4096)
+                kind: RecordingJob.name, parameters: order.encoded, origin: request.source, affinity: stem, patience: Self.startPatience,
+                maximumUnconsumed: 64 << 20, maximumOutputs: 4096)
         } catch {
             if error == .busy { throw .busy }
             throw error == .cancelled ? .shutDown : .failed("\(error)")
@@ -148,6 +157,7 @@ actor Recorder {
     func pump() {
         guard let job else { return }
         let bytes = pipe.read()
+        bytesRecorded += Int64(bytes.count)
         if !bytes.isEmpty, !job.send(bytes) { logger.debug("the recording worker does not keep up") }
         let dropped = pipe.droppedRecords + job.dropped.inputs
         if dropped > reportedDrops {
@@ -196,7 +206,11 @@ actor Recorder {
     private func follow(_ job: WorkerJob) async {
         do {
             for try await output in job.outputs { try take(RecordingReport(decoding: output)) }
-            if !isOver { await close() }
+            if !isOver {
+                // Nobody asked it to end.
+                configuration.onStopped(request.facts, .givenUp)
+                await close()
+            }
         } catch {
             await recover(from: error)
         }
@@ -262,7 +276,7 @@ actor Recorder {
             groupParts.append(GroupPart(file: part.file, time: part.time, facts: request.facts))
             return
         }
-        let finisher = RecordFinisher(folder: folder, pool: pool, minimumFree: configuration.minimumFree, logger: logger)
+        let finisher = RecordFinisher(folder: folder, pool: pool, minimumFree: configuration.minimumFree, origin: request.source, logger: logger)
         var facts = request.facts
         facts.startTime = part.start
         let onFinished = onFinished, unfinished = unfinished

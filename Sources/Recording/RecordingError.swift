@@ -13,6 +13,8 @@ public enum RecordingError: Error, Sendable, Equatable, CustomStringConvertible 
     case alreadyIn
     /// More recordings than the server takes at once.
     case busy
+    /// The publisher's address has filled what it may of the disk.
+    case quota
     case diskFull(String)
     /// A file or folder can't be made or written; the second text is the system's reason.
     case file(String, String)
@@ -28,6 +30,7 @@ public enum RecordingError: Error, Sendable, Equatable, CustomStringConvertible 
         case .notRecording: "it is not being recorded"
         case .alreadyIn: "the stream is in that recording already"
         case .busy: "as many recordings run as may (record_workers)"
+        case .quota: "this address has recorded as much as it may (record_quota_per_address)"
         case .diskFull(let reason): "the disk is full: \(reason)"
         case .file(let path, let reason): "\(path) can't be written: \(reason)"
         case .failed(let reason): reason
@@ -41,11 +44,14 @@ public enum RecordingStop: Sendable, Equatable, CustomStringConvertible {
     case diskFull
     /// Its workers keep failing.
     case givenUp
+    /// The publisher's address has filled what it may of the disk.
+    case quota
 
     public var description: String {
         switch self {
         case .diskFull: "The server's disk is full"
         case .givenUp: "The server can't go on recording"
+        case .quota: "This address has recorded as much as it may (record_quota_per_address)"
         }
     }
 }

@@ -10,19 +10,19 @@ import Workers
 /// The job kind "record". Lives on one thread.
 final class RecordingJob: WorkerHandler {
     static let name = "record"
-    /// Sender reports and a key frame are waited for by this much before the file is begun without; ns.
-    static let reportPatience: Int64 = 3_000_000_000
-    /// The publisher's clock is held against ours for so long, so that a busy beginning does not displace the whole file, ns. Not where a
+    /// Sender reports and a key frame are waited for by this much before the file is begun without.
+    static let reportPatience = TimeSpan.seconds(3)
+    /// The publisher's clock is held against ours for so long, so that a busy beginning does not displace the whole file. Not where a
     /// recording goes on after its worker has died.
-    static let settlingTime: Int64 = 1_500_000_000
+    static let settlingTime = TimeSpan.milliseconds(1500)
     /// The same as for reports for the first key frame where there is sound to begin with.
-    static let keyFramePatience: Int64 = 10_000_000_000
-    /// Sound that is this late is not coming; the file goes on with silence, ns.
-    static let silencePatience: Int64 = 2_000_000_000
+    static let keyFramePatience = TimeSpan.seconds(10)
+    /// Sound that is this late is not coming; the file goes on with silence.
+    static let silencePatience = TimeSpan.seconds(2)
     /// Bytes gathered at most before the file is begun.
     static let maximumGathered = 64 << 20
-    /// Key frames are asked for this often at most, ns.
-    static let keyFrameGap: Int64 = 1_000_000_000
+    /// Key frames are asked for this often at most.
+    static let keyFrameGap = TimeSpan.seconds(1)
 
     private let order: RecordingOrder
     private var timeline: StreamTimeline
@@ -32,10 +32,10 @@ final class RecordingJob: WorkerHandler {
     private var nextPart: Int
     private var hasSound = false, hasPicture = false
     private var gathered = 0
-    private var firstArrival: Int64?
+    private var firstArrival: Instant?
     /// The newest arrival: the only clock here.
-    private var now: Int64 = 0
-    private var lastKeyFrameRequest: Int64 = .min / 2
+    private var now = Instant.zero
+    private var lastKeyFrameRequest: Instant?
     private var isOver = false
 
     static func kind() -> WorkerJobKind {
@@ -89,18 +89,19 @@ final class RecordingJob: WorkerHandler {
 
     private func take(_ record: TapRecord) {
         guard order.tracks.indices.contains(record.track) else { return }
-        now = max(now, record.arrival)
-        if firstArrival == nil { firstArrival = record.arrival }
+        let arrival = Instant(nanoseconds: record.arrival)
+        now = max(now, arrival)
+        if firstArrival == nil { firstArrival = arrival }
         switch record.content {
         case .report(let ntp, let timestamp):
-            timeline.report(ntp: ntp, timestamp: timestamp, track: record.track, arrival: Instant(nanoseconds: record.arrival))
+            timeline.report(ntp: ntp, timestamp: timestamp, track: record.track, arrival: arrival)
         case .restart: timeline.restart()
         case .packet(let orientation, _, let rtp):
             rtp.withUnsafeBytes { bytes in
                 guard let view = RTPView(bytes) else { return }
-                timeline.note(view.timestamp, track: record.track, arrival: Instant(nanoseconds: record.arrival))
-                if record.track == sound?.track { sound?.push(view, at: record.arrival) }
-                if record.track == picture?.track { picture?.push(view, orientation: orientation, at: record.arrival) }
+                timeline.note(view.timestamp, track: record.track, arrival: arrival)
+                if record.track == sound?.track { sound?.push(view, at: arrival) }
+                if record.track == picture?.track { picture?.push(view, orientation: orientation, at: arrival) }
             }
         }
     }
@@ -108,7 +109,8 @@ final class RecordingJob: WorkerHandler {
     private func askForKeyFrame(_ output: WorkerOutput) {
         // Also for the next part to begin with.
         let isPartFull = hasPicture && part.map(isFull) ?? false
-        guard let picture, picture.wantsKeyFrame || isPartFull || (part == nil && !picture.isReady), now - lastKeyFrameRequest >= Self.keyFrameGap else { return }
+        guard let picture, picture.wantsKeyFrame || isPartFull || (part == nil && !picture.isReady) else { return }
+        if let lastKeyFrameRequest, now.span(since: lastKeyFrameRequest) < Self.keyFrameGap { return }
         lastKeyFrameRequest = now
         output.send(RecordingReport.keyFrameWanted.encoded)
     }
@@ -119,33 +121,33 @@ final class RecordingJob: WorkerHandler {
     private var isReadyToBegin: Bool {
         guard let firstArrival else { return false }
         if gathered > Self.maximumGathered { return true }
-        let waited = now - firstArrival
+        let waited = now.span(since: firstArrival)
         let tracks = [sound?.track, picture?.track].compactMap { $0 }
         let isPictureReady = picture?.isReady ?? true
-        let isSoundReady = sound == nil || sound?.firstTimestamp != nil
+        let isSoundReady = sound?.isReady ?? true
         if isPictureReady, isSoundReady, tracks.allSatisfy({ timeline.hasReports(of: $0) }) {
             return waited >= Self.settlingTime || order.firstPart > 1
         }
         if isPictureReady { return waited >= Self.reportPatience }
-        return waited >= Self.keyFramePatience && sound?.firstTimestamp != nil
+        return waited >= Self.keyFramePatience && sound?.isReady == true
     }
 
     private func begin(_ output: WorkerOutput) throws {
         let pictureTrack = picture?.begin()
         // Sound that was agreed on may still come; the file has a place for it. Without either there is nothing to begin.
-        guard pictureTrack != nil || sound?.firstTimestamp != nil else { return }
-        let pictureTime = pictureTrack == nil ? nil : picture?.firstTimestamp.flatMap { time($0, picture) }
-        let soundTime = sound?.firstTimestamp.flatMap { time($0, sound) }
+        guard pictureTrack != nil || sound?.isReady == true else { return }
+        let pictureTime = pictureTrack == nil ? nil : picture?.firstTime(&timeline)
+        let soundTime = sound?.firstTime(&timeline)
         guard let earliest = [pictureTime, soundTime].compactMap({ $0 }).min() else { return }
         timeline.settle()
-        try begin(pictureTrack, origin: nextPart == 1 && order.origin > 0 ? order.origin : earliest, output)
+        try begin(pictureTrack, origin: nextPart == 1 && order.origin > 0 ? Instant(nanoseconds: order.origin) : earliest, output)
         guard let part, order.origin > 0, part.number == 1 else { return }
         // Until the first of its own media a synchronised file shows and sounds nothing.
         if hasPicture, let picture { part.take(try picture.padding(&timeline, origin: part.origin)) }
-        if hasSound, let sound, let soundTime { part.take(try sound.fill(to: soundTime, from: part.origin)) }
+        if hasSound, let sound, let soundTime { try fill(part, with: sound, to: soundTime, output) }
     }
 
-    private func begin(_ pictureTrack: MuxerTrack?, origin: Int64, _ output: WorkerOutput) throws {
+    private func begin(_ pictureTrack: MuxerTrack?, origin: Instant, _ output: WorkerOutput) throws {
         let container = order.formats.container(for: pictureTrack == nil ? nil : picture?.codec)
         let soundTrack = try sound?.begin(order.formats.sound(for: container), origin: origin)
         hasPicture = pictureTrack != nil
@@ -154,14 +156,19 @@ final class RecordingJob: WorkerHandler {
             number: nextPart, order: order, container: container, picture: pictureTrack, sound: soundTrack, origin: origin, now: now)
         nextPart += 1
         self.part = part
-        output.send(RecordingReport.began(part: part.number, file: part.file, time: origin).encoded)
+        output.send(RecordingReport.began(part: part.number, file: part.file, time: origin.nanoseconds).encoded)
     }
 
-    private func time(_ timestamp: UInt32, _ lane: SoundLane?) -> Int64? {
-        lane.flatMap { timeline.time(timeline.media(timestamp, track: $0.track), track: $0.track)?.nanoseconds }
-    }
-    private func time(_ timestamp: UInt32, _ lane: PictureLane?) -> Int64? {
-        lane.flatMap { timeline.time(timeline.media(timestamp, track: $0.track), track: $0.track)?.nanoseconds }
+    /// Silence of any length, a step at a time: written out as it is made, with signs of life in between.
+    private func fill(_ part: RecordingPart, with sound: SoundLane, to time: Instant, _ output: WorkerOutput) throws {
+        while true {
+            let samples = try sound.fill(to: time)
+            guard !samples.isEmpty else { return }
+            part.take(samples)
+            guard samples.count > 64 else { continue }
+            try part.writeOut(before: sound.end)
+            output.signOfLife()
+        }
     }
 
     private func goOn(_ output: WorkerOutput) throws {
@@ -169,21 +176,21 @@ final class RecordingJob: WorkerHandler {
         // Pictures that come only now, or a part that is long enough: the next file begins with the key frame that waits.
         if let picture, let key = picture.keyFrameTimestamp, !hasPicture || isFull(part) {
             try endPart(.rotated, before: key, output)
-            guard let time = time(key, picture), let track = picture.begin() else { return }
+            guard let time = picture.keyFrameTime(&timeline), let track = picture.begin() else { return }
             try begin(track, origin: time, output)
             guard let next = self.part else { return }
             part = next
         } else if !hasPicture, picture == nil, isFull(part) {
             try endPart(.rotated, output)
             guard let sound else { return }
-            try begin(nil, origin: sound.firstTimestamp.flatMap { time($0, sound) } ?? part.origin + sound.end * 1000, output)
+            try begin(nil, origin: sound.firstTime(&timeline) ?? part.origin + TimeSpan.microseconds(sound.end), output)
             guard let next = self.part else { return }
             part = next
         }
         if hasPicture, let picture { part.take(picture.drain(&timeline, origin: part.origin)) }
         if hasSound, let sound {
             part.take(try sound.drain(&timeline))
-            part.take(try sound.fill(to: now - Self.silencePatience))
+            try fill(part, with: sound, to: now - Self.silencePatience, output)
         }
         if try part.flushIfDue(now), order.minimumFree > 0, part.free < order.minimumFree {
             try endPart(.diskFull, output, reason: "fewer than \(order.minimumFree >> 20) MB are free")
@@ -193,7 +200,7 @@ final class RecordingJob: WorkerHandler {
 
     private func isFull(_ part: RecordingPart) -> Bool {
         (order.maximumBytes > 0 && part.size >= order.maximumBytes)
-            || (order.maximumMilliseconds > 0 && (now - part.origin) / 1_000_000 >= order.maximumMilliseconds)
+            || (order.maximumMilliseconds > 0 && now.span(since: part.origin).milliseconds >= order.maximumMilliseconds)
     }
 
     private func endPart(
@@ -201,8 +208,8 @@ final class RecordingJob: WorkerHandler {
     ) throws {
         guard let part else { return }
         self.part = nil
-        if hasSound, let sound { part.take(try sound.finish(&timeline, everything: end == .finished)) }
-        if hasPicture, let picture { part.take(picture.finish(&timeline, origin: part.origin, before: stop, end: sound?.end ?? 0)) }
+        if hasSound, let sound { part.take(try sound.finish(&timeline, everythingBy: end == .finished ? now : nil)) }
+        if hasPicture, let picture { part.take(picture.finish(&timeline, origin: part.origin, before: stop, now: now, end: sound?.end ?? 0)) }
         try part.finish()
         report(part, end, reason, output)
     }

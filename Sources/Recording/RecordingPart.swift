@@ -2,16 +2,17 @@
 // Inside the worker; owned by RecordingJob.
 import Codecs
 import Foundation
+import Primitives
 
 /// Not Sendable: its job's thread only.
 final class RecordingPart {
-    /// What would be lost if the machine stopped now, ns.
-    static let flushPeriod: Int64 = 1_000_000_000
+    /// What would be lost if the machine stopped now.
+    static let flushPeriod = TimeSpan.seconds(1)
 
     let number: Int
     let file: String
-    /// ns on the server's clock; the file's time 0.
-    let origin: Int64
+    /// On the server's clock; the file's time 0.
+    let origin: Instant
     private let folder: String
     /// `nil` once it has been ended.
     private var muxer: Muxer?
@@ -20,11 +21,11 @@ final class RecordingPart {
     private let soundIndex: Int?
     private let pictureIndex: Int?
     private var pending: [RecordedSample] = []
-    private var nextFlush: Int64
+    private var nextFlush: Instant
 
-    /// - Parameter now: ns, by the arrivals.
+    /// - Parameter now: by the arrivals.
     init(
-        number: Int, order: RecordingOrder, container: MediaContainer, picture: MuxerTrack?, sound: MuxerTrack?, origin: Int64, now: Int64
+        number: Int, order: RecordingOrder, container: MediaContainer, picture: MuxerTrack?, sound: MuxerTrack?, origin: Instant, now: Instant
     ) throws {
         self.number = number
         self.origin = origin
@@ -42,8 +43,15 @@ final class RecordingPart {
 
     func take(_ samples: [RecordedSample]) { pending += samples }
 
+    /// Puts what lies before a time (µs) onto the disk, so that a long filler is not held in memory.
+    func writeOut(before limit: Int64) throws {
+        try write(before: limit)
+        try muxer?.flush()
+        wholeSize = size
+    }
+
     /// Once a second: everything so far onto the disk. True when it did.
-    func flushIfDue(_ now: Int64) throws -> Bool {
+    func flushIfDue(_ now: Instant) throws -> Bool {
         guard now >= nextFlush, !pending.isEmpty else { return false }
         nextFlush = now + Self.flushPeriod
         try write()
@@ -72,10 +80,11 @@ final class RecordingPart {
         return Int64(clamping: UInt64(info.f_bavail) * UInt64(info.f_frsize))
     }
 
-    private func write() throws {
+    private func write(before limit: Int64 = .max) throws {
         let samples = pending.enumerated().sorted { ($0.element.time, $0.offset) < ($1.element.time, $1.offset) }.map(\.element)
-        pending.removeAll(keepingCapacity: true)
-        for sample in samples {
+        let count = limit == .max ? samples.count : samples.firstIndex { $0.time >= limit } ?? samples.count
+        pending = Array(samples[count...])
+        for sample in samples[..<count] {
             guard let index = sample.kind == .picture ? pictureIndex : soundIndex else { continue }
             try muxer?.write(track: index, sample.bytes, time: sample.time, duration: sample.duration, isKeyFrame: sample.isKeyFrame)
         }

@@ -1,13 +1,14 @@
 // Recordings of several streams in one file: a room, or whatever REST puts together.
 import Foundation
+import Primitives
 
 extension RecordingService {
     /// Begins one, without streams yet. false: one of that address runs.
     public func startGroup(_ uri: String) throws(RecordingError) -> Bool {
         guard !isShutDown else { throw .shutDown }
-        guard groups[uri] == nil else { return false }
-        let configuration = counting(groupConfiguration), taps = taps, pool = pool, logger = logger
-        groups[uri] = GroupRecorder(uri: uri, assembler: assembler) { request in
+        guard groups[ExactText(uri)] == nil else { return false }
+        let configuration = counting(groupConfiguration) { [weak self] facts in _ = await self?.remove(facts.mediaSessionID, fromGroup: uri) }, taps = taps, pool = pool, logger = logger
+        groups[ExactText(uri)] = GroupRecorder(uri: uri, assembler: assembler) { request in
             // Its parts are no files of their own, so nobody is told of them.
             Recorder(request, configuration: configuration, taps: taps, pool: pool, logger: logger, onFinished: { _ in })
         }
@@ -16,21 +17,21 @@ extension RecordingService {
 
     /// A stream joins. `nil` for the group: there is none of that address.
     public func add(_ request: RecordingRequest, toGroup uri: String) async throws(RecordingError) {
-        guard let group = groups[uri] else { throw .notRecording }
+        guard let group = groups[ExactText(uri)] else { throw .notRecording }
         startPump()
         try await group.add(request)
     }
 
     /// A stream leaves. `nil`: there is no such group; false: it is not in it.
     public func remove(_ mediaSessionID: String, fromGroup uri: String) async -> Bool? {
-        guard let group = groups[uri] else { return nil }
+        guard let group = groups[ExactText(uri)] else { return nil }
         return await group.remove(mediaSessionID)
     }
 
     /// Ends one and waits for its file. `nil`: there is none of that address, or nothing was recorded.
     @discardableResult
     public func endGroup(_ uri: String) async -> FinishedRecord? {
-        guard let group = groups.removeValue(forKey: uri) else { return nil }
+        guard let group = groups.removeValue(forKey: ExactText(uri)) else { return nil }
         let record = await group.finish()
         if let record { await onGroupFinished(record) }
         return record
@@ -38,14 +39,14 @@ extension RecordingService {
 
     /// The same without waiting: the address is free at once.
     public func endGroupInBackground(_ uri: String) {
-        guard let group = groups.removeValue(forKey: uri) else { return }
+        guard let group = groups.removeValue(forKey: ExactText(uri)) else { return }
         let onGroupFinished = onGroupFinished
         endGroupTask(Task {
             if let record = await group.finish() { await onGroupFinished(record) }
         })
     }
 
-    public func hasGroup(_ uri: String) -> Bool { groups[uri] != nil }
+    public func hasGroup(_ uri: String) -> Bool { groups[ExactText(uri)] != nil }
 
     /// The groups that run, by address.
     public var activeGroups: [(uri: String, fileName: String, mediaSessionIDs: [String])] {

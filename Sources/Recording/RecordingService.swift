@@ -3,6 +3,8 @@
 import Foundation
 import Logging
 import MediaIO
+import Primitives
+import Synchronization
 import Workers
 
 public actor RecordingService {
@@ -11,6 +13,8 @@ public actor RecordingService {
         public var formats = RecordFormats()
         /// Bytes that have to stay free on the disk; a recording ends before.
         public var minimumFree: Int64 = 512 << 20
+        /// Bytes that the publishers of one address may have recorded by their own wish while the server runs; 0 = any amount.
+        public var quotaPerAddress: Int64 = 0
         /// Told when a recording has ended by itself, before its stream: whose it is, and why, in words.
         var onStopped: @Sendable (RecordFacts, RecordingStop) -> Void = { _, _ in }
 
@@ -20,6 +24,8 @@ public actor RecordingService {
     public struct Counters: Sendable, Equatable {
         public var active = 0
         public var started = 0, finished = 0, failed = 0, repaired = 0, workerCrashes = 0, diskFull = 0
+        /// Recordings ended or not begun because of the quota of an address.
+        public var overQuota = 0
         public var droppedPackets = 0
     }
 
@@ -27,6 +33,7 @@ public actor RecordingService {
     static let pumpPeriod = Duration.milliseconds(50)
 
     private struct Entry {
+        let number: Int
         let recorder: Recorder
         let beginning: Task<Result<Void, RecordingError>, Never>
     }
@@ -38,11 +45,19 @@ public actor RecordingService {
     private let onFinished: @Sendable (FinishedRecord) async -> Void
     let onGroupFinished: @Sendable (FinishedRecord) async -> Void
     private let onStopped: @Sendable (RecordFacts, RecordingStop) async -> Void
-    var groups: [String: GroupRecorder] = [:]
+    /// By address, byte by byte.
+    var groups: [ExactText: GroupRecorder] = [:]
     private var entries: [String: Entry] = [:]
     /// Recordings that are being brought to their end.
     private var ending: [Int: Task<[FinishedRecord], Never>] = [:]
-    private var lastEnding = 0
+    private var lastEnding = 0, lastEntry = 0
+    /// Recordings that have ended by themselves, by media session: whoever ends the stream asks for their files. The newest only.
+    private var stopped: [(id: String, files: Task<[FinishedRecord], Never>)] = []
+    private static let maximumStopped = 256
+    /// Bytes of ended recordings that publishers had asked for, by address.
+    private var usedBytes: [String: Int64] = [:]
+    private static let maximumAddresses = 65_536
+    private var pumps = 0
     private var pump: Task<Void, Never>?
     private var counted = Counters()
     private(set) var isShutDown = false
@@ -88,16 +103,23 @@ public actor RecordingService {
     public func start(_ request: RecordingRequest) async throws(RecordingError) {
         guard !isShutDown else { throw .shutDown }
         let id = request.facts.mediaSessionID
+        if isOverQuota(request) {
+            counted.overQuota += 1
+            throw .quota
+        }
         if entries[id] != nil { endInBackground(id) }
+        stopped.removeAll { $0.id == id }
+        lastEntry += 1
+        let number = lastEntry
         var request = request
         request.facts.startTime = Recorder.wallClock()
         let recorder = Recorder(
-            request, configuration: counting(configuration), taps: taps, pool: pool, logger: logger, onFinished: onFinished)
+            request, configuration: counting(configuration) { [weak self] _ in await self?.forget(id, number) }, taps: taps, pool: pool, logger: logger, onFinished: onFinished)
         // In the table at once, so that an end that comes while it begins finds it.
         let beginning = Task { () -> Result<Void, RecordingError> in
             do throws(RecordingError) { return .success(try await recorder.begin()) } catch { return .failure(error) }
         }
-        entries[id] = Entry(recorder: recorder, beginning: beginning)
+        entries[id] = Entry(number: number, recorder: recorder, beginning: beginning)
         counted.started += 1
         startPump()
         if case .failure(let error) = await beginning.value {
@@ -108,9 +130,65 @@ public actor RecordingService {
     }
 
     /// Ends a recording and waits for its files; oldest first. `nil`: there is none.
-    public func stop(_ mediaSessionID: String) async -> [FinishedRecord]? {
+    ///
+    /// - Parameter patience: after this the answer is empty, and the files are finished in the background; `nil` = no bound.
+    public func stop(_ mediaSessionID: String, patience: Duration? = nil) async -> [FinishedRecord]? {
         guard entries[mediaSessionID] != nil else { return nil }
-        return await endInBackground(mediaSessionID).value
+        let files = endInBackground(mediaSessionID)
+        guard let patience else { return await files.value }
+        return await withCheckedContinuation { continuation in
+            let once = FirstAnswer(continuation)
+            Task { once.give(await files.value) }
+            Task {
+                try? await Task.sleep(for: patience)
+                once.give([])
+            }
+        }
+    }
+
+    /// The files of a stream that ends: of the recording that runs, or of one that has ended by itself. `nil`: there was none.
+    public func stopOfEndedStream(_ mediaSessionID: String) async -> [FinishedRecord]? {
+        if let records = await stop(mediaSessionID) { return records }
+        guard let index = stopped.firstIndex(where: { $0.id == mediaSessionID }) else { return nil }
+        return await stopped.remove(at: index).files.value
+    }
+
+    /// A recording has ended by itself: it is none any more, and its files are finished.
+    private func forget(_ id: String, _ number: Int) {
+        guard entries[id]?.number == number else { return }
+        stopped.append((id, endInBackground(id)))
+        if stopped.count > Self.maximumStopped { stopped.removeFirst() }
+    }
+
+    // MARK: quota
+
+    private func isOverQuota(_ request: RecordingRequest) -> Bool {
+        configuration.quotaPerAddress > 0 && request.isAskedForByPublisher
+            && usedBytes[request.source.address, default: 0] >= configuration.quotaPerAddress
+    }
+
+    /// Ends the recordings of addresses that have used up what they may.
+    private func enforceQuota() async {
+        guard configuration.quotaPerAddress > 0 else { return }
+        var used = usedBytes
+        let running = entries.filter { $0.value.recorder.request.isAskedForByPublisher }
+        for entry in running.values { used[entry.recorder.request.source.address, default: 0] += await entry.recorder.bytesRecorded }
+        for (id, entry) in running where used[entry.recorder.request.source.address, default: 0] >= configuration.quotaPerAddress {
+            counted.overQuota += 1
+            let facts = entry.recorder.request.facts
+            logger.warning("recording stopped: its publisher's address has recorded as much as it may (record_quota_per_address)", metadata: [
+                "stream": "\(facts.streamName)", "address": "\(entry.recorder.request.source.address)",
+            ])
+            forget(id, entry.number)
+            await onStopped(facts, .quota)
+        }
+    }
+
+    private func countUse(_ recorder: Recorder) async {
+        guard recorder.request.isAskedForByPublisher, configuration.quotaPerAddress > 0 else { return }
+        let address = recorder.request.source.address
+        guard usedBytes[address] != nil || usedBytes.count < Self.maximumAddresses else { return }
+        usedBytes[address, default: 0] += await recorder.bytesRecorded
     }
 
     public func isRecording(_ mediaSessionID: String) -> Bool { entries[mediaSessionID] != nil }
@@ -133,6 +211,7 @@ public actor RecordingService {
 
     private func ended(_ number: Int, _ recorder: Recorder, _ records: [FinishedRecord]) async {
         ending[number] = nil
+        await countUse(recorder)
         counted.finished += records.count
         counted.workerCrashes += await recorder.crashCount
         counted.droppedPackets += await recorder.bytesDropped
@@ -152,10 +231,14 @@ public actor RecordingService {
     private func forgetEnding(_ number: Int) { ending[number] = nil }
 
     /// With ends before the stream's told and counted here.
-    func counting(_ configuration: Configuration) -> Configuration {
+    /// - Parameter forget: takes the recording off the books.
+    func counting(_ configuration: Configuration, forget: @escaping @Sendable (RecordFacts) async -> Void) -> Configuration {
         var configuration = configuration
         configuration.onStopped = { [weak self] facts, stop in
-            Task { await self?.noteStopped(facts, stop) }
+            Task {
+                await forget(facts)
+                await self?.noteStopped(facts, stop)
+            }
         }
         return configuration
     }
@@ -181,6 +264,9 @@ public actor RecordingService {
     private func pumpAll() async -> Bool {
         for entry in entries.values { await entry.recorder.pump() }
         for group in groups.values { await group.pump() }
+        pumps += 1
+        // About once a second.
+        if pumps % 20 == 0 { await enforceQuota() }
         let isIdle = entries.isEmpty && groups.isEmpty
         if isIdle { pump = nil }
         return !isIdle
@@ -194,7 +280,7 @@ public actor RecordingService {
             return logger.error("the folder of records can't be made", metadata: ["folder": "\(folder.path)", "reason": "\(error.localizedDescription)"])
         }
         let left = folder.unfinished()
-        let finisher = RecordFinisher(folder: folder, pool: pool, minimumFree: configuration.minimumFree, logger: logger)
+        let finisher = RecordFinisher(folder: folder, pool: pool, minimumFree: configuration.minimumFree, origin: WorkerOrigin(owner: "repair"), logger: logger)
         await repairGroups(left.filter { $0.record?.group != nil })
         for (stem, record, parts) in left where record?.group == nil {
             for (number, file) in parts {
@@ -219,7 +305,7 @@ public actor RecordingService {
     public func shutdown(patience: Duration = .seconds(2)) async {
         isShutDown = true
         for id in entries.keys.sorted() { endInBackground(id) }
-        let tasks = Array(ending.values), addresses = groups.keys.sorted()
+        let tasks = Array(ending.values), addresses = groups.keys.map(\.text).sorted()
         if !tasks.isEmpty || !addresses.isEmpty {
             await withTaskGroup(of: Void.self) { group in
                 group.addTask {
@@ -234,5 +320,20 @@ public actor RecordingService {
             }
         }
         await pool.shutdown()
+    }
+}
+
+/// Resumes a continuation once, with whatever is there first.
+private final class FirstAnswer<Value: Sendable>: Sendable {
+    private let continuation: Mutex<CheckedContinuation<Value, Never>?>
+
+    init(_ continuation: CheckedContinuation<Value, Never>) { self.continuation = Mutex(continuation) }
+
+    func give(_ value: Value) {
+        let waiting = continuation.withLock { continuation in
+            defer { continuation = nil }
+            return continuation
+        }
+        waiting?.resume(returning: value)
     }
 }

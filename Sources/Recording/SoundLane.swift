@@ -11,6 +11,8 @@ final class SoundLane {
 
     private struct Waiting {
         var timestamp: UInt32
+        /// By then it was whole: it can't have been made later.
+        var arrival: Instant
         var bytes: [UInt8]
     }
     private enum Way {
@@ -31,11 +33,16 @@ final class SoundLane {
     private var assembler: FrameAssembler
     private var waiting: [Waiting] = []
     private var way: Way?
-    /// Where the next packet is expected to begin, ns of media time.
-    private var nextMedia: Int64?
+    /// Time 0 of the file.
+    private var origin = Instant.zero
+    private var bound = ArrivalBound()
+    /// Where the next packet is expected to begin.
+    private var nextMedia: MediaTime?
     private(set) var undecodable = 0
-    /// Held back so that the last one is known for the last.
+    /// Where the file's audio ends, microseconds.
     private(set) var end: Int64 = 0
+    /// By as much as this a packet may begin late and still follow on: it is rounding of the clock.
+    private static let rounding = TimeSpan.milliseconds(1)
 
     /// - Parameter header: AAC: the AudioSpecificConfig.
     /// - Throws: `CodecError` when the codec is not one that can be recorded.
@@ -51,26 +58,37 @@ final class SoundLane {
         resampler = try Resampler(sampleRate: Int(SampleTime.rate), channels: self.channels)
     }
 
-    var firstTimestamp: UInt32? { waiting.first?.timestamp }
+    /// Something waits.
+    var isReady: Bool { !waiting.isEmpty }
+    /// Frames whose time could not be true.
+    var corrections: Int { bound.corrections }
 
-    func push(_ packet: RTPView, at arrival: Int64) { keep(assembler.push(packet, at: Instant(nanoseconds: arrival))) }
-    func advance(to now: Int64) { keep(assembler.advance(to: Instant(nanoseconds: now))) }
+    func push(_ packet: RTPView, at arrival: Instant) { keep(assembler.push(packet, at: arrival), at: arrival) }
+    func advance(to now: Instant) { keep(assembler.advance(to: now), at: now) }
 
-    private func keep(_ frames: [EncodedFrame]) {
-        for frame in frames { waiting.append(Waiting(timestamp: frame.timestamp, bytes: frame.bytes)) }
+    private func keep(_ frames: [EncodedFrame], at arrival: Instant) {
+        for frame in frames { waiting.append(Waiting(timestamp: frame.timestamp, arrival: arrival, bytes: frame.bytes)) }
+    }
+
+    /// When the packet that waits first was made.
+    func firstTime(_ timeline: inout StreamTimeline) -> Instant? {
+        waiting.first.flatMap { first in
+            timeline.place(first.timestamp, track: track).time.map { bound.place($0, arrival: first.arrival) }
+        }
     }
 
     /// Begins a file whose time 0 is `origin`; what the muxer has to know.
-    func begin(_ target: Target, origin: Int64) throws -> MuxerTrack {
+    func begin(_ target: Target, origin: Instant) throws -> MuxerTrack {
         end = 0
         nextMedia = nil
+        self.origin = origin
         if target == .opus, codec == .opus {
-            way = .pass(OpusTimeline(origin: origin))
+            way = .pass(OpusTimeline())
             return MuxerTrack(.audio(.opus, sampleRate: 48_000, channels: 2, header: MuxerTrack.opusHead(channels: 2)))
         }
         let encoder = try AudioEncoder(.init(
             codec: target == .aac ? .aac : .opus, channels: channels, bitrate: Self.bitratePerChannel * channels))
-        way = .encode(SoundTimeline(channels: channels, origin: origin), encoder)
+        way = .encode(SoundTimeline(channels: channels), encoder)
         return MuxerTrack(.audio(encoder.configuration.codec, sampleRate: 48_000, channels: channels, header: encoder.extradata))
     }
 
@@ -80,15 +98,13 @@ final class SoundLane {
         let packets = waiting
         waiting = []
         for packet in packets {
-            let mediaTime = timeline.media(packet.timestamp, track: track)
-            guard let time = timeline.time(mediaTime, track: track)?.nanoseconds else { continue }
-            let media = mediaTime.nanoseconds
+            let (media, made) = timeline.place(packet.timestamp, track: track)
+            guard let time = made.map({ bound.place($0, arrival: packet.arrival) }) else { continue }
             switch way {
             case .pass(var opus):
-                // A millisecond is rounding of the clock.
-                let followsOn = nextMedia.map { media - $0 <= 1_000_000 } ?? false
-                nextMedia = media + OpusPacket.samples(packet.bytes) * 1_000_000_000 / SampleTime.rate
-                let pieces = opus.lay(packet.bytes, at: time, followsOn: followsOn)
+                let followsOn = nextMedia.map { media - $0 <= Self.rounding } ?? false
+                nextMedia = media + SampleTime.span(of: OpusPacket.samples(packet.bytes))
+                let pieces = opus.lay(packet.bytes, at: time.span(since: origin), followsOn: followsOn)
                 way = .pass(opus)
                 samples += note(pieces)
             case .encode: samples += try encode(packet.bytes, media: media, time: time)
@@ -98,14 +114,12 @@ final class SoundLane {
         return samples
     }
 
-    /// Silence up to a time: nothing has come, or nothing will. In pieces, however long it is.
-    func fill(to time: Int64, from start: Int64) throws -> [RecordedSample] {
-        var samples: [RecordedSample] = []
-        for end in stride(from: start, to: time, by: 10_000_000_000) { samples += try fill(to: end) }
-        return samples + (try fill(to: time))
-    }
+    /// How much silence is made in one go.
+    static let fillStep = TimeSpan.seconds(10)
 
-    func fill(to time: Int64) throws -> [RecordedSample] {
+    /// Silence up to a time: nothing has come, or nothing will. At most `fillStep` of it: called again until nothing comes back.
+    func fill(to limit: Instant) throws -> [RecordedSample] {
+        let time = min(limit.span(since: origin), TimeSpan.microseconds(end) + Self.fillStep)
         switch way {
         case .pass(var opus):
             let pieces = opus.fill(to: time)
@@ -121,8 +135,9 @@ final class SoundLane {
     }
 
     /// Ends the file; the rest of what is inside the encoder.
-    func finish(_ timeline: inout StreamTimeline, everything: Bool) throws -> [RecordedSample] {
-        if everything { keep(assembler.finish()) }
+    /// - Parameter now: the newest arrival; `nil` leaves what waits for missing packets to the next file.
+    func finish(_ timeline: inout StreamTimeline, everythingBy now: Instant?) throws -> [RecordedSample] {
+        if let now { keep(assembler.finish(), at: now) }
         var samples = try drain(&timeline)
         if case .encode(let sound, let encoder) = way {
             let last = SampleTime.microseconds(sound.position)
@@ -141,7 +156,7 @@ final class SoundLane {
         }
     }
 
-    private func encode(_ packet: [UInt8], media: Int64, time: Int64) throws -> [RecordedSample] {
+    private func encode(_ packet: [UInt8], media: MediaTime, time: Instant) throws -> [RecordedSample] {
         guard case .encode(var sound, let encoder) = way, let decoder, let resampler else { return [] }
         let frames: [AudioFrame]
         do { frames = try decoder.decode(packet, timestamp: 0) } catch {
@@ -152,17 +167,17 @@ final class SoundLane {
         var samples: [RecordedSample] = []
         var media = media, time = time
         for frame in frames {
-            let length = Int64(frame.sampleCount) * 1_000_000_000 / Int64(max(1, frame.sampleRate))
-            let missing = nextMedia.map { max(0, media - $0) } ?? 0
+            let length = TimeSpan(ticks: Int64(frame.sampleCount), clockRate: frame.sampleRate)
+            let missing = nextMedia.map { media - $0 } ?? .zero
             nextMedia = media + length
             let converted = try resampler.convert(frame)
             let start = sound.position
-            // A millisecond is rounding of the clock.
-            let laid = sound.lay(converted.samples, at: time, missing: missing > 1_000_000 ? SampleTime.samples(in: missing) : 0)
+            let laid = sound.lay(
+                converted.samples, at: time.span(since: origin), missing: missing > Self.rounding ? SampleTime.samples(in: missing) : 0)
             way = .encode(sound, encoder)
             samples += try encode(laid, from: start, with: encoder)
-            media += length
-            time += length
+            media = media + length
+            time = time + length
         }
         return samples
     }

@@ -15,9 +15,18 @@ extension WorkerHandler {
 
 /// How a job gives results back to the server. Blocks while the server does not read.
 public struct WorkerOutput: Sendable {
-    let write: @Sendable ([UInt8]) -> Void
+    private let write: @Sendable ([UInt8]) -> Void
+    private let sign: @Sendable () -> Void
+
+    init(sign: @escaping @Sendable () -> Void = {}, write: @escaping @Sendable ([UInt8]) -> Void) {
+        self.sign = sign
+        self.write = write
+    }
 
     public func send(_ output: [UInt8]) { write(output) }
+
+    /// Says that the job is at work on something that takes long; without, it is taken for one that hangs.
+    public func signOfLife() { sign() }
 }
 
 /// A kind of work: its name on the wire and how a job of it begins.

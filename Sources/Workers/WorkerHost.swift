@@ -69,7 +69,11 @@ private final class HostedJob: Sendable {
 
     private func work(_ opening: [UInt8], _ kinds: [WorkerJobKind]) {
         let id = id, socket = socket
-        let output = WorkerOutput { bytes in
+        let output = WorkerOutput {
+            var nothing = WireWriter()
+            nothing.write(UInt32(0))
+            _ = socket.write(WorkerFrame(kind: .consumed, job: id, payload: nothing.bytes))
+        } write: { bytes in
             // A picture that no message can hold is the job's failure, not the connection's.
             guard bytes.count <= WorkerFrame.maximumLength else { return }
             _ = socket.write(WorkerFrame(kind: .output, job: id, payload: bytes))

@@ -17,6 +17,8 @@ public final class WorkerJob: Sendable {
         var unconsumed = 0
         /// When the worker last took something, or was given something with nothing else in hand.
         var lastSign = ContinuousClock.now
+        /// It has been asked to bring its work to an end.
+        var isFinishing = false
         var droppedInputs = 0
         var droppedOutputs = 0
         var isOver = false
@@ -57,7 +59,13 @@ public final class WorkerJob: Sendable {
     }
 
     /// No more input follows: the job brings its work to an end.
-    public func finish() { process.send(WorkerFrame(kind: .finish, job: id)) }
+    public func finish() {
+        state.withLock { state in
+            if state.unconsumed == 0 { state.lastSign = .now }
+            state.isFinishing = true
+        }
+        process.send(WorkerFrame(kind: .finish, job: id))
+    }
 
     /// The result is no longer wanted.
     public func cancel() {
@@ -83,9 +91,11 @@ public final class WorkerJob: Sendable {
         sink.finish(throwing: error)
     }
 
-    /// true when the worker sits on input for longer than `limit`, or the job's time is over.
-    func isStuck(at now: ContinuousClock.Instant, limit: Duration) -> Bool {
-        if let deadline, now > deadline { return true }
-        return state.withLock { $0.unconsumed > 0 && now - $0.lastSign > limit }
+    /// The job's time is over.
+    func isOverdue(at now: ContinuousClock.Instant) -> Bool { deadline.map { now > $0 } ?? false }
+
+    /// For how long the worker has given no sign of this job although it has something to do for it; zero while it has not.
+    func silence(at now: ContinuousClock.Instant) -> Duration {
+        state.withLock { $0.unconsumed > 0 || $0.isFinishing ? now - $0.lastSign : .zero }
     }
 }

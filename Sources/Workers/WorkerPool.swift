@@ -11,12 +11,16 @@ public actor WorkerPool {
         public var maximumJobsPerProcess = 1
         /// Jobs that may wait for a free worker; beyond, `open` throws `.busy`.
         public var maximumWaiting = 64
-        /// Jobs go to a new process while there may be one: what kills a worker takes fewer others along. Otherwise idle ones first.
-        public var spreadsJobs = false
+        /// A process serves one origin. While there may be no other process, idle ones make room for one; then a job shares a process with
+        /// another of the same address, and at last with anybody's. `false`: processes serve whoever comes next; for jobs that have their
+        /// process to themselves while they run.
+        public var isolatesOrigins = false
         /// A worker without a job for this long is let go.
         public var idleTimeout = Duration.seconds(20)
-        /// A worker that takes no input for this long though it has some is killed.
-        public var stallTimeout = Duration.seconds(10)
+        /// A worker that gives no sign for this long though it has something to do is killed.
+        public var stallTimeout = Duration.seconds(5)
+        /// The same for one that waits for the disk.
+        public var diskTimeout = Duration.seconds(30)
         /// A worker is replaced after so many jobs: what a codec leaks can't grow for ever.
         public var jobsBeforeRenewal = 2_000
 
@@ -33,16 +37,20 @@ public actor WorkerPool {
     public struct Counters: Sendable, Equatable {
         public var processes = 0, waiting = 0
         public var started = 0, jobs = 0, crashes = 0, kills = 0, refused = 0
+        /// Jobs that had to share a process with another origin's.
+        public var shared = 0
     }
 
     private struct Waiter {
+        /// Lower ones came first.
         let id: UInt64
-        let affinity: String
         let continuation: CheckedContinuation<Bool, Never>
     }
 
     private struct Slot {
         let process: WorkerProcess
+        /// Whose media it has seen.
+        var origin: WorkerOrigin
         /// What it worked on last: the same work finds its caches warm there.
         var affinities: [String] = []
         var idleSince = ContinuousClock.now
@@ -81,20 +89,24 @@ public actor WorkerPool {
     ///
     /// - Parameters:
     ///   - kind: which of the worker's handlers does it.
+    ///   - origin: whose media it works on.
     ///   - affinity: work with the same word goes to the same process where possible.
     ///   - deadline: the job's worker is killed when it has not finished by then; waiting for a free one counts.
+    ///   - patience: how long a free worker is waited for; `nil` = until the deadline.
     ///   - maximumUnconsumed, maximumOutputs: see `WorkerJob`.
-    /// - Throws: `.busy`, `.notStarted`, `.timedOut`, `.cancelled`.
+    /// - Throws: `.busy`, also when the patience is over; `.notStarted`, `.timedOut`, `.cancelled`.
     public func open(
-        kind: String, parameters: [UInt8], affinity: String = "", deadline: ContinuousClock.Instant? = nil,
-        maximumUnconsumed: Int = 16 << 20, maximumOutputs: Int = 256
+        kind: String, parameters: [UInt8], origin: WorkerOrigin = WorkerOrigin(), affinity: String = "",
+        deadline: ContinuousClock.Instant? = nil, patience: Duration? = nil, maximumUnconsumed: Int = 16 << 20, maximumOutputs: Int = 256
     ) async throws(WorkerError) -> WorkerJob {
         guard parameters.count + kind.utf8.count + 4 <= WorkerFrame.maximumLength else { throw .malformed("\(parameters.count) bytes") }
         var stillborn = 0
+        let lastMoment = patience.map { ContinuousClock.now + $0 }
+        var ticket: UInt64?
         while true {
             guard !isShutDown else { throw .cancelled }
             if let deadline, deadline <= .now { throw .timedOut }
-            if let index = try freeSlot(for: affinity) {
+            if let index = try slot(for: origin, affinity) {
                 guard let job = slots[index].process.open(
                     kind: kind, parameters: parameters, deadline: deadline, maximumUnconsumed: maximumUnconsumed,
                     maximumOutputs: maximumOutputs)
@@ -106,25 +118,34 @@ public actor WorkerPool {
                     continue
                 }
                 counted.jobs += 1
+                if configuration.isolatesOrigins, slots[index].origin != origin { counted.shared += 1 }
                 slots[index].affinities.removeAll { $0 == affinity }
                 slots[index].affinities.append(affinity)
                 if slots[index].affinities.count > Self.maximumAffinities { slots[index].affinities.removeFirst() }
                 return job
             }
-            guard waiters.count < configuration.maximumWaiting else {
+            guard waiters.count < configuration.maximumWaiting, lastMoment.map({ $0 > .now }) ?? true else {
                 counted.refused += 1
                 throw .busy
             }
-            guard await wait(for: affinity, until: deadline) else { throw .timedOut }
+            if ticket == nil {
+                lastWaiter += 1
+                ticket = lastWaiter
+            }
+            guard await wait(ticket ?? 0, until: [deadline, lastMoment].compactMap { $0 }.min()) else {
+                if let deadline, deadline <= .now { throw .timedOut }
+                counted.refused += 1
+                throw .busy
+            }
         }
     }
 
     /// One message in, one message out: begins a job, waits for its first output and its end.
     /// - Throws: as `open`, and whatever ended the job.
     public func run(
-        kind: String, request: [UInt8], affinity: String = "", deadline: ContinuousClock.Instant
+        kind: String, request: [UInt8], origin: WorkerOrigin = WorkerOrigin(), affinity: String = "", deadline: ContinuousClock.Instant
     ) async throws(WorkerError) -> [UInt8] {
-        let job = try await open(kind: kind, parameters: request, affinity: affinity, deadline: deadline, maximumOutputs: 1)
+        let job = try await open(kind: kind, parameters: request, origin: origin, affinity: affinity, deadline: deadline, maximumOutputs: 1)
         do {
             var reply: [UInt8]?
             try await withTaskCancellationHandler {
@@ -146,21 +167,37 @@ public actor WorkerPool {
         isShutDown = true
         supervisor?.cancel()
         for slot in slots { slot.process.kill(.cancelled) }
-        let waiting = waiters
-        waiters = []
-        for waiter in waiting { waiter.continuation.resume(returning: true) }
+        wakeWaiters()
     }
 
     // MARK: processes
 
-    /// Where a job can run now: the process that knows the work, else the least busy one, else a new one.
-    private func freeSlot(for affinity: String) throws(WorkerError) -> Int? {
+    /// Where a job can run now; `nil`: nowhere.
+    private func slot(for origin: WorkerOrigin, _ affinity: String) throws(WorkerError) -> Int? {
         let free = slots.indices.filter { slots[$0].process.jobCount < configuration.maximumJobsPerProcess }
-        if let warm = free.first(where: { slots[$0].affinities.contains(affinity) }) { return warm }
-        // An idle process that somebody else's work is warm in is still quicker than a new one.
-        if let idle = free.min(by: { slots[$0].process.jobCount < slots[$1].process.jobCount }),
-            !configuration.spreadsJobs || slots[idle].process.jobCount == 0 || slots.count >= configuration.maximumProcesses { return idle }
-        guard slots.count < configuration.maximumProcesses else { return nil }
+        guard configuration.isolatesOrigins else {
+            if let known = place(among: free, affinity) { return known }
+            return slots.count < configuration.maximumProcesses ? try startProcess(for: origin) : nil
+        }
+        if let own = place(among: free.filter { slots[$0].origin == origin }, affinity) { return own }
+        if slots.count < configuration.maximumProcesses { return try startProcess(for: origin) }
+        // One that has nothing to do any more makes room, the longest idle first.
+        let idle = slots.indices.filter { slots[$0].process.jobCount == 0 && slots[$0].origin != origin }
+        if let oldest = idle.min(by: { slots[$0].idleSince < slots[$1].idleSince }) {
+            slots.remove(at: oldest).process.retire()
+            return try startProcess(for: origin)
+        }
+        if let neighbour = place(among: free.filter { slots[$0].origin.address == origin.address }, affinity) { return neighbour }
+        return place(among: free, affinity)
+    }
+
+    /// The process that knows the work, else the least busy one.
+    private func place(among candidates: [Int], _ affinity: String) -> Int? {
+        candidates.first { slots[$0].affinities.contains(affinity) }
+            ?? candidates.min { slots[$0].process.jobCount < slots[$1].process.jobCount }
+    }
+
+    private func startProcess(for origin: WorkerOrigin) throws(WorkerError) -> Int {
         let process = try WorkerProcess.start(
             command: configuration.command,
             onJobEnd: { [weak self] process in
@@ -173,7 +210,7 @@ public actor WorkerPool {
             })
         counted.started += 1
         logger.debug("worker started", metadata: ["pid": "\(process.pid)"])
-        slots.append(Slot(process: process))
+        slots.append(Slot(process: process, origin: origin))
         startSupervisor()
         return slots.count - 1
     }
@@ -186,7 +223,7 @@ public actor WorkerPool {
                 process.retire()
             }
         }
-        wakeOne(preferring: process)
+        wakeWaiters()
     }
 
     private func exited(_ process: WorkerProcess, _ ending: String) {
@@ -199,7 +236,7 @@ public actor WorkerPool {
         } else {
             logger.debug("worker gone", metadata: ["pid": "\(process.pid)", "ending": "\(ending)"])
         }
-        wakeOne(preferring: nil)
+        wakeWaiters()
     }
 
     private func startSupervisor() {
@@ -215,7 +252,14 @@ public actor WorkerPool {
     /// Kills what hangs and lets go what idles; false when no process is left.
     private func supervise() -> Bool {
         let now = ContinuousClock.now
-        for slot in slots { slot.process.supervise(at: now, stallLimit: configuration.stallTimeout) }
+        for slot in slots {
+            guard let reason = slot.process.supervise(at: now, stallLimit: configuration.stallTimeout, diskLimit: configuration.diskTimeout)
+            else { continue }
+            counted.kills += 1
+            logger.warning("a worker process was ended", metadata: [
+                "pid": "\(slot.process.pid)", "reason": "\(reason)", "origin": "\(slot.origin.address)",
+            ])
+        }
         let idle = slots.filter { $0.process.jobCount == 0 && now - $0.idleSince > configuration.idleTimeout }
         slots.removeAll { slot in idle.contains { $0.process === slot.process } }
         for slot in idle { slot.process.retire() }
@@ -226,9 +270,7 @@ public actor WorkerPool {
     // MARK: waiting
 
     /// Until a worker may be free (true) or the time is over (false).
-    private func wait(for affinity: String, until deadline: ContinuousClock.Instant?) async -> Bool {
-        lastWaiter += 1
-        let id = lastWaiter
+    private func wait(_ id: UInt64, until deadline: ContinuousClock.Instant?) async -> Bool {
         let timer = deadline.map { deadline in
             Task { [weak self] in
                 try? await Task.sleep(until: deadline, clock: .continuous)
@@ -237,7 +279,9 @@ public actor WorkerPool {
         }
         defer { timer?.cancel() }
         return await withCheckedContinuation { continuation in
-            waiters.append(Waiter(id: id, affinity: affinity, continuation: continuation))
+            // Who has waited before and found nothing keeps the place in the queue.
+            let index = waiters.firstIndex { $0.id > id } ?? waiters.endIndex
+            waiters.insert(Waiter(id: id, continuation: continuation), at: index)
         }
     }
 
@@ -246,10 +290,11 @@ public actor WorkerPool {
         waiters.remove(at: index).continuation.resume(returning: false)
     }
 
-    private func wakeOne(preferring process: WorkerProcess?) {
-        guard !waiters.isEmpty else { return }
-        let known = slots.first { $0.process === process }?.affinities ?? []
-        let index = waiters.firstIndex { known.contains($0.affinity) && !$0.affinity.isEmpty } ?? 0
-        waiters.remove(at: index).continuation.resume(returning: true)
+    /// Lets everybody look who waits, in order: a process that ended may leave room for several, and a place that is free may be one that
+    /// the first can't use.
+    private func wakeWaiters() {
+        let waiting = waiters
+        waiters = []
+        for waiter in waiting { waiter.continuation.resume(returning: true) }
     }
 }

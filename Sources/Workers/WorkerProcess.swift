@@ -99,10 +99,18 @@ final class WorkerProcess: Sendable {
         onJobEnd(self)
     }
 
-    /// Kills it when a job hangs.
-    func supervise(at now: ContinuousClock.Instant, stallLimit: Duration) {
-        let jobs = state.withLock { Array($0.jobs.values) }
-        if jobs.contains(where: { $0.isStuck(at: now, limit: stallLimit) }) { kill(.timedOut) }
+    /// Kills it when a job hangs or has used up its time. One that waits for the disk, as on a busy machine, is given `diskLimit`.
+    /// - Returns: why it was killed; `nil` when it was not.
+    func supervise(at now: ContinuousClock.Instant, stallLimit: Duration, diskLimit: Duration) -> String? {
+        let jobs = state.withLock { $0.isOver ? [] : Array($0.jobs.values) }
+        if jobs.contains(where: { $0.isOverdue(at: now) }) {
+            kill(.timedOut)
+            return "a job did not finish in time"
+        }
+        guard let silence = jobs.map({ $0.silence(at: now) }).max(), silence > stallLimit else { return nil }
+        guard silence > diskLimit || !ProcessVitals.waitsForDisk(pid) else { return nil }
+        kill(.timedOut)
+        return "it gave no sign for \(silence.formatted(.units(allowed: [.seconds], fractionalPart: .show(length: 1))))"
     }
 
     // MARK: end

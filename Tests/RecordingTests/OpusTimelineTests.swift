@@ -1,4 +1,5 @@
 import Codecs
+import Primitives
 import RTP
 import Testing
 
@@ -6,11 +7,11 @@ import Testing
 
 struct OpusTimelineTests {
     private let packet: [UInt8] = [0xfc, 1, 2, 3]
-    private func time(_ samples: Int64) -> Int64 { 1_000 + samples * 1_000_000_000 / 48_000 }
+    private func time(_ samples: Int64) -> TimeSpan { SampleTime.span(of: samples) }
 
     @Test("packets that follow on lie end to end, whatever a few milliseconds say")
     func contiguous() {
-        var timeline = OpusTimeline(origin: 1_000)
+        var timeline = OpusTimeline()
         for index in Int64(0)..<50 {
             let pieces = timeline.lay(packet, at: time(index * 960 + [0, 200, -200][Int(index % 3)]), followsOn: index > 0)
             #expect(pieces == [.init(bytes: packet, position: index * 960, samples: 960)])
@@ -19,7 +20,7 @@ struct OpusTimelineTests {
 
     @Test("what is missing becomes silent packets of the same length, to 2.5 ms", arguments: [960 * 5, 960 * 2 + 720, 120, 100] as [Int64])
     func gap(missing: Int64) {
-        var timeline = OpusTimeline(origin: 1_000)
+        var timeline = OpusTimeline()
         _ = timeline.lay(packet, at: time(0), followsOn: false)
         let pieces = timeline.lay(packet, at: time(960 + missing), followsOn: false)
         for (piece, next) in zip(pieces, pieces.dropFirst()) { #expect(piece.position + piece.samples == next.position) }
@@ -29,13 +30,13 @@ struct OpusTimelineTests {
 
     @Test("the first packet is put where it belongs")
     func beginning() {
-        var timeline = OpusTimeline(origin: 1_000)
+        var timeline = OpusTimeline()
         #expect(timeline.lay(packet, at: time(1800), followsOn: false).last?.position == 1800)
     }
 
     @Test("clocks that drift apart cost a packet of 20 ms, or a silent one, now and then", arguments: [0.001, -0.001])
     func drift(rate: Double) {
-        var timeline = OpusTimeline(origin: 1_000), worst: Int64 = 0, odd = 0
+        var timeline = OpusTimeline(), worst: Int64 = 0, odd = 0
         for index in 0..<5000 {
             let exact = Int64(Double(index * 960) * (1 + rate))
             let pieces = timeline.lay(packet, at: time(exact), followsOn: index > 0)
@@ -59,7 +60,7 @@ struct OpusTimelineTests {
 
     @Test("what lies in the past is left out, and a malformed packet is nothing")
     func past() {
-        var timeline = OpusTimeline(origin: 1_000)
+        var timeline = OpusTimeline()
         _ = timeline.fill(to: time(48_000))
         #expect(timeline.lay(packet, at: time(4800), followsOn: false).isEmpty && timeline.lay([], at: time(48_000), followsOn: false).isEmpty)
     }
@@ -67,11 +68,11 @@ struct OpusTimelineTests {
 
 struct SoundTimelineTests {
     private let piece = [Float](repeating: 0.5, count: 960)
-    private func time(_ samples: Double) -> Int64 { Int64(samples * 1e9 / 48_000) }
+    private func time(_ samples: Double) -> TimeSpan { .nanoseconds(Int64(samples * 1e9 / 48_000)) }
 
     @Test("drift is stretched away without a gap")
     func drift() {
-        var timeline = SoundTimeline(channels: 1, origin: 0)
+        var timeline = SoundTimeline(channels: 1)
         var worst: Int64 = 0
         for index in 0..<5000 {
             let start = Double(index) * 960 * 1.0003
@@ -84,17 +85,17 @@ struct SoundTimelineTests {
 
     @Test("what is known to be missing becomes exactly as much silence")
     func missing() {
-        var timeline = SoundTimeline(channels: 1, origin: 0)
-        _ = timeline.lay(piece, at: 0, missing: 0)
+        var timeline = SoundTimeline(channels: 1)
+        _ = timeline.lay(piece, at: .zero, missing: 0)
         let laid = timeline.lay(piece, at: time(960 * 3), missing: 1920)
         #expect(laid.count == 1920 + 960 && laid.prefix(1920).allSatisfy { $0 == 0 } && timeline.position == 960 * 4)
     }
 
     @Test("a beginning that is late is silence first, one that is early is cut")
     func beginning() {
-        var late = SoundTimeline(channels: 2, origin: 0)
+        var late = SoundTimeline(channels: 2)
         #expect(late.lay(piece, at: time(4800), missing: 0).count == 9600 + 960)
-        var early = SoundTimeline(channels: 1, origin: time(480))
-        #expect(early.lay(piece, at: 0, missing: 0).count == 480)
+        var early = SoundTimeline(channels: 1)
+        #expect(early.lay(piece, at: time(-480), missing: 0).count == 480)
     }
 }

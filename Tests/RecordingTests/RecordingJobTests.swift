@@ -1,5 +1,9 @@
 import Codecs
 import Foundation
+import MediaIO
+import Primitives
+import RTP
+import Synchronization
 import Testing
 
 @testable import Recording
@@ -138,6 +142,70 @@ struct RecordingJobTests {
         #expect(file.offsets.count >= 6 && file.offsets.allSatisfy { abs($0) <= 0.03 }, "\(file.offsets)")
         #expect(abs(file.end - 38) < 0.1)
     }
+
+    @Test(
+        "timestamps that jump leave a file as long as what was recorded", arguments: [VideoCodec.h264, .vp8],
+        [[1_294_967_395, 294_968_530], [3_000_000_000, 4_000_000_000], [0, 4_000_000_000], [480_000, 0]] as [[UInt32]])
+    func jump(codec: VideoCodec, ticks: [UInt32]) throws {
+        var recording = EmulatedRecording()
+        (recording.codec, recording.seconds, recording.jump) = (codec, 9, (4, ticks))
+        let (result, files) = try watch(recording)
+        let file = try #require(files.first)
+        #expect(result.files.count == 1)
+        #expect(abs(file.end - 9) < 0.6, "\(file.end)")
+        // 20 frames a second; what came while the clocks were in doubt may be missing.
+        #expect(file.frames.count > 160, "\(file.frames.count)")
+        #expect(file.beeps.count >= 7, "\(file.beeps)")
+    }
+
+    @Test("a recording whose timestamps are noise is no longer than the time that has passed, whatever the codec", arguments: [CodecKind.opus, .pcmu])
+    func noise(codec: CodecKind) throws {
+        let scratch = try Scratch()
+        let rate = codec == .opus ? 48_000 : 8_000
+        var order = RecordingOrder(
+            folder: scratch.path, stem: "noise", firstPart: 1,
+            tracks: [.init(codec: codec, clockRate: rate, channels: 1), .init(codec: .vp8, clockRate: 90_000, channels: 1)], formats: RecordFormats())
+        order.weighsArrivals = true
+        let job = try RecordingJob(order)
+        let reports = Mutex<[RecordingReport]>([])
+        let output = WorkerOutput { bytes in reports.withLock { if let report = try? RecordingReport(decoding: bytes) { $0.append(report) } } }
+        var random = RandomSource.seeded(7)
+        let extremes: [UInt32] = [0, 1, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 0x4000_0000]
+        var times: [UInt32] = [0, 0], arrival: Int64 = 1_000_000_000
+        let audio: [UInt8] = codec == .opus ? [0xfc, 1, 2, 3] : [UInt8](repeating: 0xff, count: 160)
+        let steps = Self.noiseSteps
+        var waiting: [UInt8] = []
+        for step in 0..<steps {
+            arrival += 1_000_000
+            let track = step % 20 == 0 ? 1 : 0
+            times[track] &+= step % 3 == 0 ? extremes.randomElement(using: &random) ?? 0 : UInt32.random(in: 0...UInt32.max, using: &random)
+            // A VP8 key frame of 64 x 48 (RFC 6386 §9.1) behind its descriptor.
+            let payload = track == 0 ? audio : [0x10, 0x10, 0, 0, 0x9d, 0x01, 0x2a, 64, 0, 48, 0, 0, 0]
+let sequence = track == 1 ? step / 20 : step
+            var rtp: [UInt8] = [0x80, track == 1 ? 0x80 : 0, UInt8(truncatingIfNeeded: sequence >> 8), UInt8(truncatingIfNeeded: sequence)]
+            rtp += (0..<4).map { UInt8(truncatingIfNeeded: times[track] >> UInt32(24 - 8 * $0)) } + [0, 0, 0, UInt8(track + 1)] + payload
+            var input = TapRecord(track: track, arrival: arrival, content: .packet(orientation: 0xff, audioLevel: 0xff, rtp: rtp[...])).encoded
+            if step % 100 == 50 {
+                input += TapRecord(
+                    track: track, arrival: arrival,
+                    content: .report(ntp: UInt64.random(in: 0...UInt64.max, using: &random), timestamp: times[track])).encoded
+            }
+            waiting += input
+            guard step % 50 == 49 else { continue }
+            try job.receive(waiting, output: output)
+            waiting = []
+        }
+        try job.finish(output: output)
+        let passed = Double(steps) / 1000
+        for case .began(_, let file, _) in reports.withLock({ $0 }) {
+            let summary = try MediaFinisher.measure(scratch.path + "/" + file)
+            #expect(Double(summary.milliseconds) / 1000 < passed + 1.5, "\(summary.milliseconds) ms in \(passed) s")
+        }
+        #expect(reports.withLock { $0 }.contains { if case .began = $0 { true } else { false } })
+    }
+
+    /// One a millisecond.
+    static let noiseSteps = 20_000
 
     @Test("garbage from a tap harms nothing")
     func garbage() throws {

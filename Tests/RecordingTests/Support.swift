@@ -41,6 +41,8 @@ struct EmulatedRecording {
     var pictureStart = 0.0
     /// From then on pictures have another size.
     var resizeAt: Double?
+    /// From then on timestamps are that many ticks further on, sound's and picture's: an encoder that was begun anew.
+    var jump: (at: Double, ticks: [UInt32])?
     var order: (inout RecordingOrder) -> Void = { _ in }
     var seed: UInt64 = 1
 
@@ -93,6 +95,7 @@ struct EmulatedRecording {
             return 20_000_000 + busy + Int64.random(in: 0...10_000_000, using: &random)
         }
 
+        func jumped(_ track: Int, at now: Int64) -> UInt32 { jump.map { now >= Int64($0.at * 1e9) ? $0.ticks[track] : 0 } ?? 0 }
         for now in stride(from: Int64(0), through: end + 2_000_000_000, by: Int(step)) {
             if now <= end {
                 if let resizeAt, now == Int64(resizeAt * 1e9) {
@@ -106,7 +109,7 @@ struct EmulatedRecording {
                         }
                         sequences[track] &+= 1
                         let shift = UInt32(truncatingIfNeeded: source.start / 1000 * Int64(track == 0 ? 48_000 : 90_000) / 1_000_000)
-                        let rtp = Self.renumber(packet, sequences[track], from: source.base, to: shift)
+                        let rtp = Self.renumber(packet, sequences[track], from: source.base, to: shift &+ jumped(track, at: now))
                         let isLost = Double.random(in: 0..<1, using: &random) < loss
                         let returns = Double.random(in: 0..<1, using: &random) < recovered
                         if isLost, !returns { continue }
@@ -124,7 +127,7 @@ struct EmulatedRecording {
                         let ticks = UInt32(truncatingIfNeeded: (UInt64(source.start / 1000) * clockRate) / 1_000_000 + UInt64(reported / 1000) * clockRate / 1_000_000)
                         let ntp = UInt64(wall / 1_000_000_000) << 32 | (UInt64(wall % 1_000_000_000) << 32) / 1_000_000_000
                         events.append(Event(
-                            arrival: now + delay(now), record: TapRecord(track: track, arrival: 0, content: .report(ntp: ntp, timestamp: ticks))))
+                            arrival: now + delay(now), record: TapRecord(track: track, arrival: 0, content: .report(ntp: ntp, timestamp: ticks &+ jumped(track, at: now)))))
                     }
                 }
             }

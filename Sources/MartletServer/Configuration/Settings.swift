@@ -86,9 +86,11 @@ public struct Settings: Sendable, Equatable {
     /// Nothing is converted from one codec to another (`transcoding_disabled`).
     public var transcodingDisabled = false
     /// Processes that convert (`transcoding_workers`).
-    public var transcodingWorkers = 2
+    public var transcodingWorkers = 64
     /// Tracks that are converted at the same time (`max_transcoders`).
     public var maximumTranscoders = 64
+    /// Of these, begun for clients of one address; 0 = any number (`max_transcoders_per_address`).
+    public var maximumTranscodersPerAddress = 16
     /// A conversion that nobody needs any more is kept for this long (`transcoding_idle_timeout`).
     public var transcodingIdleTimeout = 5_000
     /// STUN and TURN servers that WHIP and WHEP clients are told (`ice_servers`).
@@ -149,6 +151,8 @@ public struct Settings: Sendable, Equatable {
     public var snapshotCompleteStatus = true
     /// Worker processes that decode for snapshots (`snapshot_workers`).
     public var snapshotWorkers = 2
+    /// Pictures a second that WebSocket clients of one address may ask for; 0 = any number (`snapshots_per_address`).
+    public var snapshotsPerAddress = 20
     /// Write a picture of every stream this often; 0 = never (`snapshot_auto_interval_ms`).
     public var snapshotAutoInterval = 0
     /// Where to; empty = `snapshots` under `stateDirectory` (`snapshot_auto_folder`).
@@ -179,7 +183,9 @@ public struct Settings: Sendable, Equatable {
     /// Megabytes that have to stay free (`record_min_free_space`).
     public var recordMinimumFree = 512
     /// Processes that write records (`record_workers`).
-    public var recordWorkers = 4
+    public var recordWorkers = 64
+    /// Megabytes that publishers of one address may have recorded by their own wish; 0 = any amount (`record_quota_per_address`).
+    public var recordQuotaPerAddress = 0
     /// Program run for each finished file (`on_record_hook_script`).
     public var recordHookScript = ""
     /// It is killed after this time (`record_hook_timeout`).

@@ -200,7 +200,9 @@ actor RTMPSession {
 
     /// The owner of this client's streams, as the registry knows it.
     var owner: StreamOwner {
-        StreamOwner(id: id, appKey: info.appKey, login: info.login ?? "", deliver: { [weak self] notice in self?.post(.notice(notice)) })
+        StreamOwner(
+            id: id, appKey: info.appKey, login: info.login ?? "", address: AddressKey(info.remoteAddress),
+            deliver: { [weak self] notice in self?.post(.notice(notice)) })
     }
 
     /// This client for applications.

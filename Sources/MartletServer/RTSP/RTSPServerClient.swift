@@ -46,7 +46,7 @@ actor RTSPServerClient {
     }
 
     private var owner: StreamOwner {
-        StreamOwner(id: "/rtsp/\(mediaSessionID)", appKey: Self.appKey) { [weak self] notice in
+        StreamOwner(id: "/rtsp/\(mediaSessionID)", appKey: Self.appKey, address: AddressKey(address)) { [weak self] notice in
             if case .ended = notice { Task { await self?.streamEnded() } }
         }
     }

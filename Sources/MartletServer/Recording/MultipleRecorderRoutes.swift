@@ -26,7 +26,7 @@ struct MultipleRecorderRoutes: RESTRouteProvider {
                     throw RESTFailure.notFound("there is no published stream with mediaSessionId \"\(id.prefix(256))\"")
                 }
                 do throws(RecordingError) {
-                    try await recordings.add(entry.record, login: entry.owner.login, stream: stream, toGroup: uri)
+                    try await recordings.add(entry.record, owner: entry.owner, login: entry.owner.login, stream: stream, toGroup: uri)
                 } catch {
                     switch error {
                     case .alreadyIn: throw RESTFailure.conflict("\(error)")

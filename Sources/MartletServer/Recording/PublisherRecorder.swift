@@ -3,7 +3,7 @@ import MediaIO
 
 protocol PublisherRecorder: Sendable {
     /// A publisher with `record: true` is on air.
-    func begin(_ record: StreamRecord, login: String, stream: StreamHandle) async
+    func begin(_ record: StreamRecord, owner: StreamOwner, stream: StreamHandle) async
     /// A publisher has ended: so do its recordings, whoever began them. The name of the (first) file, `nil` if there is none.
     func end(_ mediaSessionID: String) async -> String?
 }

@@ -6,6 +6,8 @@ import Signalling
 struct RecordingRoutes: RESTRouteProvider {
     let streams: StreamRegistry
     let recordings: StreamRecordings
+    /// `terminate` waits this long for the file; one that takes longer to finish appears in the folder later.
+    static let answerTime = Duration.seconds(10)
 
     var restRoutes: [RESTRoute] {
         [
@@ -63,7 +65,7 @@ struct RecordingRoutes: RESTRouteProvider {
             throw RESTFailure.notFound("there is no published stream with mediaSessionId \"\(id.prefix(256))\"")
         }
         do throws(RecordingError) {
-            try await recordings.start(entry.record, login: entry.owner.login, stream: stream, template: template, rotation: rotation)
+            try await recordings.start(entry.record, owner: entry.owner, stream: stream, template: template, rotation: rotation)
         } catch {
             switch error {
             case .noSuchStream: throw RESTFailure.notFound("the stream ended meanwhile")
@@ -71,12 +73,17 @@ struct RecordingRoutes: RESTRouteProvider {
             default: throw RESTFailure.internalError("the recording can't be begun: \(error)")
             }
         }
+        // Its end may have passed before there was a recording to end.
+        guard await streams.entry(id) != nil else {
+            _ = await recordings.service.stop(id, patience: .zero)
+            throw RESTFailure.notFound("the stream ended meanwhile")
+        }
         return .empty
     }
 
     @Sendable private func stop(_ body: JSONValue?) async throws -> RESTReply {
         let id = try mediaSession(body)
-        guard await recordings.service.stop(id) != nil else {
+        guard await recordings.service.stop(id, patience: Self.answerTime) != nil else {
             throw RESTFailure.notFound("mediaSessionId \"\(id.prefix(256))\" is not being recorded")
         }
         return .empty

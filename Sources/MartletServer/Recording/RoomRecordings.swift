@@ -3,6 +3,7 @@
 import Foundation
 import Logging
 import MediaIO
+import Primitives
 import Recording
 import Synchronization
 
@@ -32,30 +33,33 @@ final class RoomRecordings: Sendable {
 
     /// Until its task is cancelled.
     func run() async {
-        var rooms: [String: State] = [:]
+        var rooms: [ExactText: State] = [:]
         for await event in events {
             switch event {
-            case .opened(let room): rooms[room] = State()
-            case .recordingRequested(let room):
+            case .opened(let name): rooms[ExactText(name)] = State()
+            case .recordingRequested(let name):
+                let room = ExactText(name)
                 guard recordings.isEnabled, rooms[room]?.isRecorded == false else { break }
-                do { rooms[room]?.isRecorded = try await recordings.service.startGroup(Self.address(of: room)) } catch {
-                    logger.error("the room is not recorded", metadata: ["room": "\(room)", "reason": "\(error)"])
+                do { rooms[room]?.isRecorded = try await recordings.service.startGroup(Self.address(of: name)) } catch {
+                    logger.error("the room is not recorded", metadata: ["room": "\(name)", "reason": "\(error)"])
                 }
                 guard rooms[room]?.isRecorded == true else { break }
-                for (login, stream) in rooms[room]?.streams ?? [] { await add(stream, of: login, in: room) }
-            case .streamStarted(let room, let login, let stream):
+                for (login, stream) in rooms[room]?.streams ?? [] { await add(stream, of: login, in: name) }
+            case .streamStarted(let name, let login, let stream):
+                let room = ExactText(name)
                 rooms[room]?.streams.append((login, stream))
-                if rooms[room]?.isRecorded == true { await add(stream, of: login, in: room) }
-            case .streamEnded(let room, _, let stream):
+                if rooms[room]?.isRecorded == true { await add(stream, of: login, in: name) }
+            case .streamEnded(let name, _, let stream):
+                let room = ExactText(name)
                 rooms[room]?.streams.removeAll { $0.stream == stream }
                 if rooms[room]?.isRecorded == true {
-                    _ = await recordings.service.remove(stream.mediaSessionID, fromGroup: Self.address(of: room))
+                    _ = await recordings.service.remove(stream.mediaSessionID, fromGroup: Self.address(of: name))
                 }
-            case .ended(let room):
-                if rooms.removeValue(forKey: room)?.isRecorded == true {
-                    await recordings.service.endGroupInBackground(Self.address(of: room))
+            case .ended(let name):
+                if rooms.removeValue(forKey: ExactText(name))?.isRecorded == true {
+                    await recordings.service.endGroupInBackground(Self.address(of: name))
                 }
-                recordings.origins.forget(room)
+                recordings.origins.forget(name)
             }
         }
     }
@@ -63,7 +67,7 @@ final class RoomRecordings: Sendable {
     private func add(_ stream: RoomStream, of login: String, in room: String) async {
         guard let entry = await streams.entry(stream.mediaSessionID), let handle = entry.stream else { return }
         do {
-            try await recordings.add(entry.record, login: login, stream: handle, toGroup: Self.address(of: room))
+            try await recordings.add(entry.record, owner: entry.owner, login: login, stream: handle, toGroup: Self.address(of: room))
         } catch {
             logger.error("a stream is missing in the record of its room", metadata: StreamRegistry.metadata(entry.record, ["reason": "\(error)"]))
         }
@@ -72,17 +76,17 @@ final class RoomRecordings: Sendable {
 
 /// When the first stream of each room was published: where synchronised files begin (`enable_empty_shift_writer`).
 final class RoomOrigins: Sendable {
-    private let origins = Mutex<[String: Int64]>([:])
+    private let origins = Mutex<[ExactText: Int64]>([:])
 
     /// ns on the monotonic clock; that of the first call for a room holds until it is forgotten.
     func origin(of room: String) -> Int64 {
         origins.withLock { origins in
-            if let origin = origins[room] { return origin }
+            if let origin = origins[ExactText(room)] { return origin }
             let now = MonotonicClock.now()
-            origins[room] = now
+            origins[ExactText(room)] = now
             return now
         }
     }
 
-    func forget(_ room: String) { origins.withLock { $0[room] = nil } }
+    func forget(_ room: String) { origins.withLock { $0[ExactText(room)] = nil } }
 }

@@ -23,9 +23,10 @@ struct StreamRecordings: PublisherRecorder {
     /// Media that came before PUBLISHING was told belongs to a recording from the start, ns.
     static let backlog: Int64 = 5_000_000_000
 
-    func begin(_ record: StreamRecord, login: String, stream: StreamHandle) async {
+    func begin(_ record: StreamRecord, owner: StreamOwner, stream: StreamHandle) async {
         guard isEnabled else { return }
-        var request = RecordingRequest(stream: stream, facts: Self.facts(record, login: login), template: template)
+        var request = request(record, owner, login: owner.login, stream, template)
+        request.isAskedForByPublisher = true
         request.rotation = rotation
         request.backlog = Self.backlog
         if alignsRooms, let room = record.room { request.origin = origins.origin(of: room) }
@@ -36,22 +37,32 @@ struct StreamRecordings: PublisherRecorder {
         }
     }
 
-    func end(_ mediaSessionID: String) async -> String? { await service.stop(mediaSessionID)?.first?.fileName }
+    func end(_ mediaSessionID: String) async -> String? { await service.stopOfEndedStream(mediaSessionID)?.first?.fileName }
 
     /// On demand: what runs is ended, and another recording begun.
     func start(
-        _ record: StreamRecord, login: String, stream: StreamHandle, template: RecordTemplate?, rotation: RecordRotation?
+        _ record: StreamRecord, owner: StreamOwner, stream: StreamHandle, template: RecordTemplate?, rotation: RecordRotation?
     ) async throws(RecordingError) {
-        var request = RecordingRequest(stream: stream, facts: Self.facts(record, login: login), template: template ?? self.template)
+        var request = request(record, owner, login: owner.login, stream, template ?? self.template)
         request.rotation = rotation ?? self.rotation
         try await service.start(request)
     }
 
     /// Into the recording of several streams.
-    func add(_ record: StreamRecord, login: String, stream: StreamHandle, toGroup address: String) async throws(RecordingError) {
-        var request = RecordingRequest(stream: stream, facts: Self.facts(record, login: login), template: template)
+    func add(
+        _ record: StreamRecord, owner: StreamOwner, login: String, stream: StreamHandle, toGroup address: String
+    ) async throws(RecordingError) {
+        var request = request(record, owner, login: login, stream, template)
         request.backlog = Self.backlog
         try await service.add(request, toGroup: address)
+    }
+
+    private func request(
+        _ record: StreamRecord, _ owner: StreamOwner, login: String, _ stream: StreamHandle, _ template: RecordTemplate
+    ) -> RecordingRequest {
+        var request = RecordingRequest(stream: stream, facts: Self.facts(record, login: login), template: template)
+        request.source = owner.workerOrigin
+        return request
     }
 
     /// A client that gave no login has the end of its session's id for one, so that names of files differ.
@@ -69,12 +80,11 @@ extension StreamRecordings {
         var workers = WorkerPool.Configuration(command: WorkerPool.Configuration.ownExecutable())
         workers.maximumProcesses = settings.recordWorkers
         workers.maximumJobsPerProcess = 32
-        workers.spreadsJobs = true
-        // The disk of a busy machine may pause for long.
-        workers.stallTimeout = .seconds(30)
+        workers.isolatesOrigins = true
         var configuration = RecordingService.Configuration(folder: folder(settings))
         configuration.formats = RecordFormats(settings.recordFormats) ?? RecordFormats()
         configuration.minimumFree = Int64(settings.recordMinimumFree) << 20
+        configuration.quotaPerAddress = Int64(settings.recordQuotaPerAddress) << 20
         let hook = RecordHook(script: settings.recordHookScript, timeLimit: .milliseconds(settings.recordHookTimeout), logger: logger)
         let folder = configuration.folder
         let groupHook = RecordHook(

@@ -1,6 +1,7 @@
 // Watches who speaks in each room and has it told to those who watch the streams. A service of the composition; what it judges
 // by comes from the media engine, what rooms there are from RoomService.
 import Logging
+import Primitives
 import ServiceLifecycle
 
 actor RoomSpeakers: Service {

@@ -16,6 +16,9 @@ extension Session {
         let request = StreamRequest(mediaSessionID: identity.mediaSessionID, name: identity.name, published: false, sdp: "")
         if case .refused(let info, _) = await application.admission(of: request, from: link) { return refuse(identity, info.rawValue) }
         guard snapshotsInHand < Self.maximumSnapshots else { return refuse(identity, "Too many snapshots at once") }
+        if let limiter = snapshots.limiter, !limiter.take(hostOf: info.remoteAddress) {
+            return refuse(identity, "Too many snapshots from this address (snapshots_per_address)")
+        }
         snapshotsInHand += 1
         Task {
             do throws(SnapshotError) {

@@ -2,6 +2,7 @@
 import Codecs
 import Logging
 import MediaIO
+import Primitives
 import Snapshots
 import Workers
 
@@ -14,6 +15,8 @@ struct StreamSnapshots: Sendable {
     var tellsStatus = true
     /// Bytes of a message to a WebSocket client; more would cost it its connection.
     var maximumMessageSize = 4 << 20
+    /// How often clients of one address may ask; `nil`: as often as they like.
+    var limiter: SourceRateLimiter?
 
     /// - Throws: within `snapshot_taking_interval_ms`.
     func take(_ name: String, as format: PictureFormat? = nil) async throws(SnapshotError) -> Snapshot {
@@ -35,6 +38,9 @@ extension StreamSnapshots {
             configuration: configuration, logger: Logger(label: "martlet.snapshots"))
         return StreamSnapshots(
             streams: streams, service: service, compression: settings.snapshotCompression,
-            tellsStatus: settings.snapshotCompleteStatus, maximumMessageSize: settings.maximumSendQueue / 2)
+            tellsStatus: settings.snapshotCompleteStatus, maximumMessageSize: settings.maximumSendQueue / 2,
+            limiter: settings.snapshotsPerAddress > 0
+                ? SourceRateLimiter(
+                    rate: Double(settings.snapshotsPerAddress), burst: Double(2 * settings.snapshotsPerAddress), now: MonotonicClock.now) : nil)
     }
 }

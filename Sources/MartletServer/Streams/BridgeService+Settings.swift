@@ -9,10 +9,11 @@ extension BridgeService {
         var workers = WorkerPool.Configuration(command: WorkerPool.Configuration.ownExecutable())
         workers.maximumProcesses = settings.transcodingWorkers
         workers.maximumJobsPerProcess = 256
-        workers.spreadsJobs = true
+        workers.isolatesOrigins = true
         var configuration = BridgeService.Configuration()
         configuration.isEnabled = !settings.transcodingDisabled
         configuration.maximumBridges = settings.maximumTranscoders
+        configuration.maximumPerAddress = settings.maximumTranscodersPerAddress
         configuration.grace = .milliseconds(settings.transcodingIdleTimeout)
         return BridgeService(
             engine: engine, pool: WorkerPool(configuration: workers, logger: Logger(label: "martlet.workers")), configuration: configuration,

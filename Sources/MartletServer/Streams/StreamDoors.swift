@@ -14,7 +14,8 @@ extension StreamRefusal {
         switch error {
         case .disabled: self = .refused(.transcodingDisabled, "\(error)")
         case .unsupported: self = .refused(.noCommonCodecs, "\(error)")
-        case .busy: self = .refused(.noTranscoders, "\(error)")
+        case .busy, .busyForAddress, .failed: self = .refused(.noTranscoders, "\(error)")
+        case .notReady: self = .refused(.publishNotReady, "\(error)")
         case .noSuchStream: self = .refused(.publisherStop, "\(error)")
         case .shutDown: self = .refused(.shutdownRequested, "\(error)")
         }

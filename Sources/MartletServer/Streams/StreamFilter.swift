@@ -1,4 +1,5 @@
 // The body of /stream/find and /stream/terminate: fields that a media session must have. Parsed once, then asked per record.
+import Primitives
 import Signalling
 
 struct StreamFilter: Sendable, Equatable {
@@ -43,7 +44,7 @@ struct StreamFilter: Sendable, Equatable {
         if let mediaSessionIDs, !mediaSessionIDs.contains(record.mediaSessionID) { return false }
         if fields.isEmpty { return true }
         // The usual ones without making the whole record.
-        if let name = fields["name"], name.lenientString != record.name { return false }
+        if let name = fields["name"], name.lenientString.map(ExactText.init) != ExactText(record.name) { return false }
         if let id = fields["mediaSessionId"], id.lenientString != record.mediaSessionID { return false }
         if let published = fields["published"], published.lenientBool != record.isPublished { return false }
         let json = record.json()

@@ -1,6 +1,8 @@
 // How the registry of streams speaks to whoever asked for a publisher or player: a WebSocket session or an agent.
 import MediaIO
+import Primitives
 import Signalling
+import Workers
 
 /// The party a media session belongs to.
 struct StreamOwner: Sendable {
@@ -9,8 +11,15 @@ struct StreamOwner: Sendable {
     let appKey: String
     /// What the client calls itself; empty when it doesn't.
     var login = ""
+    /// Where it speaks from, as limits count it; `nil`: the server itself, or not known.
+    var address: AddressKey?
     /// Takes a notice and returns at once; called in order.
     let deliver: @Sendable (StreamNotice) -> Void
+}
+
+extension StreamOwner {
+    /// Whose media its streams carry, for worker processes.
+    var workerOrigin: WorkerOrigin { WorkerOrigin(address: address?.description ?? "", owner: id) }
 }
 
 /// What an owner is told about its media sessions.

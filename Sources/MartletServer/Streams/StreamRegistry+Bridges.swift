@@ -3,6 +3,7 @@ import MediaIO
 import RTP
 import SDP
 import Signalling
+import Workers
 
 extension StreamRegistry {
     /// Makes what a player's offer can't take into something that it can.
@@ -29,7 +30,8 @@ extension StreamRegistry {
         guard let bridges = doors?.bridges else { throw .refused(.noCommonCodecs, "no common codecs") }
         let conversion: EndpointID
         do {
-            conversion = try await bridges.acquire(stream, track: track, source: source, target: target, user: id)
+            conversion = try await bridges.acquire(stream, track: track, source: source, target: target, user: id, origin: publisherOrigin(of: stream, for: id),
+                address: entries[id]?.owner.address)
         } catch {
             throw StreamRefusal(error)
         }
@@ -39,5 +41,11 @@ extension StreamRegistry {
         }
         entries[id]?.usesBridges = true
         return conversion
+    }
+
+    /// Whose media a stream carries.
+    private func publisherOrigin(of stream: StreamHandle, for id: String) -> WorkerOrigin {
+        let publisher = entries[id]?.publisherID.flatMap { entries[$0] } ?? entries.values.first { $0.record.isPublished && $0.stream == stream }
+        return publisher?.owner.workerOrigin ?? WorkerOrigin(owner: "\(stream.rawValue)")
     }
 }

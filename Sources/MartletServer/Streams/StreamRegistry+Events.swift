@@ -72,8 +72,8 @@ extension StreamRegistry {
                 "audio": "\(entry.record.audioCodec ?? "-")", "video": "\(entry.record.videoCodec ?? "-")",
             ]))
         if status == .publishing, entry.record.record, let recorder, let stream = entry.stream {
-            let record = entry.record, login = entry.owner.login
-            entries[id]?.recording = Task { await recorder.begin(record, login: login, stream: stream) }
+            let record = entry.record, owner = entry.owner
+            entries[id]?.recording = Task { await recorder.begin(record, owner: owner, stream: stream) }
         }
         entry.owner.deliver(.started(entry.record))
         if status == .publishing, let url = entry.record.rtmpURL { republisher?(entry.record.name, url) }

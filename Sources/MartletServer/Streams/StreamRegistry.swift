@@ -2,6 +2,7 @@
 // Sessions and agents ask, the media engine reports, REST looks. Owned by the composition; run() carries the engine's events.
 import Logging
 import MediaIO
+import Primitives
 import SDP
 import Signalling
 
@@ -62,7 +63,7 @@ actor StreamRegistry {
 
     var entries: [String: Entry] = [:]
     /// Published name → media session id.
-    private var publishers: [String: String] = [:]
+    private var publishers: [ExactText: String] = [:]
     /// Owner → media session ids, so that a session can leave without a look at everybody's.
     private var owned: [String: Set<String>] = [:]
     private var lastLink: UInt64 = 0
@@ -109,9 +110,9 @@ actor StreamRegistry {
     func isAvailable(_ name: String) -> Bool { publisher(named: name)?.record.status == .publishing }
 
     /// true when the name is taken, by a stream that may not have media yet.
-    func isTaken(_ name: String) -> Bool { publishers[name] != nil }
+    func isTaken(_ name: String) -> Bool { publishers[ExactText(name)] != nil }
 
-    func publisher(named name: String) -> Entry? { publishers[name].flatMap { entries[$0] } }
+    func publisher(named name: String) -> Entry? { publishers[ExactText(name)].flatMap { entries[$0] } }
 
     /// The records of media sessions that still exist, in the order asked for.
     func records(of ids: [String]) -> [StreamRecord] { ids.compactMap { entries[$0]?.record } }
@@ -145,13 +146,13 @@ actor StreamRegistry {
         }
         let isPublisher = kind == .publisher || kind == .pull || kind == .source
         if isPublisher {
-            guard publishers[request.name] == nil else {
+            guard publishers[ExactText(request.name)] == nil else {
                 throw .refused(.nameInUse, "stream name \"\(request.name)\" is already in use")
             }
             guard publishers.count < maximumStreams else {
                 throw .refused(.addToProxy, "there are \(maximumStreams) streams already (max_streams)")
             }
-            publishers[request.name] = request.mediaSessionID
+            publishers[ExactText(request.name)] = request.mediaSessionID
         }
         var record = StreamRecord(
             mediaSessionID: request.mediaSessionID, name: request.name, isPublished: isPublisher,
@@ -256,7 +257,8 @@ actor StreamRegistry {
         if entry.usesBridges, let bridges = doors?.bridges { Task { await bridges.release(user: id) } }
         owned[entry.owner.id]?.remove(id)
         if owned[entry.owner.id]?.isEmpty == true { owned[entry.owner.id] = nil }
-        if entry.record.isPublished, publishers[entry.record.name] == id { publishers[entry.record.name] = nil }
+        let name = ExactText(entry.record.name)
+        if entry.record.isPublished, publishers[name] == id { publishers[name] = nil }
         if let publisherID = entry.publisherID { entries[publisherID]?.players.remove(id) }
     }
 
