@@ -151,6 +151,8 @@ public protocol MediaEngineProtocol: Sendable {
     func tracks(of stream: StreamHandle) async -> [TrackFormat]
     /// The same, and then those of what bridges make of them.
     func forms(of stream: StreamHandle) async -> [TrackFormat]
+    /// Indices of the stream's tracks that nothing has come of, though another has sent for a while (`silenceBound`).
+    func silentTracks(of stream: StreamHandle) async -> Set<Int>
     func statistics() async -> [EndpointID: EndpointStatistics]
     /// Addresses that go into candidates, for the start-up line.
     var candidateAddresses: [SocketAddress] { get }
@@ -160,6 +162,8 @@ public protocol MediaEngineProtocol: Sendable {
 }
 
 extension MediaEngineProtocol {
+    public func silentTracks(of stream: StreamHandle) async -> Set<Int> { [] }
+
     public func addSource(to stream: StreamHandle, tracks: [TrackFormat]) async throws(EngineError) -> any LocalSource {
         try await addSource(to: stream, tracks: tracks, onEvent: { _ in })
     }

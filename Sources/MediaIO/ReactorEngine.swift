@@ -83,6 +83,18 @@ public final class ReactorEngine: MediaEngineProtocol {
         await reactor(of: stream.rawValue).run { $0.stream(stream)?.forms.map(\.format) ?? [] } ?? []
     }
 
+    /// A track that has sent nothing for so long since the first packet of another may never do, ns.
+    static let silenceBound: Int64 = 3_000_000_000
+
+    public func silentTracks(of stream: StreamHandle) async -> Set<Int> {
+        await reactor(of: stream.rawValue).run { core in
+            let arrivals = core.stream(stream)?.tracks.map(\.firstArrival) ?? []
+            // Arrivals are our own clock's; zero stands for none.
+            guard let first = arrivals.filter({ $0 != 0 }).min(), core.now - first > Self.silenceBound else { return [] }
+            return Set(arrivals.indices.filter { arrivals[$0] == 0 })
+        } ?? []
+    }
+
     public func tracks(of stream: StreamHandle) async -> [TrackFormat] {
         await reactor(of: stream.rawValue).run { $0.stream(stream)?.tracks.map(\.format) ?? [] } ?? []
     }

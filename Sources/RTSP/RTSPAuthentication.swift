@@ -6,47 +6,63 @@ public struct RTSPAuthentication: Equatable, Sendable {
     enum Scheme: Equatable, Sendable {
         case basic
         case digest(realm: String, nonce: String, opaque: String?, algorithm: String?, usesQop: Bool)
+
+        /// More is better: what the server offers beside is left.
+        var strength: Int {
+            switch self {
+            case .basic: 0
+            case .digest(_, _, _, let algorithm, _): algorithm?.uppercased().hasPrefix("SHA-256") == true ? 2 : 1
+            }
+        }
     }
     let scheme: Scheme
+    /// The login was right, only its nonce too old (RFC 7616 §3.3).
+    public let isStale: Bool
     private var count: UInt32 = 0
 
     /// The strongest of the challenges in `WWW-Authenticate` fields that is understood; `nil` when none is.
     public init?(challenges: [String]) {
-        var best: Scheme?
+        var best: (scheme: Scheme, isStale: Bool)?
         for challenge in challenges.prefix(8) {
             let parts = challenge.split(separator: " ", maxSplits: 1)
             guard let name = parts.first?.lowercased() else { continue }
-            if name == "basic", best == nil { best = .basic }
+            if name == "basic", best == nil { best = (.basic, false) }
             guard name == "digest", parts.count > 1 else { continue }
             let fields = Self.fields(String(parts[1]))
             guard let realm = fields["realm"], let nonce = fields["nonce"] else { continue }
             let algorithm = fields["algorithm"]
-            guard [nil, "MD5", "SHA-256"].contains(algorithm?.uppercased()) else { continue }
-            // SHA-256 goes before MD5.
-            if case .digest(_, _, _, let known, _)? = best, known?.uppercased() == "SHA-256" { continue }
-            best = .digest(
+            guard [nil, "MD5", "SHA-256", "MD5-SESS", "SHA-256-SESS"].contains(algorithm?.uppercased()) else { continue }
+            let scheme = Scheme.digest(
                 realm: realm, nonce: nonce, opaque: fields["opaque"], algorithm: algorithm,
                 usesQop: fields["qop"]?.split(separator: ",").contains { $0.filter { $0 != " " } == "auth" } ?? false)
+            if let best, best.scheme.strength > scheme.strength { continue }
+            best = (scheme, fields["stale"]?.lowercased() == "true")
         }
         guard let best else { return nil }
-        scheme = best
+        (scheme, isStale) = best
     }
+
+    /// What the server made for this challenge; `nil` for Basic.
+    public var nonce: String? { if case .digest(_, let nonce, _, _, _) = scheme { nonce } else { nil } }
 
     /// The value of `Authorization` for a request.
     public mutating func authorization(method: String, uri: String, user: String, password: String, clientNonce: String) -> String {
         switch scheme {
         case .basic: return "Basic " + Self.base64(Array("\(user):\(password)".utf8))
         case .digest(let realm, let nonce, let opaque, let algorithm, let usesQop):
-            let hash = { (text: String) in Self.hash(text, isSHA: algorithm?.uppercased() == "SHA-256") }
-            let first = hash("\(user):\(realm):\(password)"), second = hash("\(method):\(uri)")
+            let hash = { (text: String) in Self.hash(text, isSHA: algorithm?.uppercased().hasPrefix("SHA-256") == true) }
+            let isSession = algorithm?.uppercased().hasSuffix("-SESS") == true
+            let login = hash("\(user):\(realm):\(password)")
+            let first = isSession ? hash("\(login):\(nonce):\(clientNonce)") : login, second = hash("\(method):\(uri)")
             var text = "Digest username=\"\(user)\", realm=\"\(realm)\", nonce=\"\(nonce)\", uri=\"\(uri)\""
             if usesQop {
-                count += 1
+                count &+= 1
                 let digits = String(count, radix: 16)
                 let number = String(repeating: "0", count: 8 - digits.count) + digits
                 text += ", response=\"\(hash("\(first):\(nonce):\(number):\(clientNonce):auth:\(second)"))\", qop=auth, nc=\(number), cnonce=\"\(clientNonce)\""
             } else {
                 text += ", response=\"\(hash("\(first):\(nonce):\(second)"))\""
+                if isSession { text += ", cnonce=\"\(clientNonce)\"" }
             }
             if let algorithm { text += ", algorithm=\(algorithm)" }
             if let opaque { text += ", opaque=\"\(opaque)\"" }

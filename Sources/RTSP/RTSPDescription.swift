@@ -1,4 +1,4 @@
-// Descriptions of streams for RTSP: written by the server, read by who pulls. The SDP of cameras, not that of browsers.
+// Descriptions of streams as the RTSP server writes them. How those of cameras are read: RTSPDescription+Tracks.
 import RTP
 import SDP
 
@@ -7,19 +7,23 @@ public struct RTSPTrack: Equatable, Sendable {
     public var format: TrackFormat
     /// Absolute, or relative to the base.
     public var control: String
+    /// Its section names no other payload type.
+    public var isOnlyFormat: Bool
 
-    public init(format: TrackFormat, control: String) {
+    public init(format: TrackFormat, control: String, isOnlyFormat: Bool = true) {
         self.format = format
         self.control = control
+        self.isOnlyFormat = isOnlyFormat
     }
 }
 
 public enum RTSPDescription {
     /// The description of a live stream. Tracks are called `trackID=0`, `trackID=1`, …
-    public static func text(name: String, tracks: [TrackFormat], payloadTypes: [UInt8]) -> String {
+    /// - Parameter omitted: indices of tracks that are not told of; the others keep their numbers.
+    public static func text(name: String, tracks: [TrackFormat], payloadTypes: [UInt8], omitting omitted: Set<Int> = []) -> String {
         let title = String(name.map { $0.isNewline || $0 == "\0" ? " " : $0 }.prefix(200))
         var text = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=\(title.isEmpty ? "-" : title)\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\na=control:*\r\na=range:npt=now-\r\n"
-        for (index, (track, payloadType)) in zip(tracks, payloadTypes).enumerated() {
+        for (index, (track, payloadType)) in zip(tracks, payloadTypes).enumerated() where !omitted.contains(index) {
             let codec = track.codec
             text += "m=\(track.kind.token) 0 RTP/AVP \(payloadType)\r\n"
             text += "a=rtpmap:\(payloadType) \(codec.name)/\(codec.clockRate)\(codec.channels > 1 ? "/\(codec.channels)" : "")\r\n"
@@ -41,42 +45,5 @@ public enum RTSPDescription {
             default: UInt8(96 + index % 32)
             }
         }
-    }
-
-    /// What can be fetched: at most one track of sound and one of pictures, of codecs that the server knows.
-    /// - Returns: also the names of what is there but can't be used.
-    public static func tracks(in text: String) throws(SDPError) -> (tracks: [RTSPTrack], refused: [String]) {
-        let description = try SessionDescription(parsing: text)
-        var tracks: [RTSPTrack] = [], refused: [String] = []
-        for section in description.media where section.kind == .audio || section.kind == .video {
-            guard !tracks.contains(where: { $0.format.kind == section.kind }) else { continue }
-            guard let codec = section.codecs.first(where: { isUsable($0) }) else {
-                refused.append(section.codecs.first?.name ?? "payload type \(section.formats.first ?? "?")")
-                continue
-            }
-            let control = section.unknownAttributes.first { $0.name.lowercased() == "control" }?.value ?? ""
-            var format = TrackFormat(kind: section.kind, codec: codec)
-            format.codec.feedback = []
-            format.codec.name = CodecKind(encodingName: codec.name).encodingName
-            tracks.append(RTSPTrack(format: format, control: control))
-        }
-        return (tracks, refused)
-    }
-
-    private static func isUsable(_ codec: SDP.Codec) -> Bool {
-        switch CodecKind(encodingName: codec.name) {
-        case .h264, .h265, .vp8, .vp9, .av1, .opus, .pcmu, .pcma, .g722: true
-        // LATM lies otherwise in its packets.
-        case .aac:
-            codec.name.lowercased() == "mpeg4-generic" && AACPayloadFormat { codec.parameters[$0] } != nil && codec.parameters["config"] != nil
-        case .other: false
-        }
-    }
-
-    /// The address of a track: its control attribute put to the base (RFC 2326 §C.1.1).
-    public static func address(control: String, base: String) -> String {
-        if control.lowercased().hasPrefix("rtsp://") || control.lowercased().hasPrefix("rtsps://") { return control }
-        if control.isEmpty || control == "*" { return base }
-        return base.hasSuffix("/") ? base + control : base + "/" + control
     }
 }

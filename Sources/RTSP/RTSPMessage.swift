@@ -23,6 +23,12 @@ public struct RTSPHeaders: Equatable, Sendable, ExpressibleByDictionaryLiteral {
 
     mutating func append(_ name: String, _ value: String) { fields.append((name, value)) }
 
+    /// A field's value goes on in the next line (RFC 2326 §4.2).
+    mutating func extendLast(_ text: String) {
+        guard !fields.isEmpty, !text.isEmpty else { return }
+        fields[fields.count - 1].value += " " + text
+    }
+
     /// Values never end a line, whatever they were made of.
     var text: String {
         fields.map { "\($0.name): \($0.value.filter { !$0.isNewline && $0 != "\0" })\r\n" }.joined()
@@ -58,6 +64,9 @@ public struct RTSPResponse: Equatable, Sendable {
     public var reason: String
     public var headers: RTSPHeaders
     public var body: [UInt8]
+
+    /// As in requests.
+    public var sequence: Int? { headers["CSeq"].flatMap { Int($0.filter { $0 != " " }) } }
 
     public init(_ status: Int, reason: String? = nil, headers: RTSPHeaders = [:], body: [UInt8] = []) {
         self.status = status

@@ -7,8 +7,8 @@ public struct RTSPServerSession: Sendable {
     /// What a request asks of the driver.
     public enum Step: Equatable, Sendable {
         case answer(RTSPResponse)
-        /// Answer with `describe` or `refuse`.
-        case describe(stream: String)
+        /// Answer with `describe` or `refuse`. The names that the address may mean, the likeliest first.
+        case describe(streams: [String])
         /// Answer with `setUp` or `refuse`.
         case setUp(track: Int, offers: [RTSPTransport])
         /// Send media after the answer.
@@ -24,8 +24,10 @@ public struct RTSPServerSession: Sendable {
     public static let maximumTracks = 8
 
     public private(set) var state = State.fresh
-    /// The stream's name; set by DESCRIBE, or by the first SETUP.
-    public private(set) var stream: String?
+    /// The names that the address of DESCRIBE or of the first SETUP may mean, the likeliest first.
+    public private(set) var names: [String] = []
+    /// The one of them that a stream has; told by the driver.
+    public var stream: String?
     public private(set) var userAgent = ""
     public private(set) var transports: [Int: RTSPTransport] = [:]
     private var request: RTSPRequest?
@@ -68,17 +70,18 @@ public struct RTSPServerSession: Sendable {
 
     private mutating func describe(_ request: RTSPRequest) -> Step {
         guard state == .fresh || state == .described else { return .answer(answer(455)) }
-        guard let name = Self.stream(of: request.uri) else { return .answer(answer(404)) }
-        stream = name
+        let found = Self.streams(of: request.uri)
+        guard !found.isEmpty else { return .answer(answer(404)) }
+        names = found
         base = request.uri
-        return .describe(stream: name)
+        return .describe(streams: found)
     }
 
     private mutating func setUp(_ request: RTSPRequest) -> Step {
         guard state != .playing, state != .over else { return .answer(answer(455)) }
         guard let (path, track) = Self.track(of: request.uri), track < Self.maximumTracks, transports[track] == nil else { return .answer(answer(404)) }
-        if stream == nil { stream = Self.stream(of: path) }
-        guard stream != nil else { return .answer(answer(404)) }
+        if names.isEmpty { names = Self.streams(of: path) }
+        guard !names.isEmpty else { return .answer(answer(404)) }
         let offers = RTSPTransport.parse(request.headers["Transport"] ?? "", channel: UInt8(track * 2))
         guard !offers.isEmpty else { return .answer(answer(461)) }
         return .setUp(track: track, offers: offers)
@@ -94,9 +97,10 @@ public struct RTSPServerSession: Sendable {
         return response
     }
 
-    /// A track travels like this.
-    public mutating func setUp(track: Int, _ transport: RTSPTransport) -> RTSPResponse {
+    /// A track travels like this; on the next free channels, when those that were asked for are another track's.
+    public mutating func setUp(track: Int, _ wanted: RTSPTransport) -> RTSPResponse {
         state = .ready
+        let transport = onFreeChannels(wanted)
         transports[track] = transport
         var response = answer(200)
         response.headers["Transport"] = transport.text
@@ -115,14 +119,28 @@ public struct RTSPServerSession: Sendable {
         return response
     }
 
-    /// `rtsp://host/name?…` → name, percent-decoded; `nil` when there is none.
-    static func stream(of uri: String) -> String? {
+    private func onFreeChannels(_ wanted: RTSPTransport) -> RTSPTransport {
+        guard case .interleaved(let rtp, let rtcp) = wanted.way else { return wanted }
+        var taken: Set<UInt8> = []
+        for case .interleaved(let one, let other) in transports.values.map(\.way) { taken.formUnion([one, other]) }
+        guard taken.contains(rtp) || taken.contains(rtcp) else { return wanted }
+        // Eight tracks at most take sixteen channels, so there is one.
+        let free = stride(from: UInt8(0), to: 254, by: 2).first { !taken.contains($0) && !taken.contains($0 + 1) }
+        return free.map { RTSPTransport(.interleaved(rtp: $0, rtcp: $0 + 1), ssrc: wanted.ssrc) } ?? wanted
+    }
+
+    /// `rtsp://host/name?…` → what a stream of that address may be called, the likeliest first: the path as it is, percent-decoded; without
+    /// slashes at its ends, which clients add and leave out; and not decoded.
+    static func streams(of uri: String) -> [String] {
         let path = RTSPAddress(uri)?.path ?? (uri.hasPrefix("/") ? uri : nil)
-        guard var name = path?.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false).first else { return nil }
-        while name.hasPrefix("/") { name = name.dropFirst() }
-        while name.hasSuffix("/") { name = name.dropLast() }
-        let decoded = RTSPAddress.decode(String(name))
-        return decoded.isEmpty || decoded.utf8.count > 1024 ? nil : decoded
+        guard let exact = path?.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false).first?.dropFirst() else { return [] }
+        var open = exact
+        while open.hasSuffix("/") { open = open.dropLast() }
+        let bare = open.drop { $0 == "/" }
+        var names: [String] = []
+        for name in [exact, open, bare].map({ RTSPAddress.decode(String($0)) }) + ["/" + RTSPAddress.decode(String(bare)), String(exact), String(bare)]
+        where !name.isEmpty && !bare.isEmpty && name.utf8.count <= 1024 && !names.contains(name) { names.append(name) }
+        return names
     }
 
     /// `…/trackID=n` → what is in front, and n.

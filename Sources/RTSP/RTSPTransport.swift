@@ -27,9 +27,9 @@ public struct RTSPTransport: Equatable, Sendable {
             for field in fields.dropFirst() {
                 let pair = field.split(separator: "=", maxSplits: 1)
                 guard pair.count == 2 else { continue }
-                let key = pair[0].lowercased()
-                if key == "ssrc" { ssrc = UInt32(pair[1], radix: 16) }
-                let numbers = pair[1].split(separator: "-").prefix(2).compactMap { Int($0) }
+                let key = pair[0].trimmingSpaces().lowercased()
+                if key == "ssrc" { ssrc = UInt32(pair[1].trimmingSpaces(), radix: 16) }
+                let numbers = pair[1].split(separator: "-").prefix(2).compactMap { Int($0.trimmingSpaces()) }
                 guard let first = numbers.first, (0...65535).contains(first) else { continue }
                 ports[key] = (first, numbers.count > 1 ? numbers[1] : first + 1)
             }

@@ -17,11 +17,16 @@ struct SectionParser {
 
     init(_ media: MediaDescription) { self.media = media }
 
-    /// `nil` when the m-line lacks a port or a protocol.
-    init?(mediaLine: Substring, inheriting session: MediaDescription) {
-        let fields = mediaLine.fields(UInt8(ascii: " "))
+    /// `nil` when the m-line lacks a port or a protocol. With `ignoringPort` the port may be anything, or missing.
+    init?(mediaLine: Substring, inheriting session: MediaDescription, ignoringPort: Bool = false) {
+        var fields = mediaLine.fields(UInt8(ascii: " "))
+        if ignoringPort, fields.count >= 2, fields[1].utf8.contains(UInt8(ascii: "/")), Int(fields[1].cut(UInt8(ascii: "/")).0) == nil {
+            fields.insert("0", at: 1)
+        }
         // "9/2" (a number of ports) is legal and means nothing here.
-        guard fields.count >= 3, let port = Int(fields[1].cut(UInt8(ascii: "/")).0), (0...65535).contains(port) else { return nil }
+        guard fields.count >= 3 else { return nil }
+        let number = Int(fields[1].cut(UInt8(ascii: "/")).0).flatMap { (0...65535).contains($0) ? $0 : nil }
+        guard let port = number ?? (ignoringPort ? 0 : nil) else { return nil }
         media = MediaDescription(
             kind: SDPMediaKind(fields[0]), port: port, proto: String(fields[2]),
             formats: fields.dropFirst(3).prefix(Limit.formats).map { String($0) }, direction: session.direction)

@@ -3,13 +3,15 @@
 extension SessionDescription {
     /// Parses SDP with CRLF, LF or CR line ends. Unknown lines and attributes that can't be understood are skipped;
     /// session-level ICE, fingerprint, setup, direction and connection are inherited by every m-section.
+    /// - Parameter skippingUnreadable: for descriptions whose ports mean nothing, as in RTSP: an `m=` line needs no port, and one that can't be
+    ///   read costs its section; the `v=` line may be missing where there are media.
     /// - Throws: `SDPError` when the text has no `v=` line, an unreadable `m=` line or passes a bound.
-    public init(parsing text: String) throws(SDPError) {
+    public init(parsing text: String, skippingUnreadable: Bool = false) throws(SDPError) {
         guard text.utf8.count <= Self.maximumSize else { throw .tooLarge("more than \(Self.maximumSize) bytes") }
         self.init()
         var session = SectionParser(MediaDescription(kind: .other("session")))
         var section: SectionParser?
-        var sawVersion = false
+        var sawVersion = skippingUnreadable, isSkipping = false
         var linesInSection = 0
         var number = 0
         for bytes in text.utf8.split(omittingEmptySubsequences: true, whereSeparator: { $0 == 10 || $0 == 13 }) {
@@ -32,11 +34,13 @@ extension SessionDescription {
                     throw .tooLarge("more than \(Self.maximumMediaSections) m-lines")
                 }
                 if let section { media.append(section.finish()) }
-                guard let opened = SectionParser(mediaLine: value, inheriting: session.media) else {
-                    throw .malformed(line: number, "m=\(value.prefix(80))")
-                }
+                let opened = SectionParser(mediaLine: value, inheriting: session.media, ignoringPort: skippingUnreadable)
+                guard opened != nil || skippingUnreadable else { throw .malformed(line: number, "m=\(value.prefix(80))") }
                 section = opened
+                isSkipping = opened == nil
                 linesInSection = 0
+            } else if isSkipping {
+                continue
             } else if section != nil {
                 section?.read(type: type, value: value)
             } else if type == "o" {
@@ -51,6 +55,7 @@ extension SessionDescription {
         }
         guard sawVersion else { throw .notSDP }
         if let section { media.append(section.finish()) }
+        guard !skippingUnreadable || !media.isEmpty else { throw .notSDP }
         unknownAttributes = session.media.unknownAttributes
     }
 

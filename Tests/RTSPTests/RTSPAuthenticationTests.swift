@@ -29,6 +29,19 @@ struct RTSPAuthenticationTests {
         #expect(RTSPAuthentication(challenges: ["Bearer x", "Digest realm=\"a\", nonce=\"b\", algorithm=MD7"]) == nil)
     }
 
+    // By Python's hashlib, from RFC 7616 §3.4.2.
+    @Test("a session digest puts the client's nonce into the login, with and without qop")
+    func sessions() throws {
+        let challenge = "Digest realm=\"cam\", nonce=\"abc\", algorithm=MD5-sess"
+        var plain = try #require(RTSPAuthentication(challenges: [challenge]))
+        let one = plain.authorization(method: "DESCRIBE", uri: "rtsp://h/a", user: "u", password: "p", clientNonce: "c0")
+        #expect(one.contains("response=\"ca1cefb361f2682722d0d9c1daf2c4e5\"") && one.contains("cnonce=\"c0\"") && one.contains("algorithm=MD5-sess"))
+        var qop = try #require(RTSPAuthentication(challenges: [challenge + ", qop=\"auth\", stale=TRUE"]))
+        let two = qop.authorization(method: "DESCRIBE", uri: "rtsp://h/a", user: "u", password: "p", clientNonce: "c0")
+        #expect(two.contains("response=\"344427ea7184e2805871278c206f0a19\"") && two.contains("cnonce=\"c0\""))
+        #expect(qop.isStale && !plain.isStale && plain.nonce == "abc")
+    }
+
     @Test("addresses are read with their login, and shown without", arguments: [
         ("rtsp://u:p%40ss@cam:8554/live/1?x=y", "cam", 8554, "u", "p@ss", "rtsp://cam:8554/live/1?x=y"),
         ("rtsp://[::1]/a", "::1", 554, nil, nil, "rtsp://[::1]/a"), ("RTSP://h", "h", 554, nil, nil, "rtsp://h/"),

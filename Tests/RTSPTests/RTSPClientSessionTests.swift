@@ -3,11 +3,13 @@ import SDP
 import Testing
 
 /// A camera as it is told to be.
-private struct Camera {
+struct TalkingCamera {
     var description = "v=0\r\ns=x\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=fmtp:96 packetization-mode=1;sprop-parameter-sets=Z0IAH9k=,aMk=\r\na=control:track1\r\nm=audio 0 RTP/AVP 0\r\na=control:track2\r\n"
     var challenge: String?
     var login: String?
     var statuses: [String: Int] = [:]
+    /// The last word on an answer.
+    var change: (RTSPRequest, inout RTSPResponse) -> Void = { _, _ in }
 
     func answer(_ request: RTSPRequest) -> RTSPParser.Item {
         var response = RTSPResponse(statuses[request.method] ?? 200)
@@ -24,6 +26,7 @@ private struct Camera {
             }
         }
         response.headers["CSeq"] = request.headers["CSeq"]
+        change(request, &response)
         return .response(response)
     }
 
@@ -51,14 +54,15 @@ struct RTSPClientSessionTests {
     @Test("a stream is fetched over TCP, packets are told apart by their channels, and signs of life go out")
     func tcp() throws {
         var session = try session()
-        let (requests, events) = Camera().run(&session)
+        let (requests, events) = TalkingCamera().run(&session)
         #expect(requests.map(\.method) == ["OPTIONS", "DESCRIBE", "SETUP", "SETUP", "PLAY"])
         #expect(requests[2].uri == "rtsp://cam/live/track1" && requests[3].headers["Session"] == "123")
         #expect(events.last == .playing && session.timeout == 30)
         #expect(session.tracks.map(\.format.codec.name) == ["H264", "PCMU"])
-        #expect(session.receive(.packet(channel: 3, [1, 2])) == [.packet(track: 1, isReport: true, [1, 2])])
-        #expect(session.receive(.packet(channel: 9, [1, 2])).isEmpty)
-        guard case .send(let alive)? = session.keepAlive().first else { Issue.record("silent"); return }
+        let report: [UInt8] = [0x80, 200, 0, 1, 0, 0, 0, 2]
+        #expect(session.receive(.packet(channel: 3, report)) == [.packet(track: 1, isReport: true, report)])
+        #expect(session.receive(.packet(channel: 9, report)).isEmpty)
+        guard case .send(let alive)? = session.keepAlive(at: .zero).first else { Issue.record("silent"); return }
         #expect(alive.method == "GET_PARAMETER")
         guard case .send(let last)? = session.end().first else { Issue.record("no goodbye"); return }
         #expect(last.method == "TEARDOWN")
@@ -67,14 +71,14 @@ struct RTSPClientSessionTests {
     @Test("over UDP the server's ports are told")
     func udp() throws {
         var session = try session(ports: [5000, 5002])
-        let (requests, events) = Camera().run(&session)
+        let (requests, events) = TalkingCamera().run(&session)
         #expect(requests[2].headers["Transport"] == "RTP/AVP;unicast;client_port=5000-5001")
         #expect(events.contains(.serverPort(track: 0, 7000)) && events.last == .playing)
     }
 
     @Test("a login is given when it is asked for, once; a wrong or missing one fails", arguments: ["Basic realm=\"c\"", "Digest realm=\"c\", nonce=\"1\""])
     func logins(_ challenge: String) throws {
-        var camera = Camera()
+        var camera = TalkingCamera()
         camera.challenge = challenge
         var right = try session("rtsp://u:p@cam/live")
         #expect(camera.run(&right).events.last == .playing)
@@ -89,7 +93,7 @@ struct RTSPClientSessionTests {
 
     @Test("what can't be fetched is told by its reason")
     func failures() throws {
-        var camera = Camera()
+        var camera = TalkingCamera()
         camera.statuses["DESCRIBE"] = 404
         var one = try session()
         #expect(camera.run(&one).events == [.failed(.notFound)])

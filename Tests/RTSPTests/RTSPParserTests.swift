@@ -34,6 +34,31 @@ struct RTSPParserTests {
         #expect(throws: RTSPError.self) { _ = try items(Array(("OPTIONS * RTSP/1.0\r\n" + String(repeating: "A: b\r\n", count: 200) + "\r\n").utf8), chunk: 100) }
     }
 
+    @Test("lines of a head that can't be read are left out, and one that begins with a space goes on from the line before")
+    func oddLines() throws {
+        let text = "rtsp/1.0 200 OK\r\nCSeq : 4\r\n \r\nX-Strange line without colon\r\nPublic: OPTIONS,\r\n\tPLAY\r\n: x\r\n\r\n"
+        let found = try items(Array(text.utf8), chunk: 3)
+        guard case .response(let response)? = found.first, found.count == 1 else { Issue.record("\(found)"); return }
+        #expect(response.status == 200 && response.sequence == 4 && response.headers["Public"] == "OPTIONS, PLAY")
+        #expect(response.headers.fields.count == 2)
+    }
+
+    @Test("a body that comes byte by byte costs no second look at its head, and one of a request is small")
+    func drip() throws {
+        var parser = RTSPParser()
+        let head = Array(("SET_PARAMETER * RTSP/1.0\r\nCSeq: 1\r\n" + String(repeating: "X: y\r\n", count: 90) + "Content-Length: 16000\r\n\r\n").utf8)
+        parser.append(head)
+        var found: RTSPParser.Item?
+        for _ in 0..<16_000 {
+            #expect(found == nil)
+            parser.append(CollectionOfOne(UInt8(7)))
+            found = try parser.next()
+        }
+        guard case .request(let request)? = found else { Issue.record("no request"); return }
+        #expect(request.body.count == 16_000 && parser.waiting == 0)
+        #expect(throws: RTSPError.tooLarge("a body of 16385 bytes")) { _ = try items(Array("A * RTSP/1.0\r\nContent-Length: 16385\r\n\r\n".utf8), chunk: 100) }
+    }
+
     @Test("nothing that a header was made of can end its line")
     func injection() throws {
         let found = try items(RTSPRequest("OPTIONS", "rtsp://h/a b\r\nX: y", headers: ["CSeq": "1\r\nEvil: yes"]).bytes, chunk: 1000)

@@ -13,7 +13,7 @@ struct RTSPServerSessionTests {
         var session = RTSPServerSession(id: "abc")
         guard case .answer(let options) = session.receive(request("OPTIONS")) else { Issue.record("no answer"); return }
         #expect(options.headers["Public"]?.contains("DESCRIBE") == true && options.headers["CSeq"] == "7")
-        #expect(session.receive(request("DESCRIBE")) == .describe(stream: "room 1"))
+        #expect(session.receive(request("DESCRIBE")) == .describe(streams: ["room 1", "/room 1", "room%201"]))
         #expect(session.describe("v=0").headers["Content-Base"] == "rtsp://h:5554/room%201/")
         let offers = [RTSPTransport(.interleaved(rtp: 0, rtcp: 1))]
         #expect(session.receive(request("SETUP", "rtsp://h:5554/room%201/trackID=0", ["Transport": "RTP/AVP/TCP;unicast;interleaved=0-1"])) == .setUp(track: 0, offers: offers))
@@ -44,6 +44,31 @@ struct RTSPServerSessionTests {
         #expect(answer.status == 454)
         guard case .answer(let other) = session.receive(RTSPRequest("OPTIONS", "*")) else { Issue.record("not refused"); return }
         #expect(other.status == 400)
+    }
+
+    @Test("tracks that ask for the same channels get different ones")
+    func channels() {
+        var session = RTSPServerSession(id: "abc")
+        let first = RTSPTransport(.interleaved(rtp: 0, rtcp: 1))
+        #expect(session.setUp(track: 0, first).headers["Transport"] == "RTP/AVP/TCP;unicast;interleaved=0-1")
+        #expect(session.setUp(track: 1, first).headers["Transport"] == "RTP/AVP/TCP;unicast;interleaved=2-3")
+        #expect(session.transports[1]?.way == .interleaved(rtp: 2, rtcp: 3))
+        // The one that is asked for is given where it is free, and half of a pair isn't.
+        #expect(session.setUp(track: 2, RTSPTransport(.interleaved(rtp: 5, rtcp: 6))).headers["Transport"]?.hasSuffix("interleaved=5-6") == true)
+        #expect(session.setUp(track: 3, RTSPTransport(.interleaved(rtp: 6, rtcp: 7))).headers["Transport"]?.hasSuffix("interleaved=8-9") == true)
+    }
+
+    @Test("names with slashes at their ends are looked for as they are first", arguments: [
+        ("rtsp://h/cam/", ["cam/", "cam", "/cam"]), ("rtsp://h//cam", ["/cam", "cam"]), ("rtsp://h/a/b?x=/y", ["a/b", "/a/b"]),
+        ("rtsp://h/%2Fcam", ["/cam", "//cam", "%2Fcam"]), ("rtsp://h/r%2520pct", ["r%20pct", "/r%20pct", "r%2520pct"]), ("rtsp://h//", []), ("*", []),
+    ])
+    func slashes(_ uri: String, _ names: [String]) {
+        var session = RTSPServerSession(id: "abc")
+        switch session.receive(request("DESCRIBE", uri)) {
+        case .describe(let found): #expect(found == names)
+        case .answer(let answer): #expect(answer.status == 404 && names.isEmpty)
+        default: Issue.record("neither described nor refused")
+        }
     }
 
     @Test("transports are read as clients write them")

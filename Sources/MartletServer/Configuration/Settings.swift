@@ -69,8 +69,8 @@ public struct Settings: Sendable, Equatable {
     public var rtspConnectTimeout = 5_000
     /// A camera that sends nothing for this long is called again (`rtsp_activity_timeout`).
     public var rtspActivityTimeout = 10_000
-    /// A camera that can't be had again for this long is given up (`rtsp_reconnect_timeout`).
-    public var rtspReconnectTimeout = 600_000
+    /// A camera that can't be had again for this long is given up; 0 = never (`rtsp_reconnect_timeout`).
+    public var rtspReconnectTimeout = 0
     /// Own address for connections to cameras; empty = the system's choice (`rtsp_client_address`).
     public var rtspClientAddress = ""
     /// A client of the RTSP server that is not playing says something at least this often (`rtsp_client_idle_timeout`).

@@ -87,7 +87,7 @@ public enum SettingsTable {
         .milliseconds("rtsp_activity_timeout", .media, \.rtspActivityTimeout, 1_000...3_600_000,
                       "A camera that sends nothing for this long is called again."),
         .milliseconds("rtsp_reconnect_timeout", .media, \.rtspReconnectTimeout, 0...86_400_000,
-                      "A camera that can't be had again for this long is given up, and its stream ends."),
+                      "A camera that can't be had again for this long is given up, and its stream ends. 0: it is called until somebody ends the stream, or nobody plays one that was fetched for a player."),
         .milliseconds("rtsp_client_idle_timeout", .media, \.rtspClientIdleTimeout, 500...3_600_000,
                       "A client of the RTSP server that is not playing, and says nothing whole for this long, is dropped."),
         .milliseconds("rtsp_write_timeout", .media, \.rtspWriteTimeout, 500...600_000,

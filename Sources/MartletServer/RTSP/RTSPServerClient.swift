@@ -113,7 +113,7 @@ actor RTSPServerClient {
         var response: RTSPResponse, goesOn = true, plays = false
         switch session.receive(request) {
         case .answer(let answer): response = answer
-        case .describe(let name): response = await describe(name)
+        case .describe(let names): response = await describe(names)
         case .setUp(let track, let offers): response = await setUp(track, offers)
         case .play(let answer):
             response = answer
@@ -134,12 +134,25 @@ actor RTSPServerClient {
         return goesOn
     }
 
-    private func describe(_ name: String) async -> RTSPResponse {
-        guard let found = await server.streams.forms(ofStream: name) else { return session.refuse(404, reason: "No such stream") }
+    private func describe(_ names: [String]) async -> RTSPResponse {
+        guard let (name, found) = await find(names) else { return session.refuse(404, reason: "No such stream") }
         if membersOnly, await server.streams.room(ofStream: name) != nil { return session.refuse(403, reason: "The stream belongs to a room") }
         guard !found.isEmpty else { return session.refuse(503, reason: "The stream has no media yet") }
         use(found)
-        return session.describe(RTSPDescription.text(name: name, tracks: tracks, payloadTypes: payloadTypes))
+        // Players wait for what is announced: a track that nothing has ever come of is not, when there are others.
+        let silent = await server.streams.silentTracks(ofStream: name)
+        let omitted = silent.isSuperset(of: tracks.indices) ? [] : silent
+        return session.describe(RTSPDescription.text(name: name, tracks: tracks, payloadTypes: payloadTypes, omitting: omitted))
+    }
+
+    /// The first of the names that a stream has.
+    private func find(_ names: [String]) async -> (String, [TrackFormat])? {
+        for name in names {
+            guard let found = await server.streams.forms(ofStream: name) else { continue }
+            session.stream = name
+            return (name, found)
+        }
+        return nil
     }
 
     private func use(_ formats: [TrackFormat]) {
@@ -148,7 +161,7 @@ actor RTSPServerClient {
     }
 
     private func setUp(_ track: Int, _ offers: [RTSPTransport]) async -> RTSPResponse {
-        if tracks.isEmpty, let name = session.stream, let found = await server.streams.forms(ofStream: name) { use(found) }
+        if tracks.isEmpty, let (_, found) = await find(session.names) { use(found) }
         guard tracks.indices.contains(track) else { return session.refuse(404, reason: "No such track") }
         for offer in offers {
             switch offer.way {

@@ -129,6 +129,12 @@ actor StreamRegistry {
         return entry.record.status == .publishing ? await engine.forms(of: stream) : []
     }
 
+    /// Indices of a published stream's tracks that nothing has ever come of (see `MediaEngineProtocol.silentTracks`).
+    func silentTracks(ofStream name: String) async -> Set<Int> {
+        guard let stream = publisher(named: name)?.stream else { return [] }
+        return await engine.silentTracks(of: stream)
+    }
+
     /// Media sessions owned by `ownerID`.
     func count(ofOwner ownerID: String) -> Int { owned[ownerID]?.count ?? 0 }
 

@@ -1,0 +1,108 @@
+// Packets of one connection to a camera on their way into its stream: sorted out by payload type, parameter sets of the description put in.
+// A value, made by RTSPPull for each connection and owned by RTSPLink.
+import MediaIO
+import RTP
+import RTSP
+import SDP
+
+struct RTSPInlet: Sendable {
+    enum Outcome: Equatable {
+        case media, nothing
+        /// To be said in the log.
+        case remark(String)
+    }
+
+    private struct Track: Sendable {
+        /// Among those of the stream.
+        var target: Int
+        /// What the stream calls the codec's packets.
+        var payloadType: UInt8
+        var gate: PayloadTypeGate
+        var inserter: ParameterSetInserter?
+    }
+    private let local: any LocalSource
+    private var tracks: [Track]
+
+    /// - Parameters:
+    ///   - found: the tracks of this connection.
+    ///   - targets: the place of each among `formats`, those of the stream.
+    init(into local: any LocalSource, found: [RTSPTrack], targets: [Int], formats: [TrackFormat]) {
+        self.local = local
+        tracks = zip(found, targets).map { track, target in
+            let codec = track.format.codec, kind = CodecKind(encodingName: codec.name)
+            let payloadType = formats[target].codec.payloadType
+            return Track(
+                target: target, payloadType: payloadType,
+                gate: PayloadTypeGate(described: codec.payloadType, codec: kind, mayAdopt: track.isOnlyFormat),
+                inserter: kind == .h264
+                    ? ParameterSetInserter(parameterSets: Base64.parameterSets(codec.parameters["sprop-parameter-sets"] ?? ""), payloadType: payloadType)
+                    : nil)
+        }
+    }
+
+    mutating func take(_ bytes: [UInt8], track: Int, isReport: Bool) -> Outcome {
+        guard tracks.indices.contains(track) else { return .nothing }
+        if isReport {
+            let packets = bytes.withUnsafeBytes { try? RTCP.parse($0, readsTransportFeedback: false) } ?? []
+            for case .senderReport(let report) in packets {
+                local.report(track: tracks[track].target, ntp: report.ntpTimestamp, timestamp: report.rtpTimestamp)
+            }
+            return .nothing
+        }
+        guard bytes.count > 12 else { return .nothing }
+        switch tracks[track].gate.take(bytes) {
+        case .take:
+            write(bytes, track)
+            return .media
+        case .adopted(let held):
+            for packet in held { write(packet, track) }
+            let gate = tracks[track].gate
+            return .remark("its packets have payload type \(gate.adopted ?? 0), its description says \(gate.described): they are taken all the same")
+        case .unknown(let type):
+            return .remark("its packets have payload type \(type), its description says \(tracks[track].gate.described): they are left out")
+        case .drop: return .nothing
+        }
+    }
+
+    private mutating func write(_ bytes: [UInt8], _ index: Int) {
+        var bytes = bytes
+        bytes[1] = bytes[1] & 0x80 | tracks[index].payloadType
+        let target = tracks[index].target
+        _ = local.write(track: target, packets: tracks[index].inserter?.take(bytes) ?? [bytes])
+    }
+
+    /// Where the tracks of a camera that is back belong among those that its stream has; `nil` when they are others.
+    static func targets(of found: [TrackFormat], in formats: [TrackFormat]) -> [Int]? {
+        guard found.count == formats.count else { return nil }
+        var targets: [Int] = []
+        for track in found {
+            let place = formats.indices.first { !targets.contains($0) && isSame(track, formats[$0]) }
+            guard let place else { return nil }
+            targets.append(place)
+        }
+        return targets
+    }
+
+    /// Payload types and parameter sets may be others: the former are put right, the latter come with the packets. An AAC track's
+    /// configuration comes by the description only.
+    private static func isSame(_ one: TrackFormat, _ other: TrackFormat) -> Bool {
+        let config = { (track: TrackFormat) in track.codec.parameters["config"]?.lowercased() }
+        return one.kind == other.kind && one.codec.name == other.codec.name && one.codec.clockRate == other.codec.clockRate
+            && (CodecKind(encodingName: one.codec.name) != .aac || config(one) == config(other))
+    }
+
+    /// The format of a camera's track as the stream has it: what its parameter sets say besides.
+    static func completed(_ track: RTSPTrack) -> TrackFormat {
+        var format = track.format
+        guard CodecKind(encodingName: format.codec.name) == .h264 else { return format }
+        let sets = Base64.parameterSets(format.codec.parameters["sprop-parameter-sets"] ?? "")
+        if let sps = sets.first(where: { ($0.first ?? 0) & 0x1f == 7 }) {
+            if format.codec.parameters["profile-level-id"] == nil {
+                format.codec.parameters["profile-level-id"] = H264Framing.profileLevelID(ofSPS: sps)
+            }
+            format.isReordered = H264Framing.reorders(sps: sps) ?? false
+        }
+        if format.codec.parameters["packetization-mode"] == nil { format.codec.parameters["packetization-mode"] = "1" }
+        return format
+    }
+}

@@ -1,0 +1,96 @@
+import MediaIO
+import RTP
+import RTSP
+import SDP
+import Synchronization
+import Testing
+
+@testable import MartletServer
+
+/// Keeps what is written into it.
+private final class WrittenSource: LocalSource {
+    let id = EndpointID(rawValue: 1)
+    private let written = Mutex<[(track: Int, packet: [UInt8])]>([])
+    var packets: [(track: Int, packet: [UInt8])] { written.withLock { $0 } }
+    func write(track: Int, packet: [UInt8]) -> Bool { write(track: track, packets: [packet]) }
+    func write(track: Int, packets: [[UInt8]]) -> Bool {
+        written.withLock { $0 += packets.map { (track, $0) } }
+        return true
+    }
+    func markReordered(track: Int) {}
+    func report(track: Int, ntp: UInt64, timestamp: UInt32) {}
+    func restart() {}
+    func onKeyFrameRequest(_ handler: @escaping @Sendable () -> Void) {}
+}
+
+struct RTSPInletTests {
+    private func packet(_ type: UInt8, _ number: UInt8, payload: [UInt8] = [0x41, 0x9a, 1]) -> [UInt8] {
+        [0x80, type, 0, number, 0, 0, 0, 0, 0, 0, 0, 5] + payload
+    }
+
+    private func track(_ name: String, _ type: UInt8, _ parameters: FormatParameters = [:], isOnly: Bool = true) -> RTSPTrack {
+        let kind = CodecKind(encodingName: name)
+        var codec = SDP.Codec(payloadType: type, name: name, clockRate: Int(kind.clockRate))
+        codec.parameters = parameters
+        return RTSPTrack(format: TrackFormat(kind: kind.isVideo ? .video : .audio, codec: codec), control: "", isOnlyFormat: isOnly)
+    }
+
+    @Test("a payload type that the description doesn't say is taken when it can mean nothing else, with what came before it was believed")
+    func adopts() {
+        let source = WrittenSource(), video = track("H264", 96)
+        var inlet = RTSPInlet(into: source, found: [video], targets: [0], formats: [video.format])
+        var remarks = 0
+        for number in 0..<UInt8(40) {
+            if case .remark(let text) = inlet.take(packet(97, number), track: 0, isReport: false) {
+                remarks += 1
+                #expect(text.contains("97") && text.contains("96"))
+            }
+        }
+        #expect(remarks == 1 && source.packets.map { $0.packet[3] } == Array(0..<40))
+        // In the stream they have the number that it knows.
+        #expect(source.packets.allSatisfy { $0.packet[1] == 96 })
+    }
+
+    @Test("what can't be the codec, or may be another of several, is left out and named once", arguments: [true, false])
+    func leavesOut(isOnly: Bool) {
+        let source = WrittenSource(), video = track("H264", 96, isOnly: isOnly)
+        var inlet = RTSPInlet(into: source, found: [video], targets: [0], formats: [video.format])
+        let payload: [UInt8] = isOnly ? [0xff, 0xff, 0xff] : [0x41, 0x9a, 1]
+        let outcomes = (0..<40).map { inlet.take(packet(26, UInt8($0), payload: payload), track: 0, isReport: false) }
+        #expect(outcomes.count { $0 != .nothing } == 1 && source.packets.isEmpty)
+        guard case .remark(let text) = outcomes[0] else { Issue.record("nothing said"); return }
+        #expect(text.contains("payload type 26"))
+    }
+
+    @Test("stray packets of another payload type between the described ones are no media")
+    func stray() {
+        let source = WrittenSource(), video = track("H264", 96)
+        var inlet = RTSPInlet(into: source, found: [video], targets: [0], formats: [video.format])
+        for number in 0..<UInt8(60) { _ = inlet.take(packet(number % 2 == 0 ? 96 : 50, number), track: 0, isReport: false) }
+        #expect(source.packets.count == 30)
+    }
+
+    @Test("a camera that is back with other payload types, or its tracks the other way round, goes on in the same stream")
+    func back() throws {
+        let source = WrittenSource()
+        let before = [track("H264", 96, ["sprop-parameter-sets": "Z0IAH9k=,aMk="]), track("PCMU", 0)].map(\.format)
+        let now = [track("PCMU", 100), track("H264", 98)]
+        let targets = try #require(RTSPInlet.targets(of: now.map(\.format), in: before))
+        #expect(targets == [1, 0])
+        var inlet = RTSPInlet(into: source, found: now, targets: targets, formats: before)
+        #expect(inlet.take(packet(0x80 | 98, 1), track: 1, isReport: false) == .media)
+        #expect(inlet.take(packet(100, 2), track: 0, isReport: false) == .media)
+        #expect(source.packets.map(\.track) == [0, 1] && source.packets.map { $0.packet[1] } == [0x80 | 96, 0])
+    }
+
+    @Test("other codecs, another number of tracks or another AAC configuration are another stream")
+    func others() {
+        let aac = { (config: String) in self.track("mpeg4-generic", 97, ["config": config]).format }
+        let video = track("H264", 96).format, other = track("H265", 96).format
+        #expect(RTSPInlet.targets(of: [other], in: [video]) == nil)
+        #expect(RTSPInlet.targets(of: [video], in: [video, aac("1210")]) == nil)
+        #expect(RTSPInlet.targets(of: [video, aac("1210")], in: [video]) == nil)
+        #expect(RTSPInlet.targets(of: [video, aac("1408")], in: [video, aac("1210")]) == nil)
+        #expect(RTSPInlet.targets(of: [video, aac("1210")], in: [aac("1210"), video]) == [1, 0])
+    }
+}
