@@ -241,6 +241,17 @@ class Encoder:
         with open(log, "wb") as file:
             self.process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
 
+    @classmethod
+    def copying(cls, path, url, log):
+        """Publishes a file again and again, as it is (-c copy)."""
+        encoder = cls.__new__(cls)
+        encoder.log_path = log
+        with open(log, "wb") as file:
+            encoder.process = subprocess.Popen(
+                ["ffmpeg", "-v", "error", "-nostdin", "-re", "-stream_loop", "-1", "-i", str(path), "-c", "copy", "-f", "flv", url],
+                stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+        return encoder
+
     @property
     def output(self):
         return open(self.log_path, errors="replace").read()
@@ -253,6 +264,32 @@ class Encoder:
         except subprocess.TimeoutExpired:
             self.process.kill()
             return self.process.wait()
+
+
+def record(path, seconds=6, fps=25, bframes=0, profile="main", video=True, rate=44100, channels=2):
+    """A file of flashes and beeps, H.264 and AAC, in the container that its name says."""
+    command = ["ffmpeg", "-v", "error", "-nostdin"]
+    if video:
+        command += ["-f", "lavfi", "-i", FLASH.format(size="320x240", fps=fps)]
+    command += ["-f", "lavfi", "-i", BEEP.format(rate=rate, layout="mono" if channels == 1 else "stereo")]
+    if video:
+        command += ["-c:v", "libx264", "-preset", "veryfast", "-profile:v", profile, "-bf", str(bframes), "-g", str(fps), "-b:v", "500k", "-pix_fmt", "yuv420p"]
+    subprocess.run(command + ["-c:a", "aac", "-b:a", "96k", "-t", str(seconds), "-y", str(path)], check=True)
+    return path
+
+
+def messages(path):
+    """The messages in an FLV file: (kind, milliseconds, payload)."""
+    with open(path, "rb") as file:
+        data = file.read()
+    offset, found = 13, []
+    while offset + 11 <= len(data):
+        kind, size = data[offset], int.from_bytes(data[offset + 1:offset + 4], "big")
+        time_ = int.from_bytes(data[offset + 4:offset + 7], "big") | data[offset + 7] << 24
+        if kind in (8, 9):
+            found.append((kind, time_, data[offset + 11:offset + 11 + size]))
+        offset += 15 + size
+    return found
 
 
 def fetch(url, path, seconds, timeout=30):

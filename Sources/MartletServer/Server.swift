@@ -103,7 +103,7 @@ public struct Server: Sendable {
         let rtmp = RTMPService(
             settings: rtmpSettings, tls: try rtmpSettings.securePort == nil ? nil : tls.map { try NIOSSLContext(configuration: $0) },
             streams: streams, application: rooms, listeners: listeners, clients: signalling.sessions, streamRate: streamRate,
-            logger: Logger(label: "martlet.rtmp"))
+            memory: memory, logger: Logger(label: "martlet.rtmp"))
         let relays = RTMPRelays(
             streams: streams, settings: RTMPRelay.Settings(settings), maximum: settings.maximumAgents, logger: Logger(label: "martlet.rtmp"))
         await streams.setRepublisher { name, url in Task { await relays.republish(name, to: url) } }

@@ -1,4 +1,5 @@
 // The bounds on what one connection may make the other side keep.
+import Primitives
 
 /// What is taken from a far side. The defaults fit encoders of 50 Mbit/s and more.
 public struct RTMPLimits: Sendable, Equatable {
@@ -8,6 +9,14 @@ public struct RTMPLimits: Sendable, Equatable {
     public var maximumCommandMessage = 256 << 10
     /// Bytes of messages that are in the middle of arriving, over all chunk streams.
     public var maximumIncomplete = 16 << 20
+    /// The same of a client that publishes nothing yet.
+    public var maximumIncompleteBefore = 1 << 20
+    /// Bytes of messages that a client sends in one go before it has been answered: behind `connect`, and behind `publish`.
+    public var maximumEarly = 4 << 20
+    /// How many messages these may be.
+    public var maximumEarlyMessages = 512
+    /// A message has to be complete within this time from its first chunk.
+    public var messageTime = TimeSpan.seconds(30)
     /// Chunk streams in use at the same time.
     public var maximumChunkStreams = 64
     /// The largest chunk that the far side may announce.

@@ -2,6 +2,7 @@ import Codecs
 import Foundation
 import Logging
 import MediaIO
+import Primitives
 import MediaTools
 import RTP
 import SDP
@@ -46,7 +47,7 @@ private func workerCommand() -> [String]? {
             let start = ContinuousClock.now
             for step in 0... where !Task.isCancelled {
                 for packet in (try? encoder.encode(tone.next(960))) ?? [] {
-                    source.write(track: 0, frame: packet.bytes, time: 7_000_000_000 + (packet.timestamp - Int64(encoder.delay)) * 1_000_000_000 / 44_100)
+                    source.write(track: 0, frame: packet.bytes, time: MediaTime(ticks: 7 * 44_100 + packet.timestamp - Int64(encoder.delay), clockRate: 44_100))
                 }
                 try? await Task.sleep(until: start + .milliseconds(20 * step), clock: .continuous)
             }

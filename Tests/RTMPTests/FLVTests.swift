@@ -22,7 +22,7 @@ struct FLVTests {
     }
 
     @Test("what is not taken is named", arguments: [
-        ([0x96, 0], "multitrack"), ([0x91, 0x41, 0x42, 0x43, 0x44], "ABCD"), ([0x22, 0], "Sorenson"), ([0x24], "VP6"),
+        ([0x96, 0x30], "form 3"), ([0x91, 0x41, 0x42, 0x43, 0x44], "ABCD"), ([0x22, 0], "Sorenson"), ([0x24], "VP6"),
     ] as [([UInt8], String)])
     func refusedVideo(payload: [UInt8], word: String) {
         #expect { try VideoTag(payload) } throws: { "\($0)".contains(word) }
@@ -35,7 +35,28 @@ struct FLVTests {
         #expect(try AudioTag([0xb2, 1])?.codec == .speex)
         #expect(try AudioTag([0x91] + Array("Opus".utf8) + [1]) == AudioTag(codec: .opus, content: .frame, offset: 5))
         #expect { try AudioTag([0x2f, 1]) } throws: { "\($0)".contains("MP3") }
-        #expect { try AudioTag([0x95]) } throws: { "\($0)".contains("multitrack") }
+    }
+
+    @Test("of a message with several tracks the first is read, in each of the three forms, also behind an extension")
+    func multitrack() throws {
+        // One track, not the first.
+        let second = try #require(try AudioTag([0x95, 0x01] + Array("mp4a".utf8) + [1, 7, 8]))
+        #expect(second.content == .frame && second.trackID == 1 && !second.hasOtherTracks)
+        // Several of one codec: each with its number and length.
+        let payload = [0x97, 0, 9, 0x05, 0x11] + Array("mp4a".utf8) + [2, 0, 0, 1, 6, 0, 0, 0, 2, 7, 8, 1, 0, 0, 1, 9]
+        let several = try #require(try AudioTag(payload))
+        #expect(several.trackID == 0 && several.hasOtherTracks && several.codec == .aac && Array(payload[several.body(of: payload)]) == [7, 8])
+        // Several of several codecs; the other's need not be known.
+        let video = [0xa6, 0x21] + Array("wxyz".utf8) + [1, 0, 0, 1, 9] + Array("avc1".utf8) + [0, 0, 0, 5, 0, 0, 40, 7, 8]
+        let mixed = try #require(try VideoTag(video))
+        #expect(mixed.codec == .avc && mixed.compositionTime == 40 && mixed.trackID == 0 && Array(video[mixed.body(of: video)]) == [7, 8])
+        for end in 1..<payload.count - 1 { _ = try? AudioTag(Array(payload[..<end])) }
+        for end in 1..<video.count { _ = try? VideoTag(Array(video[..<end])) }
+    }
+
+    @Test("a command for the player has no codec")
+    func command() throws {
+        #expect(try VideoTag([0xd1, 0])?.content == .other)
     }
 
     @Test("heads that end too early are errors, never crashes")

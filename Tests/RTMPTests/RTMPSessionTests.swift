@@ -115,6 +115,143 @@ struct RTMPSessionTests {
         ])
     }
 
+    /// A server behind the handshake, and what a client writes to it.
+    private struct Server {
+        var session = RTMPServerSession(random: .seeded(1))
+        var writer = ChunkWriter()
+        var bytes: [UInt8] = []
+
+        init() throws { _ = try session.receive([3] + [UInt8](repeating: 0, count: 3072)) }
+
+        mutating func write(_ message: RTMPMessage) { writer.append(message, to: &bytes) }
+        mutating func write(_ name: String, _ transaction: Double = 0, stream: UInt32 = 0, _ arguments: [AMF0Value]) {
+            write(RTMPCall(name, transaction: transaction, streamID: stream, arguments).message)
+        }
+        /// What was written arrives.
+        mutating func deliver() throws -> [RTMPServerSession.Event] {
+            defer { bytes = [] }
+            return try session.receive(bytes)
+        }
+        /// Connected, with stream 1.
+        mutating func connect() throws {
+            write("connect", 1, [["app": "live"]])
+            _ = try deliver()
+            session.acceptConnect()
+            write("createStream", 2, [.null])
+            _ = try deliver()
+        }
+    }
+
+    @Test("a client that writes connect, createStream, publish and its media in one go loses nothing")
+    func inOneGo() throws {
+        var server = try Server()
+        server.write("connect", 1, [["app": "live"]])
+        server.write("createStream", 2, [.null])
+        server.write("publish", 3, stream: 1, [.null, "cam", "live"])
+        let metadata = RTMPMessage(type: 18, streamID: 1, payload: AMF0Writer.bytes(["@setDataFrame", "onMetaData", ["width": 640]]))
+        let frames = (0..<3).map { RTMPMessage(type: 9, streamID: 1, timestamp: $0 * 40, payload: [23, UInt8($0)]) }
+        server.write(metadata)
+        for frame in frames { server.write(frame) }
+        let first = try server.deliver()
+        guard first.count == 1, case .connect = first[0] else { return #expect(Bool(false), "\(first)") }
+        #expect(server.session.heldBytes > 0)
+        server.session.acceptConnect()
+        let second = server.session.takeEvents()
+        guard second.count == 1, case .publish(let request) = second[0] else { return #expect(Bool(false), "\(second)") }
+        #expect(request.name == "cam" && request.streamID == 1)
+        _ = server.session.acceptPublish(1, name: "cam")
+        #expect(server.session.takeEvents() == [.metadata(streamID: 1, ["width": 640])] + frames.map { .media($0) })
+        #expect(server.session.heldBytes == 0)
+    }
+
+    @Test("what is kept of a client that hasn't been answered is bounded: media is left out, commands end it")
+    func earlyBound() throws {
+        var server = try Server()
+        server.write("connect", 1, [["app": "live"]])
+        _ = try server.deliver()
+        for index in 0..<100 { server.write(RTMPMessage(type: 9, streamID: 1, timestamp: UInt32(index), payload: [UInt8](repeating: 1, count: 100_000))) }
+        let events = try server.deliver()
+        #expect(events.contains { if case .ignored = $0 { true } else { false } })
+        #expect(server.session.heldBytes <= RTMPLimits().maximumEarly)
+        for _ in 0..<1000 { server.write("anything", 0, [.null]) }
+        #expect(throws: RTMPError.self) { try server.deliver() }
+    }
+
+    @Test("a publish that is refused forgets what came with it")
+    func refusedEarly() throws {
+        var server = try Server()
+        try server.connect()
+        server.write("publish", 3, stream: 1, [.null, "cam", "live"])
+        server.write(RTMPMessage(type: 9, streamID: 1, payload: [23, 1]))
+        #expect(try server.deliver().count == 1)
+        server.session.refusePublish(1, "taken")
+        #expect(server.session.takeEvents().isEmpty && server.session.heldBytes == 0)
+    }
+
+    @Test("once connected, a message that can't be used costs itself: the connection goes on", arguments: [
+        RTMPMessage(type: 20, streamID: 1, payload: [9, 9, 9]), RTMPMessage(type: 20, streamID: 1, payload: []),
+        RTMPCall("publish", streamID: 7, [.null, "cam"]).message, RTMPCall("publish", streamID: 1, [.null, 5]).message,
+        RTMPCall("connect", transaction: 9, [["app": "live"]]).message,
+    ])
+    func unusable(message: RTMPMessage) throws {
+        var server = try Server()
+        try server.connect()
+        server.write(message)
+        let events = try server.deliver()
+        #expect(events.contains { if case .ignored = $0 { true } else { false } })
+        server.write("publish", 3, stream: 1, [.null, "cam", "live"])
+        guard case .publish? = try server.deliver().first else { return #expect(Bool(false)) }
+    }
+
+    @Test("a damaged aggregate costs itself")
+    func damagedAggregate() throws {
+        var server = try Server()
+        try server.connect()
+        server.write("publish", 3, stream: 1, [.null, "cam", "live"])
+        _ = try server.deliver()
+        _ = server.session.acceptPublish(1, name: "cam")
+        server.write(RTMPMessage(type: 22, streamID: 1, payload: [8, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 1]))
+        server.write(RTMPMessage(type: 8, streamID: 1, payload: [0xaf, 1]))
+        let events = try server.deliver()
+        #expect(events.count == 2 && events[1] == .media(RTMPMessage(type: 8, streamID: 1, payload: [0xaf, 1])))
+    }
+
+    @Test("a client that publishes nothing yet may have 1 MiB of unfinished messages, a publisher more; none takes longer than 30 s")
+    func unfinished() throws {
+        // Eight messages of 1 MiB in chunks of 256 KiB on chunk streams of their own, each but its last chunk.
+        func flood(_ server: inout Server) throws {
+            server.write(RTMPMessage(type: 1, payload: [0, 4, 0, 0]))
+            _ = try server.deliver()
+            for stream in 10..<18 as Range<UInt8> {
+                let head = [stream, 0, 0, 0, 0x10, 0, 0, 9, 1, 0, 0, 0]
+                _ = try server.session.receive(head + [UInt8](repeating: 7, count: 0x4_0000), at: Instant(milliseconds: 5_000))
+            }
+        }
+        var stranger = try Server()
+        try stranger.connect()
+        #expect(throws: RTMPError.self) { try flood(&stranger) }
+        var publisher = try Server()
+        try publisher.connect()
+        publisher.write("publish", 3, stream: 1, [.null, "cam", "live"])
+        _ = try publisher.deliver()
+        _ = publisher.session.acceptPublish(1, name: "cam")
+        try flood(&publisher)
+        #expect(publisher.session.heldBytes == 8 * 0x4_0000 && publisher.session.hasIncomplete)
+        #expect(!publisher.session.isOverdue(at: Instant(milliseconds: 35_000)))
+        #expect(publisher.session.isOverdue(at: Instant(milliseconds: 35_001)))
+    }
+
+    @Test("names are decoded as in other addresses", arguments: [
+        ("r%20pct", "r pct"), ("100%", "100%"), ("a%2Fb", "a/b"), ("%e4%bd%a0", "\u{4f60}"), ("x%00y", "x%00y"), ("plain", "plain"),
+    ])
+    func names(given: String, name: String) throws {
+        var server = try Server()
+        try server.connect()
+        server.write("publish", 3, stream: 1, [.null, .string(given + "?key=%20"), "live"])
+        guard case .publish(let request)? = try server.deliver().first else { return #expect(Bool(false)) }
+        #expect(request.name == name && request.parameters == ["key": " "])
+    }
+
     @Test("streams of a connection are bounded")
     func streams() throws {
         var duel = Duel("rtmp://host/live/cam", .publish)

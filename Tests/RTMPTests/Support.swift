@@ -3,8 +3,8 @@ import Primitives
 @testable import RTMP
 
 extension RTMPServerSession {
-    mutating func receive(_ bytes: [UInt8]) throws(RTMPError) -> [Event] {
-        try bytes.withBytes { raw throws(RTMPError) in try receive(raw) }
+    mutating func receive(_ bytes: [UInt8], at now: Instant = .zero) throws(RTMPError) -> [Event] {
+        try bytes.withBytes { raw throws(RTMPError) in try receive(raw, at: now) }
     }
 }
 
@@ -15,9 +15,9 @@ extension RTMPClientSession {
 }
 
 extension ChunkReader {
-    mutating func receive(_ bytes: [UInt8]) throws(RTMPError) -> [RTMPMessage] {
+    mutating func receive(_ bytes: [UInt8], at now: Instant = .zero) throws(RTMPError) -> [RTMPMessage] {
         var messages: [RTMPMessage] = []
-        try bytes.withBytes { raw throws(RTMPError) in try receive(raw, into: &messages) }
+        try bytes.withBytes { raw throws(RTMPError) in try receive(raw, at: now, into: &messages) }
         return messages
     }
 

@@ -1,16 +1,91 @@
-// Unrolls the 32-bit milliseconds of RTMP, which wrap after 49 days, into times that don't.
+// The timestamps of one RTMP connection as media time, held against the arrival of the messages: a jump of the sender's clock begins its time
+// line anew where arrival says, so that nothing is ever added up. Owned by IngestState.
+import Primitives
 
 struct MediaClock: Sendable {
-    private var last: Int64?
+    /// Timestamps may run ahead of what has passed by this much from one message of a track to the next.
+    static let longestJump = TimeSpan.seconds(10)
+    /// They may go back by this much.
+    static let longestStepBack = TimeSpan.seconds(3)
+    /// Media time and arrival may part by this much in small steps: a relay's first burst, a connection that stood still.
+    static let widestDrift = TimeSpan.seconds(30)
+    /// More new beginnings than these in a minute are no clock.
+    static let rebasesPerMinute = 20
 
-    /// Milliseconds; those of one connection are on one clock, audio and video alike.
-    mutating func unwrap(_ timestamp: UInt32) -> Int64 {
-        guard let last else {
-            self.last = Int64(timestamp)
-            return Int64(timestamp)
+    /// Where one track is.
+    private struct Line {
+        var timestamp: UInt32
+        var time: MediaTime
+        var arrival: Instant
+    }
+
+    private var video: Line?
+    private var audio: Line?
+    /// Where the time line would be by arrival alone; follows a clock that is a little off by 1 %.
+    private var expected: (time: MediaTime, arrival: Instant)?
+    private var recent: [Instant] = []
+    /// How often the time line was begun anew.
+    private(set) var rebases: UInt64 = 0
+    /// It was begun anew too often in the last minute.
+    private(set) var isRunaway = false
+
+    /// The media time of a message's timestamp (milliseconds, modulo 2³²); 0 for the connection's first. Audio and video are on one clock.
+    mutating func time(of timestamp: UInt32, isVideo: Bool, at arrival: Instant) -> MediaTime {
+        let own = isVideo ? video : audio, other = isVideo ? audio : video
+        var time = MediaTime.zero
+        if let own {
+            if let step = Self.step(from: own, to: timestamp, at: arrival) {
+                time = own.time + step
+            } else if let other, other.arrival >= own.arrival, let step = Self.step(from: other, to: timestamp, at: arrival) {
+                // The other track has jumped since: this one follows it, so that both stay in step.
+                time = max(own.time, other.time + step)
+            } else {
+                time = own.time + max(.zero, arrival.span(since: own.arrival))
+                count(arrival)
+            }
+        } else if let other {
+            // A track on a clock of its own is placed by its arrival.
+            time = other.time + (Self.step(from: other, to: timestamp, at: arrival) ?? max(.zero, arrival.span(since: other.arrival)))
         }
-        let time = last + Int64(Int32(bitPattern: timestamp &- UInt32(truncatingIfNeeded: last)))
-        self.last = time
+        time = held(time, at: arrival)
+        let line = Line(timestamp: timestamp, time: time, arrival: arrival)
+        if isVideo { video = line } else { audio = line }
         return time
+    }
+
+    /// The step to a timestamp; `nil` for a jump.
+    private static func step(from line: Line, to timestamp: UInt32, at arrival: Instant) -> TimeSpan? {
+        let step = TimeSpan.milliseconds(Int64(Int32(bitPattern: timestamp &- line.timestamp)))
+        let passed = max(.zero, arrival.span(since: line.arrival))
+        return step >= -longestStepBack && step <= passed + longestJump ? step : nil
+    }
+
+    /// Bounds what small steps add up to.
+    private mutating func held(_ time: MediaTime, at arrival: Instant) -> MediaTime {
+        guard let expected else {
+            self.expected = (time, arrival)
+            return time
+        }
+        let passed = max(.zero, arrival.span(since: expected.arrival))
+        let drift = time - (expected.time + passed)
+        guard drift.magnitude <= Self.widestDrift else {
+            count(arrival)
+            // Behind: the time line goes on where arrival is, with all its tracks. Ahead: it can't go back, and arrival counts from here.
+            let shift = max(.zero, -drift)
+            if let line = video { video?.time = line.time + shift }
+            if let line = audio { audio?.time = line.time + shift }
+            self.expected = (time + shift, arrival)
+            return time + shift
+        }
+        let correction = min(drift.magnitude, passed / 100)
+        self.expected = (expected.time + passed + (drift < .zero ? -correction : correction), arrival)
+        return time
+    }
+
+    private mutating func count(_ arrival: Instant) {
+        rebases &+= 1
+        recent.append(arrival)
+        if recent.count > Self.rebasesPerMinute + 1 { recent.removeFirst() }
+        if recent.count > Self.rebasesPerMinute, arrival.span(since: recent[0]) <= .seconds(60) { isRunaway = true }
     }
 }

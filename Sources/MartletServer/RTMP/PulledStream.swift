@@ -1,6 +1,7 @@
 // The local stream of an RTMP pull. It outlives the connections that fill it: players keep it, and what the next connection brings goes
 // on where the last one ended. Made and held by RTMPRelay.
 import MediaIO
+import Primitives
 import Synchronization
 
 final class PulledStream: IngestTarget {
@@ -9,14 +10,14 @@ final class PulledStream: IngestTarget {
 
     private struct State {
         var tracks: [IngestTrack]?
-        /// Added to the far side's times, ms.
-        var shift: Int64 = 0
+        /// Added to the far side's times.
+        var shift = TimeSpan.zero
         /// A connection has begun; its first frame says by how much its times are to be shifted.
         var hasNewClock = false
         var needsKeyFrame = false
-        /// The newest time given on, ms, and when that was.
-        var newest: Int64 = 0
-        var newestAt = ContinuousClock.now
+        /// The newest time given on, and when that was.
+        var newest = MediaTime.zero
+        var newestAt = Instant(nanoseconds: MonotonicClock.now())
         var hasOtherTracks = false
     }
     private let state = Mutex(State())
@@ -47,32 +48,29 @@ final class PulledStream: IngestTarget {
         }
     }
 
-    func write(track: Int, frame: [UInt8], milliseconds: Int64, isKeyFrame: Bool) {
-        let now = ContinuousClock.now
-        let time = state.withLock { state -> Int64? in
+    func change(_ tracks: [IngestTrack]) {
+        door.change(tracks)
+        state.withLock { $0.tracks = tracks }
+    }
+
+    func write(track: Int, frame: [UInt8], time given: MediaTime, isKeyFrame: Bool) {
+        let now = Instant(nanoseconds: MonotonicClock.now())
+        let time = state.withLock { state -> MediaTime? in
             guard let tracks = state.tracks, tracks.indices.contains(track) else { return nil }
             if state.hasNewClock {
                 state.hasNewClock = false
-                state.shift = state.newest + Int64((now - state.newestAt) / .milliseconds(1)) - milliseconds
+                state.shift = state.newest + now.span(since: state.newestAt) - given
             }
             if tracks[track].isVideo, state.needsKeyFrame {
                 guard isKeyFrame else { return nil }
                 state.needsKeyFrame = false
             }
-            let time = milliseconds + state.shift
+            let time = given + state.shift
             if time >= state.newest { (state.newest, state.newestAt) = (time, now) }
             return time
         }
-        if let time { door.write(track: track, frame: frame, milliseconds: time, isKeyFrame: isKeyFrame) }
+        if let time { door.write(track: track, frame: frame, time: time, isKeyFrame: isKeyFrame) }
     }
 
     func update(track: Int, parameterSets: [[UInt8]]) { door.update(track: track, parameterSets: parameterSets) }
-}
-
-extension IngestTrack {
-    /// A stream with this track can go on with the other in its place. H.264 may come with other parameter sets.
-    fileprivate func isContinued(by other: IngestTrack) -> Bool {
-        guard case .h264(let mine, let reorders) = self, case .h264(let others, let othersReorder) = other else { return self == other }
-        return mine.lengthSize == others.lengthSize && reorders == othersReorder
-    }
 }

@@ -1,13 +1,21 @@
 // One TCP connection that speaks RTMP, server or client side: carries bytes between the socket and the state machine, bounds what
 // waits for a peer that doesn't read, and lets senders wait. Safe from any thread; the work is done on the channel's event loop.
 import NIOCore
+import Primitives
 import RTMP
 
 /// The state machine of one side.
 protocol RTMPMachine {
     associatedtype Event: Sendable
-    mutating func receive(_ bytes: UnsafeRawBufferPointer) throws(RTMPError) -> [Event]
+    mutating func receive(_ bytes: UnsafeRawBufferPointer, at now: Instant) throws(RTMPError) -> [Event]
     mutating func takeOutput() -> [UInt8]
+    /// Events that an answer of ours has set free.
+    mutating func takeEvents() -> [Event]
+    /// Bytes of messages that are not complete, or came before their time.
+    var heldBytes: Int { get }
+    var hasIncomplete: Bool { get }
+    /// A message has been arriving for longer than it may.
+    func isOverdue(at now: Instant) -> Bool
 }
 
 extension RTMPServerSession: RTMPMachine {}
@@ -76,10 +84,15 @@ final class RTMPChannelHandler<Machine: RTMPMachine>: ChannelInboundHandler {
     private var waiting: [EventLoopPromise<Bool>] = []
     private var stall: Scheduled<Void>?
     private var closeReason: String?
+    private var progressCheck: Scheduled<Void>?
     private(set) var lastReceived = NIODeadline.now()
+    /// What is held for the peer, in and out; set before the connection begins.
+    var account: MemoryAccount?
 
     /// How long a goodbye may take.
     private static var closeTime: TimeAmount { .seconds(2) }
+    /// Messages that are not complete are looked at this often.
+    private static var progressInterval: TimeAmount { .seconds(5) }
 
     init(machine: Machine, limits: RTMPSendLimits) {
         self.machine = machine
@@ -122,12 +135,13 @@ final class RTMPChannelHandler<Machine: RTMPMachine>: ChannelInboundHandler {
         lastReceived = .now()
         let buffer = unwrapInboundIn(data)
         let outcome = buffer.withUnsafeReadableBytes { bytes -> Result<[Machine.Event], RTMPError> in
-            do throws(RTMPError) { return .success(try machine.receive(bytes)) } catch { return .failure(error) }
+            do throws(RTMPError) { return .success(try machine.receive(bytes, at: Self.instant(lastReceived))) } catch { return .failure(error) }
         }
         switch outcome {
         case .success(let events):
             for event in events { onEvent?(event) }
             flush()
+            account(for: context)
         case .failure(let error):
             flush()
             close(reason: error.description)
@@ -137,8 +151,27 @@ final class RTMPChannelHandler<Machine: RTMPMachine>: ChannelInboundHandler {
     @discardableResult
     func perform<Value>(_ body: (inout Machine) -> Value) -> Value {
         let value = body(&machine)
+        for event in machine.takeEvents() { onEvent?(event) }
         flush()
         return value
+    }
+
+    private static func instant(_ time: NIODeadline) -> Instant { Instant(nanoseconds: Int64(clamping: time.uptimeNanoseconds)) }
+
+    /// Bounds what is held for the peer, in bytes and in time.
+    private func account(for context: ChannelHandlerContext) {
+        guard closeReason == nil else { return }
+        if let refusal = account?.set(machine.heldBytes + queuedBytes) { return close(reason: "\(refusal)") }
+        guard progressCheck == nil, machine.hasIncomplete else { return }
+        let handler = NIOLoopBound(self, eventLoop: context.eventLoop)
+        progressCheck = context.eventLoop.scheduleTask(in: Self.progressInterval) { handler.value.checkProgress() }
+    }
+
+    private func checkProgress() {
+        progressCheck = nil
+        guard let context, closeReason == nil else { return }
+        guard !machine.isOverdue(at: Self.instant(.now())) else { return close(reason: "RTMP bound exceeded: a message did not become complete in time") }
+        account(for: context)
     }
 
     /// Sends; `promise` is kept once the peer has taken enough.
@@ -155,6 +188,7 @@ final class RTMPChannelHandler<Machine: RTMPMachine>: ChannelInboundHandler {
         guard queuedBytes + output.count <= limits.maximum else { return close(reason: "the peer does not read: \(queuedBytes) bytes were waiting") }
         let size = output.count
         queuedBytes += size
+        if let refusal = account?.set(machine.heldBytes + queuedBytes) { return close(reason: "\(refusal)") }
         let handler = NIOLoopBound(self, eventLoop: context.eventLoop)
         let written = context.eventLoop.makePromise(of: Void.self)
         written.futureResult.whenComplete { _ in handler.value.wrote(size) }
@@ -164,6 +198,7 @@ final class RTMPChannelHandler<Machine: RTMPMachine>: ChannelInboundHandler {
 
     private func wrote(_ size: Int) {
         queuedBytes -= size
+        _ = account?.set(machine.heldBytes + queuedBytes)
         // Progress: the clock starts anew.
         stall?.cancel()
         stall = nil
@@ -200,6 +235,9 @@ final class RTMPChannelHandler<Machine: RTMPMachine>: ChannelInboundHandler {
     private func tellClosed(_ fallback: String) {
         stall?.cancel()
         stall = nil
+        progressCheck?.cancel()
+        progressCheck = nil
+        account?.close()
         release(false)
         guard let onClosed else { return }
         self.onClosed = nil

@@ -25,6 +25,9 @@ final class RTMPService: Service {
     /// All clients of the server, those of this service among them.
     private let clients: SessionRegistry
     private let counts = Mutex(Counts())
+    private let memory: MemoryBudget
+    /// What publishers' messages came to.
+    let ingestCounters = IngestCounters()
 
     /// Since the start.
     struct Counts: Sendable {
@@ -37,7 +40,7 @@ final class RTMPService: Service {
 
     init(
         settings: RTMPSettings, tls: NIOSSLContext?, streams: StreamRegistry, application: any SessionApplication, listeners: ListenerRegistry,
-        clients: SessionRegistry, streamRate: SourceRateLimiter, group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
+        clients: SessionRegistry, streamRate: SourceRateLimiter, memory: MemoryBudget = .unlimited, group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
         logger: Logger
     ) {
         self.clients = clients
@@ -47,6 +50,7 @@ final class RTMPService: Service {
         self.application = application
         self.listeners = listeners
         self.streamRate = streamRate
+        self.memory = memory
         self.group = group
         self.logger = logger
         limiter = ConnectionLimiter(maximum: settings.maximumConnections, maximumPerAddress: settings.maximumConnectionsPerAddress)
@@ -118,6 +122,11 @@ final class RTMPService: Service {
 
     private func admit(_ channel: any Channel) -> Bool {
         let address = channel.remoteAddress?.ipAddress ?? "unknown"
+        if let refusal = memory.admit(AddressKey(address)) {
+            counts.withLock { $0.refused += 1 }
+            logger.debug("RTMP connection refused: \(refusal)", metadata: ["peer": "\(address)"])
+            return false
+        }
         guard limiter.enter(AddressKey(address)) else {
             counts.withLock { $0.refused += 1 }
             logger.debug("RTMP connection refused: too many", metadata: ["peer": "\(address)"])
@@ -132,9 +141,13 @@ final class RTMPService: Service {
         let pipeline = channel.pipeline.syncOperations
         if kind.isSecure, let tls { try pipeline.addHandler(NIOSSLServerHandler(context: tls)) }
         let handler = RTMPChannelHandler(machine: RTMPServerSession(limits: settings.limits), limits: settings.send)
+        let connection = RTMPConnection(channel: channel, handler: handler)
+        handler.account = memory.account(for: AddressKey(channel.remoteAddress?.ipAddress ?? "unknown")) { [weak connection] refusal in
+            connection?.close(reason: "\(refusal)")
+        }
         let session = RTMPSession(
-            connection: RTMPConnection(channel: channel, handler: handler), isSecure: kind.isSecure, streams: streams, application: application,
-            settings: settings, streamRate: streamRate, logger: logger, onInfoChange: { [clients] info in clients.update(info) })
+            connection: connection, isSecure: kind.isSecure, streams: streams, application: application,
+            settings: settings, streamRate: streamRate, ingestCounters: ingestCounters, logger: logger, onInfoChange: { [clients] info in clients.update(info) })
         // For the connect, and for what it is for.
         let due = channel.eventLoop.scheduleTask(in: settings.connectTimeout) { session.post(.beginDue) }
         let idle = channel.eventLoop.scheduleRepeatedTask(initialDelay: settings.idleTimeout, delay: settings.idleTimeout / 2) { _ in

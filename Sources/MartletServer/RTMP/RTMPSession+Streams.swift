@@ -1,5 +1,7 @@
 // What an RTMP client publishes and plays.
 import Logging
+import MediaIO
+import Primitives
 import RTMP
 import Signalling
 
@@ -71,6 +73,12 @@ extension RTMPSession {
         return (name, nil)
     }
 
+    /// The stream's name with what the application has of it. Slashes at its ends say nothing, and an empty key leaves the application's part.
+    private func fullName(_ name: String) -> String {
+        let path = (namePrefix + name).drop { $0 == "/" }
+        return String(path.reversed().drop { $0 == "/" }.reversed())
+    }
+
     private func checkBounds() throws(StreamRefusal) {
         guard open.count < Self.maximumOpenStreams else {
             throw .refused(.addToProxy, "the connection has \(Self.maximumOpenStreams) streams already")
@@ -85,8 +93,8 @@ extension RTMPSession {
     func publish(_ request: RTMPStreamRequest) async {
         let streamID = request.streamID
         if let refusal = await adopt(request.parameters) { return refusePublish(streamID, request.name, "NetStream.Publish.Denied", refusal) }
-        let given = namePrefix + request.name
-        guard !request.name.isEmpty else { return refusePublish(streamID, given, "NetStream.Publish.BadName", "The name of the stream is missing") }
+        let given = fullName(request.name)
+        guard !given.isEmpty else { return refusePublish(streamID, given, "NetStream.Publish.BadName", "The name of the stream is missing") }
         let (name, room) = place(given)
         let mediaSessionID = Identifier.uuid()
         do throws(StreamRefusal) {
@@ -99,7 +107,9 @@ extension RTMPSession {
             source.custom = wish.custom
             source.record = settings.recordsStreams || request.wantsRecord
             let opened = try await streams.openSource(source, owner: owner)
-            let ingest = RTMPIngest(target: DoorTarget(source: opened), logger: logger) { [weak self] reason in
+            var ingestLogger = logger
+            ingestLogger[metadataKey: "stream"] = "\(name)"
+            let ingest = RTMPIngest(target: DoorTarget(source: opened), counters: ingestCounters, logger: ingestLogger) { [weak self] reason in
                 self?.post(.ingestFailed(streamID: streamID, reason))
             }
             open[streamID] = Stream(mediaSessionID: mediaSessionID, name: name, use: .publishing(opened, ingest))
@@ -138,7 +148,7 @@ extension RTMPSession {
 
     func play(_ request: RTMPStreamRequest) async {
         let streamID = request.streamID
-        let name = namePrefix + request.name
+        let name = fullName(request.name)
         let mediaSessionID = Identifier.uuid()
         do throws(StreamRefusal) {
             try checkBounds()
@@ -221,29 +231,33 @@ extension RTMPSession {
     }
 }
 
-/// The door into the media graph as an ingest sees it.
+/// The way into the media graph as an ingest sees it.
 struct DoorTarget: IngestTarget {
     let source: PublishedSource
 
-    func start(_ tracks: [IngestTrack]) async throws(StreamRefusal) {
-        try await source.start(tracks.map { track in
-            switch track {
-            case .h264(let configuration, let reorders):
-                .h264(parameterSets: configuration.parameterSets, framing: .lengthPrefixed(configuration.lengthSize), reordersFrames: reorders)
-            case .vp8: .vp8
-            case .vp9: .vp9
-            case .av1: .av1
-            case .aac(let config): .aac(config: config)
-            case .opus(let channels): .opus(channels: channels)
-            case .pcma: .pcma
-            case .pcmu: .pcmu
-            }
-        })
-    }
+    func start(_ tracks: [IngestTrack]) async throws(StreamRefusal) { try await source.start(tracks.map(\.source)) }
 
-    func write(track: Int, frame: [UInt8], milliseconds: Int64, isKeyFrame: Bool) {
-        source.write(track: track, frame: frame, time: milliseconds * 1_000_000, isKeyFrame: isKeyFrame)
+    func change(_ tracks: [IngestTrack]) {}
+
+    func write(track: Int, frame: [UInt8], time: MediaTime, isKeyFrame: Bool) {
+        source.write(track: track, frame: frame, time: time, isKeyFrame: isKeyFrame)
     }
 
     func update(track: Int, parameterSets: [[UInt8]]) { source.update(track: track, parameterSets: parameterSets) }
+}
+
+extension IngestTrack {
+    /// As the media graph takes it.
+    fileprivate var source: SourceTrack {
+        switch self {
+        case .h264(let configuration, let reorders): .h264(parameterSets: configuration.parameterSets, reordersFrames: reorders)
+        case .vp8: .vp8
+        case .vp9: .vp9
+        case .av1: .av1
+        case .aac(let config): .aac(config: config)
+        case .opus(let channels): .opus(channels: channels)
+        case .pcma: .pcma
+        case .pcmu: .pcmu
+        }
+    }
 }

@@ -20,6 +20,10 @@ actor RTMPSession {
         case ingestFailed(streamID: UInt32, String)
         /// The time to connect, or to begin something, is over.
         case beginDue
+        /// Somebody else wants the name of a publisher.
+        case contested(mediaSessionID: String)
+        /// Looks whether a contested publisher has been silent since.
+        case suspectDue(mediaSessionID: String)
         /// Looks whether a publisher has fallen silent.
         case idleDue
         case drop(String)
@@ -58,6 +62,11 @@ actor RTMPSession {
     var rooms: [String] = []
     var isConnected = false
     var logger: Logger
+    let ingestCounters: IngestCounters
+    /// Publishers that are being watched because somebody wants their names.
+    private var suspects: Set<String> = []
+    /// What has been said of messages that could not be used.
+    private nonisolated let said = Mutex<Set<String>>([])
     /// Where the event loop finds the ingest of a stream.
     private nonisolated let ingests = Mutex<[UInt32: RTMPIngest]>([:])
     private nonisolated let mailbox: AsyncStream<Input>
@@ -65,10 +74,12 @@ actor RTMPSession {
 
     /// Inputs that may wait before the client is dropped.
     private static let mailboxLimit = 2048
+    /// A publisher whose name somebody else wants is ended when it has been silent for so long.
+    private static let suspectSilence = TimeAmount.milliseconds(2500)
 
     init(
         connection: Connection, isSecure: Bool, streams: StreamRegistry, application: any SessionApplication, settings: RTMPSettings,
-        streamRate: SourceRateLimiter, logger: Logger, onInfoChange: @escaping @Sendable (SessionInfo) -> Void = { _ in }
+        streamRate: SourceRateLimiter, ingestCounters: IngestCounters = IngestCounters(), logger: Logger, onInfoChange: @escaping @Sendable (SessionInfo) -> Void = { _ in }
     ) {
         self.connection = connection
         id = "/\(connection.remoteAddress)/\(connection.localAddress)-\(Identifier.uuid())"
@@ -77,6 +88,7 @@ actor RTMPSession {
         self.settings = settings
         self.streamRate = streamRate
         self.onInfoChange = onInfoChange
+        self.ingestCounters = ingestCounters
         info = SessionInfo(id: id, remoteAddress: connection.remoteAddress, transport: isSecure ? .rtmps : .rtmp, createDate: WallClock.milliseconds())
         var logger = logger
         logger[metadataKey: "session"] = "\(id)"
@@ -101,6 +113,11 @@ actor RTMPSession {
         case .closed(let id):
             ingests.withLock { $0.removeValue(forKey: id) }?.end()
             post(.event(event))
+        case .ignored(let reason):
+            ingestCounters.add(unusable: 1)
+            // Each reason once, and not endlessly many reasons.
+            guard said.withLock({ $0.count < 8 && $0.insert(reason).inserted }) else { return }
+            Logger(label: "martlet.rtmp").info("a message of an RTMP client is left out", metadata: ["session": "\(id)", "reason": "\(reason)"])
         default: post(.event(event))
         }
     }
@@ -143,6 +160,10 @@ actor RTMPSession {
                 drop("nothing was published, played or joined in time")
             }
         case .idleDue: await checkIdle()
+        case .contested(let id): await suspect(id)
+        case .suspectDue(let id):
+            suspects.remove(id)
+            await endIfSilent(id)
         case .drop(let reason): drop(reason)
         case .terminate:
             for stream in open { await end(stream.key, .terminated) }
@@ -167,7 +188,7 @@ actor RTMPSession {
         case .receiveAudio(let streamID, let wanted): playback(streamID)?.receive(audio: wanted)
         case .receiveVideo(let streamID, let wanted): playback(streamID)?.receive(video: wanted)
         case .call(let call): await receive(call)
-        case .media, .metadata: break
+        case .media, .metadata, .ignored: break
         }
     }
 
@@ -190,6 +211,29 @@ actor RTMPSession {
         drop("nothing came for \(settings.idleTimeout.nanoseconds / 1_000_000_000) s")
     }
 
+    /// A rival for a name: whoever doesn't answer any more has to give way soon.
+    private func suspect(_ mediaSessionID: String) async {
+        guard open.values.contains(where: { $0.mediaSessionID == mediaSessionID }) else { return }
+        // Who is there answers.
+        connection.perform { $0.ping(2) }
+        guard await !endIfSilent(mediaSessionID), suspects.insert(mediaSessionID).inserted else { return }
+        Task { [weak self] in
+            try? await Task.sleep(for: .nanoseconds(Self.suspectSilence.nanoseconds))
+            self?.post(.suspectDue(mediaSessionID: mediaSessionID))
+        }
+    }
+
+    @discardableResult
+    private func endIfSilent(_ mediaSessionID: String) async -> Bool {
+        guard let last = await connection.lastReceived(), NIODeadline.now() - last >= Self.suspectSilence,
+            let streamID = open.first(where: { $0.value.mediaSessionID == mediaSessionID })?.key
+        else { return false }
+        logger.info("a silent publisher gives way to another of its name", metadata: ["media_session": "\(mediaSessionID)"])
+        await end(streamID, .failed(.rtpActivity))
+        drop("silent, and another publisher wants its name")
+        return true
+    }
+
     func establish(_ request: ConnectionRequest) {
         info.connection = request
         onInfoChange(info)
@@ -202,7 +246,8 @@ actor RTMPSession {
     var owner: StreamOwner {
         StreamOwner(
             id: id, appKey: info.appKey, login: info.login ?? "", address: AddressKey(info.remoteAddress),
-            deliver: { [weak self] notice in self?.post(.notice(notice)) })
+            deliver: { [weak self] notice in self?.post(.notice(notice)) },
+            contested: { [weak self] id in self?.post(.contested(mediaSessionID: id)) })
     }
 
     /// This client for applications.

@@ -11,6 +11,7 @@ struct RTMPStatistics: StatSource {
         return [StatSection("rtmp", [
             ("rtmp_connections", JSONValue(now)), ("rtmp_connections_accepted", JSONValue(since.connections)),
             ("rtmp_connections_refused", JSONValue(since.refused)), ("rtmp_connections_failed", JSONValue(since.failed)),
+            ("rtmp_messages_unusable", JSONValue(service.ingestCounters.unusable)), ("rtmp_clock_jumps", JSONValue(service.ingestCounters.rebases)),
             ("rtmp_pushes", JSONValue(running.pushes)), ("rtmp_pulls", JSONValue(running.pulls)),
         ])]
     }

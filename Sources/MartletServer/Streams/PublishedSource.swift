@@ -1,5 +1,6 @@
 // A stream published from inside the server: what RTMP, RTSP and the like hold while they publish. Made by StreamRegistry.openSource.
 import MediaIO
+import Primitives
 import Signalling
 import Synchronization
 
@@ -47,7 +48,7 @@ final class PublishedSource: Sendable {
 
     /// See `FrameSource.write`; false also before `start`.
     @discardableResult
-    func write(track: Int, frame: [UInt8], time: Int64, isKeyFrame: Bool = true) -> Bool {
+    func write(track: Int, frame: [UInt8], time: MediaTime, isKeyFrame: Bool = true) -> Bool {
         guard let frames = state.withLock({ $0.frames }) else { return false }
         return frames.write(track: track, frame: frame, time: time, isKeyFrame: isKeyFrame)
     }

@@ -15,6 +15,9 @@ struct StreamOwner: Sendable {
     var address: AddressKey?
     /// Takes a notice and returns at once; called in order.
     let deliver: @Sendable (StreamNotice) -> Void
+    /// Told when somebody else wants the name of a publisher of its, with that one's media session id: if the publisher is silent, it should be
+    /// ended soon. Returns at once.
+    var contested: @Sendable (String) -> Void = { _ in }
 }
 
 extension StreamOwner {

@@ -153,6 +153,7 @@ actor StreamRegistry {
         let isPublisher = kind == .publisher || kind == .pull || kind == .source
         if isPublisher {
             guard publishers[ExactText(request.name)] == nil else {
+                if let holder = publishers[ExactText(request.name)], let entry = entries[holder] { entry.owner.contested(holder) }
                 throw .refused(.nameInUse, "stream name \"\(request.name)\" is already in use")
             }
             guard publishers.count < maximumStreams else {

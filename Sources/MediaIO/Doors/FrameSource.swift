@@ -9,24 +9,28 @@ import Synchronization
 public final class FrameSource: Sendable {
     private struct Track {
         var kind: SourceTrack
-        let clockRate: Int64
+        let clockRate: Int
         let firstTimestamp: UInt32
         var sender: RTPFrameSender
         var parameterSets: [[UInt8]] = []
-        var newest: Int64 = .min
+        var newest: MediaTime?
         var isReordered: Bool
-        var nextReport: Int64 = .min
+        /// How often a frame lay before the one in front of it.
+        var backwards = 0
+        var nextReport: MediaTime?
         var needsKeyFrame: Bool
     }
     private struct State {
         var tracks: [Track]
-        /// The wall clock less the source's, ns; one for all tracks.
-        var wallOffset: Int64?
+        /// The wall clock less the source's; one for all tracks.
+        var wallOffset: TimeSpan?
         var refused: UInt64 = 0
     }
 
-    /// Sender reports are made this often, ns.
-    static let reportInterval: Int64 = 1_000_000_000
+    /// Sender reports are made this often.
+    static let reportInterval = TimeSpan.seconds(1)
+    /// The source's clock and ours may part by this much before reports begin anew from ours.
+    static let widestOffset = TimeSpan.seconds(5)
 
     private let source: any LocalSource
     private let onReordered: @Sendable () -> Void
@@ -41,7 +45,7 @@ public final class FrameSource: Sendable {
                 let sender = RTPFrameSender(codec: kind.codec, payloadType: format.codec.payloadType, random: &random)
             else { return nil }
             var track = Track(
-                kind: kind, clockRate: Int64(format.codec.clockRate), firstTimestamp: UInt32.random(in: 0...UInt32.max, using: &random),
+                kind: kind, clockRate: format.codec.clockRate, firstTimestamp: UInt32.random(in: 0...UInt32.max, using: &random),
                 sender: sender, isReordered: format.isReordered, needsKeyFrame: kind.codec.isVideo)
             if case .h264(let sets, _, _) = kind { track.parameterSets = sets }
             made.append(track)
@@ -65,11 +69,11 @@ public final class FrameSource: Sendable {
 
     /// One frame, in decoding order.
     /// - Parameters:
-    ///   - time: when it is to be shown or heard, ns on a clock of the source's that all its tracks share.
+    ///   - time: when it is to be shown or heard, on a clock of the source's that all its tracks share.
     ///   - isKeyFrame: decoding can begin here; video in front of the first one is left out.
     /// - Returns: false when it was not taken.
     @discardableResult
-    public func write(track index: Int, frame: [UInt8], time: Int64, isKeyFrame: Bool = true) -> Bool {
+    public func write(track index: Int, frame: [UInt8], time: MediaTime, isKeyFrame: Bool = true) -> Bool {
         var foundReordering = false
         let taken = state.withLock { state -> Bool in
             guard state.tracks.indices.contains(index), !frame.isEmpty else { return false }
@@ -78,22 +82,12 @@ public final class FrameSource: Sendable {
                 state.tracks[index].needsKeyFrame = false
             }
             let bytes = Self.bytes(frame, &state.tracks[index], isKeyFrame: isKeyFrame)
-            let timestamp = Self.timestamp(time, state.tracks[index])
+            let track = state.tracks[index]
+            let timestamp = track.firstTimestamp &+ UInt32(truncatingIfNeeded: time.ticks(clockRate: track.clockRate))
             let packets = state.tracks[index].sender.packets(frame: bytes, timestamp: timestamp)
             guard !packets.isEmpty else { return false }
-            let offset = state.wallOffset ?? WallClock.nanoseconds() - time
-            state.wallOffset = offset
-            if time >= state.tracks[index].nextReport || time < state.tracks[index].nextReport - 2 * Self.reportInterval {
-                state.tracks[index].nextReport = time + Self.reportInterval
-                source.report(track: index, ntp: WallClock.ntp(time + offset), timestamp: timestamp)
-            }
-            if time < state.tracks[index].newest, !state.tracks[index].isReordered, index < state.tracks.count,
-                state.tracks[index].kind.codec.isVideo, state.tracks[index].newest - time < 1_000_000_000
-            {
-                state.tracks[index].isReordered = true
-                foundReordering = true
-            }
-            state.tracks[index].newest = time
+            report(track: index, time, timestamp, &state)
+            foundReordering = Self.goesBack(time, &state.tracks[index])
             guard source.write(track: index, packets: packets) else {
                 state.refused &+= 1
                 if state.tracks[index].kind.codec.isVideo { state.tracks[index].needsKeyFrame = true }
@@ -108,9 +102,28 @@ public final class FrameSource: Sendable {
         return taken
     }
 
-    private static func timestamp(_ time: Int64, _ track: Track) -> UInt32 {
-        let (seconds, rest) = time.quotientAndRemainder(dividingBy: 1_000_000_000)
-        return track.firstTimestamp &+ UInt32(truncatingIfNeeded: seconds * track.clockRate + rest * track.clockRate / 1_000_000_000)
+    /// Says now and then which time of day a timestamp is, on one clock for all tracks.
+    private func report(track index: Int, _ time: MediaTime, _ timestamp: UInt32, _ state: inout State) {
+        let now = WallTime(nanoseconds: WallClock.nanoseconds()) - WallTime(nanoseconds: time.nanoseconds)
+        if state.wallOffset.map({ (now - $0).magnitude > Self.widestOffset }) ?? true {
+            state.wallOffset = now
+            // All tracks at once, so that none is told on the old clock.
+            for other in state.tracks.indices { state.tracks[other].nextReport = nil }
+        }
+        guard let offset = state.wallOffset else { return }
+        if let next = state.tracks[index].nextReport, time < next, time >= next - Self.reportInterval - Self.reportInterval { return }
+        state.tracks[index].nextReport = time + Self.reportInterval
+        source.report(track: index, ntp: (WallTime(nanoseconds: time.nanoseconds) + offset).ntp, timestamp: timestamp)
+    }
+
+    /// true: video that nobody has announced as reordered is. Once may be a clock that was set back a little.
+    private static func goesBack(_ time: MediaTime, _ track: inout Track) -> Bool {
+        defer { track.newest = time }
+        guard let newest = track.newest, time < newest, !track.isReordered, track.kind.codec.isVideo, newest - time < .seconds(1) else { return false }
+        track.backwards += 1
+        guard track.backwards > 1 else { return false }
+        track.isReordered = true
+        return true
     }
 
     /// H.264 as Annex B with the parameter sets in front of key frames; everything else as it is.

@@ -1,5 +1,6 @@
 // Puts the chunks of a connection together to messages. Takes bytes in pieces of any size; obeys Set Chunk Size and Abort itself,
 // because they change how the next byte is read. Owned by RTMPLink.
+import Primitives
 
 struct ChunkReader {
     /// What a chunk stream remembers from its last header, and the message that is arriving on it.
@@ -15,6 +16,8 @@ struct ChunkReader {
         var payload: [UInt8] = []
         /// In the middle of a message. A message without payload is complete with its header.
         var isIncomplete = false
+        /// When its first chunk came.
+        var began = Instant.zero
     }
 
     /// The chunk whose payload is arriving.
@@ -31,11 +34,27 @@ struct ChunkReader {
     private(set) var chunkSize = 128
     /// Bytes of incomplete messages, over all chunk streams.
     private(set) var incompleteBytes = 0
+    private var maximumIncomplete: Int
+    private var now = Instant.zero
 
-    init(limits: RTMPLimits) { self.limits = limits }
+    init(limits: RTMPLimits) {
+        self.limits = limits
+        maximumIncomplete = limits.maximumIncomplete
+    }
+
+    /// Bounds the bytes of incomplete messages from now on.
+    mutating func bound(incomplete bytes: Int) { maximumIncomplete = bytes }
+
+    /// When the oldest message that is not complete began.
+    var oldestIncomplete: Instant? { streams.values.filter(\.isIncomplete).map(\.began).min() }
 
     /// Takes bytes; appends each message that they complete.
-    mutating func receive(_ bytes: UnsafeRawBufferPointer, into messages: inout [RTMPMessage]) throws(RTMPError) {
+    mutating func receive(_ bytes: UnsafeRawBufferPointer, at now: Instant, into messages: inout [RTMPMessage]) throws(RTMPError) {
+        self.now = now
+        try receive(bytes, into: &messages)
+    }
+
+    private mutating func receive(_ bytes: UnsafeRawBufferPointer, into messages: inout [RTMPMessage]) throws(RTMPError) {
         var offset = 0
         while offset < bytes.count {
             if let current = chunk {
@@ -45,6 +64,8 @@ struct ChunkReader {
                 offset += count
                 chunk?.remaining -= count
                 if current.remaining == count { try endChunk(current.id, &messages) }
+                // A chunk may be as long as its message, so that this can't wait for its end.
+                guard incompleteBytes <= maximumIncomplete else { throw .limit("\(incompleteBytes) bytes of incomplete messages") }
             } else {
                 header.append(bytes[offset])
                 offset += 1
@@ -115,6 +136,7 @@ struct ChunkReader {
         header.removeAll(keepingCapacity: true)
         guard let stream = streams[id] else { return }
         let left = min(stream.length - stream.payload.count, chunkSize)
+        if !stream.isIncomplete { streams[id]?.began = now }
         streams[id]?.isIncomplete = true
         chunk = Chunk(id: id, remaining: left)
         guard left > 0 else { return try endChunk(id, &messages) }
@@ -124,12 +146,7 @@ struct ChunkReader {
     private mutating func endChunk(_ id: Int, _ messages: inout [RTMPMessage]) throws(RTMPError) {
         chunk = nil
         guard let stream = streams[id] else { return }
-        guard stream.payload.count >= stream.length else {
-            guard incompleteBytes <= limits.maximumIncomplete else {
-                throw .limit("\(incompleteBytes) bytes of incomplete messages")
-            }
-            return
-        }
+        guard stream.payload.count >= stream.length else { return }
         streams[id]?.payload = []
         streams[id]?.isIncomplete = false
         incompleteBytes -= stream.payload.count

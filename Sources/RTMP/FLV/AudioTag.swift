@@ -23,6 +23,18 @@ public struct AudioTag: Sendable, Equatable {
     public var isStereo: Bool
     /// Where the codec's bytes begin in the message's payload.
     public var offset: Int
+    /// Where they end; `nil`: with the payload.
+    public var end: Int?
+    /// Of a message with several tracks: the one that this tag is of.
+    public var trackID: UInt8 = 0
+    /// The message holds tracks besides this one.
+    public var hasOtherTracks = false
+
+    /// The codec's bytes in the payload that the tag was read from.
+    public func body(of payload: [UInt8]) -> Range<Int> {
+        let end = min(end ?? payload.count, payload.count)
+        return min(offset, end)..<end
+    }
 
     private static let oldCodecs = [
         0: "PCM", 1: "ADPCM", 2: "MP3", 3: "PCM", 4: "Nellymoser 16 kHz", 5: "Nellymoser 8 kHz", 6: "Nellymoser", 14: "MP3 8 kHz", 15: "device-specific sound",
@@ -65,7 +77,10 @@ public struct AudioTag: Sendable, Equatable {
         case 2: .endOfSequence
         default: .other
         }
-        self.init(codec: codec, content: content, offset: head.offset)
+        self.init(codec: codec, content: content, offset: head.body.lowerBound)
+        if head.body.upperBound < payload.count { end = head.body.upperBound }
+        trackID = head.trackID
+        hasOtherTracks = head.hasOtherTracks
     }
 
     /// A message of AAC in the old form.

@@ -20,6 +20,18 @@ public struct VideoTag: Sendable, Equatable {
     public var compositionTime: Int32
     /// Where the codec's bytes begin in the message's payload.
     public var offset: Int
+    /// Where they end; `nil`: with the payload.
+    public var end: Int?
+    /// Of a message with several tracks: the one that this tag is of.
+    public var trackID: UInt8 = 0
+    /// The message holds tracks besides this one.
+    public var hasOtherTracks = false
+
+    /// The codec's bytes in the payload that the tag was read from.
+    public func body(of payload: [UInt8]) -> Range<Int> {
+        let end = min(end ?? payload.count, payload.count)
+        return min(offset, end)..<end
+    }
 
     /// Names of the old codecs by their number (FLV E.4.3.1).
     private static let oldCodecs = [
@@ -63,9 +75,14 @@ public struct VideoTag: Sendable, Equatable {
 
     private init(enhanced payload: [UInt8]) throws(RTMPError) {
         let frameType = payload[0] >> 4 & 7
+        // A command for the player, without a codec; only metadata has one beside it.
+        guard frameType != 5 || payload[0] & 0x0f == 4 else {
+            self.init(codec: .avc, isKeyFrame: false, content: .other, offset: payload.count)
+            return
+        }
         let head = try EnhancedTagHead(payload, kind: "video", multitrack: 6)
         guard let codec = VideoFourCC(head.codec) else { throw .unsupported("video codec \"\(head.codecName)\"; send H.264") }
-        var offset = head.offset
+        var offset = head.body.lowerBound
         var compositionTime: Int32 = 0
         let content: Content
         switch head.packetType {
@@ -73,7 +90,7 @@ public struct VideoTag: Sendable, Equatable {
         case 1:
             content = .frame
             if codec == .avc || codec == .hevc || codec == .vvc {
-                guard payload.count >= offset + 3 else { throw .malformed("an enhanced video message of \(payload.count) bytes") }
+                guard head.body.count >= 3 else { throw .malformed("an enhanced video message of \(payload.count) bytes") }
                 compositionTime = Self.int24(payload, at: offset)
                 offset += 3
             }
@@ -83,6 +100,9 @@ public struct VideoTag: Sendable, Equatable {
         }
         self.init(
             codec: codec, isKeyFrame: frameType == 1, content: frameType == 5 ? .other : content, compositionTime: compositionTime, offset: offset)
+        if head.body.upperBound < payload.count { end = head.body.upperBound }
+        trackID = head.trackID
+        hasOtherTracks = head.hasOtherTracks
     }
 
     private static func int24(_ bytes: [UInt8], at offset: Int) -> Int32 {

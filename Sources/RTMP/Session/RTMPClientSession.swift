@@ -19,6 +19,7 @@ public struct RTMPClientSession {
     private let url: RTMPURL
     private let purpose: Purpose
     private let flashVersion: String
+    private let limits: RTMPLimits
     private var link: RTMPLink
     private var state = State.handshake
     public private(set) var streamID: UInt32 = 0
@@ -38,6 +39,7 @@ public struct RTMPClientSession {
         self.url = url
         self.purpose = purpose
         self.flashVersion = flashVersion
+        self.limits = limits
         link = RTMPLink(role: .client, usesDigest: usesDigest, limits: limits, random: random)
     }
 
@@ -45,12 +47,20 @@ public struct RTMPClientSession {
 
     public mutating func takeOutput() -> [UInt8] { link.takeOutput() }
 
+    /// Bytes kept of messages that have arrived in part.
+    public var heldBytes: Int { link.incompleteBytes }
+    public var hasIncomplete: Bool { link.oldestIncomplete != nil }
+    /// Whether a message has been arriving for longer than it may.
+    public func isOverdue(at now: Instant) -> Bool { link.oldestIncomplete.map { now.span(since: $0) > limits.messageTime } ?? false }
+    /// Events that do not come of bytes: none.
+    public mutating func takeEvents() -> [Event] { [] }
+
     /// Takes bytes of the server; throws what ends the connection, a refusal among it.
-    public mutating func receive(_ bytes: UnsafeRawBufferPointer) throws(RTMPError) -> [Event] {
+    public mutating func receive(_ bytes: UnsafeRawBufferPointer, at now: Instant = .zero) throws(RTMPError) -> [Event] {
         guard state != .closed else { return [] }
         var events: [Event] = []
         do throws(RTMPError) {
-            let messages = try link.receive(bytes)
+            let messages = try link.receive(bytes, at: now)
             if state == .handshake, link.isOpen { connect() }
             for message in messages { try handle(message, &events) }
         } catch {
@@ -94,11 +104,15 @@ public struct RTMPClientSession {
 
     private mutating func handle(_ message: RTMPMessage, _ events: inout [Event]) throws(RTMPError) {
         switch message.type {
-        case RTMPMessageType.commandAMF0, RTMPMessageType.commandAMF3: try handle(RTMPCall(message), &events)
+        case RTMPMessageType.commandAMF0, RTMPMessageType.commandAMF3:
+            // Once media flow, a command that can't be read costs itself.
+            if state == .running, (try? RTMPCall(message)) == nil { return }
+            try handle(RTMPCall(message), &events)
         case RTMPMessageType.audio, RTMPMessageType.video:
             if state == .running, purpose == .play { events.append(.media(message)) }
         case RTMPMessageType.aggregate:
-            if state == .running, purpose == .play { events += try message.aggregated().map(Event.media) }
+            // A damaged one costs itself.
+            if state == .running, purpose == .play, let parts = try? message.aggregated() { events += parts.map(Event.media) }
         case RTMPMessageType.dataAMF0, RTMPMessageType.dataAMF3:
             if state == .running, purpose == .play, let metadata = RTMPServerSession.metadata(in: message) { events.append(.metadata(metadata)) }
         default: break

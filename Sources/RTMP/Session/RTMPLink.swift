@@ -28,6 +28,9 @@ struct RTMPLink {
     var isOpen: Bool { handshake.isDone }
     /// Bytes of messages that have arrived in part.
     var incompleteBytes: Int { reader.incompleteBytes }
+    /// When the oldest of them began.
+    var oldestIncomplete: Instant? { reader.oldestIncomplete }
+    mutating func bound(incomplete bytes: Int) { reader.bound(incomplete: bytes) }
 
     mutating func takeOutput() -> [UInt8] {
         defer { output = [] }
@@ -35,23 +38,23 @@ struct RTMPLink {
     }
 
     /// Takes bytes; returns the messages that they complete, without those that concern the link only.
-    mutating func receive(_ bytes: UnsafeRawBufferPointer) throws(RTMPError) -> [RTMPMessage] {
+    mutating func receive(_ bytes: UnsafeRawBufferPointer, at now: Instant = .zero) throws(RTMPError) -> [RTMPMessage] {
         var messages: [RTMPMessage] = []
         if handshake.isDone {
-            try read(bytes, &messages)
+            try read(bytes, now, &messages)
         } else {
             var rest: [UInt8] = []
             output += try handshake.receive(bytes, rest: &rest)
-            try rest.withBytes { bytes throws(RTMPError) in try read(bytes, &messages) }
+            try rest.withBytes { bytes throws(RTMPError) in try read(bytes, now, &messages) }
         }
         var others: [RTMPMessage] = []
         for message in messages where try !handle(message) { others.append(message) }
         return others
     }
 
-    private mutating func read(_ bytes: UnsafeRawBufferPointer, _ messages: inout [RTMPMessage]) throws(RTMPError) {
+    private mutating func read(_ bytes: UnsafeRawBufferPointer, _ now: Instant, _ messages: inout [RTMPMessage]) throws(RTMPError) {
         receivedBytes &+= UInt32(truncatingIfNeeded: bytes.count)
-        try reader.receive(bytes, into: &messages)
+        try reader.receive(bytes, at: now, into: &messages)
         if acknowledgementWindow > 0, receivedBytes &- acknowledgedBytes >= acknowledgementWindow {
             acknowledgedBytes = receivedBytes
             send(control(RTMPMessageType.acknowledgement, receivedBytes))

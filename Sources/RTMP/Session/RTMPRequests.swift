@@ -30,7 +30,8 @@ public struct RTMPConnectRequest: Sendable, Equatable {
         // Some encoders keep the query for tcUrl.
         if query.isEmpty, let url = RTMPURL(tcURL, hasStream: false) { query = url.connectQuery }
         while app.hasSuffix("/") { app.removeLast() }
-        self.app = app
+        while app.hasPrefix("/") { app.removeFirst() }
+        self.app = RTMPURL.decoded(app)
         self.query = query
         var parameters = RTMPURL.parameters(of: query)
         let own: Set<String> = [
@@ -54,7 +55,7 @@ public struct RTMPConnectRequest: Sendable, Equatable {
 /// `publish` or `play`.
 public struct RTMPStreamRequest: Sendable, Equatable {
     public let streamID: UInt32
-    /// Without its query.
+    /// Without its query; decoded as in other addresses (`%20`).
     public let name: String
     public let query: String
     /// Of `publish`: the client asks for a recording ("record" or "append" instead of "live").
@@ -65,7 +66,9 @@ public struct RTMPStreamRequest: Sendable, Equatable {
     init(_ call: RTMPCall, limits: RTMPLimits) throws(RTMPError) {
         guard let given = call.argument(0)?.stringValue else { throw .malformed("\(call.name) without the name of a stream") }
         guard given.utf8.count <= limits.maximumName else { throw .limit("a stream name longer than \(limits.maximumName) bytes") }
-        (name, query) = RTMPURL.split(given)
+        let (name, query) = RTMPURL.split(given)
+        self.name = RTMPURL.decoded(name)
+        self.query = query
         streamID = call.streamID
         wantsRecord = call.name == "publish" && ["record", "append"].contains(call.argument(1)?.stringValue ?? "live")
     }

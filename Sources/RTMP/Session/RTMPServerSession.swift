@@ -20,6 +20,8 @@ public struct RTMPServerSession {
         /// `receiveAudio` and `receiveVideo` of a player.
         case receiveAudio(streamID: UInt32, Bool)
         case receiveVideo(streamID: UInt32, Bool)
+        /// A message that could not be used; a sentence for the log. The connection goes on.
+        case ignored(String)
         /// Any other command; to be answered by `answer` when its transaction isn't 0.
         case call(RTMPCall)
     }
@@ -35,23 +37,44 @@ public struct RTMPServerSession {
     private var request: RTMPConnectRequest?
     private var streams: [UInt32: Stream] = [:]
     private var lastStreamID: UInt32 = 0
+    /// What a client has sent in one go before it was answered: behind `connect`, and on streams whose `publish` is being decided.
+    private var early: [RTMPMessage] = []
+    private var earlyBytes = 0
+    /// What came of early messages, for `takeEvents`.
+    private var ready: [Event] = []
+    private var failure: RTMPError?
 
     public init(limits: RTMPLimits = RTMPLimits(), random: RandomSource = .system) {
         self.limits = limits
         link = RTMPLink(role: .server, limits: limits, random: random)
+        link.bound(incomplete: limits.maximumIncompleteBefore)
     }
 
     public mutating func takeOutput() -> [UInt8] { link.takeOutput() }
 
-    /// Bytes kept of messages that have arrived in part.
-    public var incompleteBytes: Int { link.incompleteBytes }
+    /// Bytes kept of messages that have arrived in part, or before their time.
+    public var heldBytes: Int { link.incompleteBytes + earlyBytes }
+
+    /// Whether a message has been arriving for longer than it may.
+    public func isOverdue(at now: Instant) -> Bool { link.oldestIncomplete.map { now.span(since: $0) > limits.messageTime } ?? false }
+    public var hasIncomplete: Bool { link.oldestIncomplete != nil }
+
+    /// Events that an answer has set free. To be asked for after each `accept…`.
+    public mutating func takeEvents() -> [Event] {
+        defer { ready = [] }
+        return ready
+    }
 
     /// Takes bytes of the client. After an error the connection has to be closed; what is in the output may still be sent.
-    public mutating func receive(_ bytes: UnsafeRawBufferPointer) throws(RTMPError) -> [Event] {
+    public mutating func receive(_ bytes: UnsafeRawBufferPointer, at now: Instant = .zero) throws(RTMPError) -> [Event] {
         guard state != .closed else { return [] }
+        if let failure {
+            state = .closed
+            throw failure
+        }
         var events: [Event] = []
         do throws(RTMPError) {
-            let messages = try link.receive(bytes)
+            let messages = try link.receive(bytes, at: now)
             if state == .handshake, link.isOpen { state = .waiting }
             for message in messages { try handle(message, &events) }
         } catch {
@@ -61,7 +84,56 @@ public struct RTMPServerSession {
         return events
     }
 
+    /// Once connected, a message that can't be used costs itself and no more.
     private mutating func handle(_ message: RTMPMessage, _ events: inout [Event]) throws(RTMPError) {
+        if isEarly(message) { return try keep(message, &events) }
+        do throws(RTMPError) {
+            try dispatch(message, &events)
+        } catch {
+            if case .limit = error { throw error }
+            guard state == .connected else { throw error }
+            events.append(.ignored(error.description))
+        }
+    }
+
+    /// Whether a message has to wait for an answer of ours.
+    private func isEarly(_ message: RTMPMessage) -> Bool {
+        switch state {
+        case .deciding: true
+        case .connected:
+            switch message.type {
+            case RTMPMessageType.commandAMF0, RTMPMessageType.commandAMF3: false
+            default: streams[message.streamID] == .publishRequested
+            }
+        case .handshake, .waiting, .closed: false
+        }
+    }
+
+    private mutating func keep(_ message: RTMPMessage, _ events: inout [Event]) throws(RTMPError) {
+        guard earlyBytes + message.payload.count <= limits.maximumEarly, early.count < limits.maximumEarlyMessages else {
+            // The newest go; a publisher's next key frame is not far.
+            if message.isMedia { return events.append(.ignored("media came before publish was answered, more than is kept for that")) }
+            throw .limit("more than \(limits.maximumEarly) bytes of messages before connect was answered")
+        }
+        early.append(message)
+        earlyBytes += message.payload.count
+    }
+
+    /// An answer has been given: what waited for it is handled, in order.
+    private mutating func releaseEarly() {
+        let waiting = early
+        early = []
+        earlyBytes = 0
+        var events: [Event] = []
+        do throws(RTMPError) {
+            for message in waiting { try handle(message, &events) }
+        } catch {
+            failure = error
+        }
+        ready += events
+    }
+
+    private mutating func dispatch(_ message: RTMPMessage, _ events: inout [Event]) throws(RTMPError) {
         switch message.type {
         case RTMPMessageType.commandAMF0, RTMPMessageType.commandAMF3:
             try handle(RTMPCall(message), &events)
@@ -115,13 +187,15 @@ public struct RTMPServerSession {
         case "publish":
             // Without a name, or false: the end of a publish in old clients.
             if call.argument(0)?.boolValue == false || call.argument(0)?.isNull == true { return close(id, tells: true, &events) }
+            let request = try RTMPStreamRequest(call, limits: limits)
             try begin(id, call, .publishRequested)
-            events.append(.publish(try RTMPStreamRequest(call, limits: limits)))
+            events.append(.publish(request))
         case "play":
             if call.argument(0)?.boolValue == false { return close(id, tells: true, &events) }
             if streams[id] == .playing { close(id, tells: false, &events) }
+            let request = try RTMPStreamRequest(call, limits: limits)
             try begin(id, call, .playRequested)
-            events.append(.play(try RTMPStreamRequest(call, limits: limits)))
+            events.append(.play(request))
         case "deleteStream":
             let deleted = call.argument(0)?.numberValue.flatMap { UInt32(exactly: $0) } ?? id
             close(deleted, tells: false, &events)
@@ -141,14 +215,17 @@ public struct RTMPServerSession {
     }
 
     private mutating func begin(_ id: UInt32, _ call: RTMPCall, _ state: Stream) throws(RTMPError) {
-        guard let stream = streams[id] else { throw .malformed("\(call.name) on stream \(id), which has not been created") }
-        guard stream == .idle else { throw .malformed("\(call.name) on stream \(id), which is in use") }
-        streams[id] = state
+        guard streams[id] != .idle else { return streams[id] = state }
+        let reason = "\(call.name) on stream \(id), which \(streams[id] == nil ? "has not been created" : "is in use")"
+        sendStatus(id, state == .publishRequested ? "NetStream.Publish.Failed" : "NetStream.Play.Failed", reason, isError: true)
+        throw .malformed(reason)
     }
 
     private mutating func close(_ id: UInt32, tells: Bool, _ events: inout [Event]) {
         guard let stream = streams[id], stream != .idle else { return }
         streams[id] = .idle
+        early.removeAll { $0.streamID == id }
+        earlyBytes = early.reduce(0) { $0 + $1.payload.count }
         if tells {
             stream == .publishing
                 ? sendStatus(id, "NetStream.Unpublish.Success", "Unpublished") : sendStatus(id, "NetStream.Play.Stop", "Stopped")
@@ -173,6 +250,7 @@ public struct RTMPServerSession {
             ["fmsVer": "FMS/3,5,7,7009", "capabilities": 31, "mode": 1],
             RTMPCall.status("NetConnection.Connect.Success", "Connection succeeded.", information),
         ]))
+        releaseEarly()
     }
 
     /// The connection is to be closed once the output is sent.
@@ -190,6 +268,8 @@ public struct RTMPServerSession {
         streams[id] = .publishing
         link.sendUserControl(0, id)
         sendStatus(id, "NetStream.Publish.Start", "Publishing \(name)")
+        link.bound(incomplete: limits.maximumIncomplete)
+        releaseEarly()
         return true
     }
 
@@ -197,6 +277,7 @@ public struct RTMPServerSession {
         guard streams[id] == .publishRequested else { return }
         streams[id] = .idle
         sendStatus(id, code, description, isError: true)
+        releaseEarly()
     }
 
     /// The publish was ended by the server; with a code when the client is at fault.

@@ -83,6 +83,13 @@ public struct RTMPURL: Sendable, Hashable, CustomStringConvertible {
         return (String(text[..<question]), String(text[text.index(after: question)...]))
     }
 
+    /// A name as HTTP and RTSP read it from an address: `a%20b` is "a b". What is no such encoding, or stands for a control character, is left as
+    /// it is.
+    static func decoded(_ name: String) -> String {
+        guard name.contains("%"), let decoded = name.removingPercentEncoding, !decoded.utf8.contains(where: { $0 < 0x20 }) else { return name }
+        return decoded
+    }
+
     /// The parameters of a query, decoded. The first of a name counts; at most 64.
     public static func parameters(of query: String) -> [String: String] {
         var parameters: [String: String] = [:]

@@ -1,0 +1,104 @@
+import Primitives
+import Testing
+@testable import MartletServer
+
+struct MediaClockTests {
+    private func at(_ milliseconds: Int64) -> Instant { Instant(milliseconds: milliseconds) }
+
+    @Test("the first timestamp is anywhere, and milliseconds go on where 32 bits end", arguments: [0, 5, 0x7fff_fff0, 0xffff_fff0] as [UInt32])
+    func wrap(start: UInt32) {
+        var clock = MediaClock()
+        for step in 0..<1000 {
+            let isVideo = step % 2 == 0
+            #expect(clock.time(of: start &+ UInt32(step * 20), isVideo: isVideo, at: at(Int64(step) * 20)).milliseconds == Int64(step) * 20)
+        }
+        #expect(clock.rebases == 0)
+    }
+
+    @Test("a pause in which the sender's clock runs on is a pause; small steps back stay what they are")
+    func pauses() {
+        var clock = MediaClock()
+        _ = clock.time(of: 0, isVideo: true, at: at(0))
+        #expect(clock.time(of: 600_000, isVideo: true, at: at(600_000)).milliseconds == 600_000)
+        #expect(clock.time(of: 599_960, isVideo: true, at: at(600_010)).milliseconds == 599_960)
+        // A connection that stood still, then brings everything at once.
+        for step in 0..<500 { #expect(clock.time(of: 600_000 + UInt32(step) * 40, isVideo: true, at: at(620_000)).milliseconds == 600_000 + Int64(step) * 40) }
+        #expect(clock.rebases == 0)
+    }
+
+    @Test("a jump of both tracks is one new beginning, by arrival, and they stay in step", arguments: [5_000_000, 0x7fff_ffff, 0x9000_0000, 0xfff0_0000] as [UInt32])
+    func jump(size: UInt32) {
+        var clock = MediaClock()
+        for step in 0..<50 {
+            _ = clock.time(of: UInt32(step * 40), isVideo: true, at: at(Int64(step) * 40))
+            _ = clock.time(of: UInt32(step * 40 + 7), isVideo: false, at: at(Int64(step) * 40 + 9))
+        }
+        // The video's first frame behind the jump is late by 15 ms, as arrivals are.
+        let video = clock.time(of: size &+ 2000, isVideo: true, at: at(2015))
+        let audio = clock.time(of: size &+ 2007, isVideo: false, at: at(2016))
+        #expect(video.milliseconds == 2015 && (audio - video) == .milliseconds(7))
+        #expect(clock.rebases == 1 && !clock.isRunaway)
+    }
+
+    @Test("tracks with clocks of their own are placed by arrival")
+    func clocksApart() {
+        var clock = MediaClock()
+        #expect(clock.time(of: 1000, isVideo: true, at: at(0)) == .zero)
+        #expect(clock.time(of: 900_000_000, isVideo: false, at: at(30)).milliseconds == 30)
+        #expect(clock.time(of: 1040, isVideo: true, at: at(40)).milliseconds == 40)
+        #expect(clock.time(of: 900_000_023, isVideo: false, at: at(53)).milliseconds == 53)
+        #expect(clock.rebases == 0)
+    }
+
+    @Test("small steps don't add up: time and arrival never part by more than the bound", arguments: [9_000, -2_900] as [Int])
+    func creep(step: Int) {
+        var clock = MediaClock(), timestamp: UInt32 = 0, time = MediaTime.zero
+        for message in 0..<400 {
+            let next = clock.time(of: timestamp, isVideo: false, at: at(Int64(message)))
+            #expect((next - time).magnitude <= MediaClock.widestDrift + MediaClock.longestJump)
+            time = next
+            timestamp = timestamp &+ UInt32(bitPattern: Int32(step))
+        }
+        #expect(clock.isRunaway)
+    }
+
+    @Test("twenty jumps in a minute are borne, more are no clock; in an hour they are")
+    func runaway() {
+        func runs(_ count: Int, every seconds: Int) -> Bool {
+            var clock = MediaClock(), timestamp: UInt32 = 0
+            _ = clock.time(of: 0, isVideo: false, at: at(0))
+            for jump in 1...count {
+                timestamp = timestamp &+ 0x7fff_ffff
+                _ = clock.time(of: timestamp, isVideo: false, at: at(Int64(jump * seconds) * 1000))
+            }
+            #expect(clock.rebases == UInt64(count))
+            return clock.isRunaway
+        }
+        #expect(!runs(20, every: 1))
+        #expect(runs(21, every: 1))
+        #expect(!runs(100, every: 10))
+    }
+
+    @Test("any order of any timestamps: time goes on with arrival and never runs away", arguments: 0..<20 as Range<UInt64>)
+    func random(seed: UInt64) {
+        var random = RandomSource.seeded(seed), clock = MediaClock(), arrival: Int64 = 0, timestamp: UInt32 = random.next32()
+        for _ in 0..<5_000 {
+            arrival += Int64.random(in: 0...200, using: &random)
+            timestamp = switch Int.random(in: 0..<10, using: &random) {
+            case 0: random.next32()
+            case 1: timestamp &+ 0x7fff_ffff
+            case 2: timestamp &- UInt32.random(in: 0...5_000, using: &random)
+            default: timestamp &+ UInt32.random(in: 0...12_000, using: &random)
+            }
+            let time = clock.time(of: timestamp, isVideo: Bool.random(using: &random), at: at(arrival))
+            // Ahead at most by what each new beginning may leave.
+            let ahead = time - MediaTime(milliseconds: arrival)
+            #expect(ahead >= -(MediaClock.widestDrift + MediaClock.longestJump))
+            #expect(ahead <= (MediaClock.widestDrift + MediaClock.longestJump * 2) * Int64(clock.rebases + 2))
+        }
+    }
+}
+
+extension RandomSource {
+    fileprivate mutating func next32() -> UInt32 { UInt32.random(in: 0...UInt32.max, using: &self) }
+}
