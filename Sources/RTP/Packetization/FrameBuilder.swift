@@ -43,6 +43,9 @@ struct FrameBuilder: Sendable {
         return (closed, true)
     }
 
+    /// What has been gathered belongs to the frame of another timestamp, which begins now.
+    mutating func carry(to timestamp: UInt32) { self.timestamp = timestamp }
+
     /// Ends a packet. Gives at most one frame; a second one waits for the next call or for `flush`.
     mutating func end(marker: Bool, closed: EncodedFrame?) -> EncodedFrame? {
         let first = waiting ?? closed

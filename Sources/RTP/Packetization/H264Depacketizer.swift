@@ -6,6 +6,14 @@ public struct H264Depacketizer: Sendable {
     /// Where the unit being put together from fragments begins in the frame; `nil` = none.
     private var fragmentStart: Int?
     private var hasBegun = false
+    /// What the open frame holds so far.
+    private var seen: VideoUnits = []
+    /// Timestamp of the frame that a marker ended last.
+    private var ended: UInt32?
+    /// The source marks packets in the middle of its pictures: only the next timestamp ends one.
+    private var distrustsMarkers = false
+    /// Sets and messages that came in a frame of their own are kept for the next one up to here, bytes.
+    private static let maximumCarried = 1 << 16
 
     public init() {}
 
@@ -21,10 +29,19 @@ public struct H264Depacketizer: Sendable {
         // After a loss, and at the very beginning, nothing tells whether a frame's first packet is this one, but for the kind of unit in it.
         let isStart = (hasBegun && !lost) || (!payload.isEmpty && H264Payload.isFrameStart(payload))
         hasBegun = true
-        let (closed, _) = builder.begin(timestamp: timestamp, lost: lost, isStart: isStart)
+        let units = H264Payload.units(payload)
+        // Access units without a picture are none: they belong to the picture that follows.
+        if builder.isOpen, !seen.contains(.slice), timestamp != builder.timestamp, !lost, builder.bytes.count <= Self.maximumCarried {
+            builder.carry(to: timestamp)
+        }
+        if !builder.isOpen, ended == timestamp, !lost, units.contains(.slice), !units.contains(.pictureStart) { distrustsMarkers = true }
+        let (closed, isNew) = builder.begin(timestamp: timestamp, lost: lost, isStart: isStart)
+        if isNew { seen = [] }
         if !payload.isEmpty { take(payload) }
         if marker { dropFragment() }
-        return builder.end(marker: marker, closed: closed)
+        let isEnd = marker && seen.contains(.slice) && !distrustsMarkers
+        if isEnd { ended = timestamp }
+        return builder.end(marker: isEnd, closed: closed)
     }
 
     /// What is left at the end of the stream; call until `nil`.
@@ -62,6 +79,7 @@ public struct H264Depacketizer: Sendable {
         if flags & 0x80 != 0 {
             dropFragment()
             fragmentStart = builder.bytes.count
+            note(H264Payload.units(payload))
             appendStart(payload[0] & 0xe0 | flags & 0x1f)
         } else if fragmentStart == nil {
             return builder.markBroken()
@@ -79,8 +97,15 @@ public struct H264Depacketizer: Sendable {
     }
 
     private mutating func append(_ unit: UnsafeRawBufferPointer) {
+        note(H264Payload.unit(unit[0] & 0x1f, unit, 1, unit.count))
         appendStart(unit[0])
         builder.append(unit[1...])
+    }
+
+    /// Decoding can begin with an IDR picture, at a recovery point, and with an I picture that brings a sequence parameter set.
+    private mutating func note(_ units: VideoUnits) {
+        seen.formUnion(units)
+        if units.contains(.recovery) || (units.contains(.intraStart) && seen.contains(.sequenceSet)) { builder.markKeyFrame() }
     }
 
     private mutating func appendStart(_ header: UInt8) {

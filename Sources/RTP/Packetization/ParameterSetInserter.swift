@@ -1,9 +1,10 @@
-// Puts H.264 parameter sets that a camera tells only in its description in front of its key frames, in RTP. Used by who pulls by RTSP.
+// Puts H.264 parameter sets that a camera tells only in its description, or once, in front of its key frames, in RTP. Used by who
+// pulls by RTSP.
 
 /// Packets of one source in, the same and now and then one more out, with numbers that follow each other. Leaves streams that carry their
 /// sets themselves as they are.
 public struct ParameterSetInserter: Sendable {
-    private let sets: [UInt8]
+    private var sets: ParameterSetStore
     private let payloadType: UInt8
     /// Timestamp of the newest packet that had sets of its own.
     private var ownSets: UInt32?
@@ -14,10 +15,10 @@ public struct ParameterSetInserter: Sendable {
 
     /// - Parameter parameterSets: SPS and PPS without start codes. `nil` when there are none, or none that fit a packet.
     public init?(parameterSets: [[UInt8]], payloadType: UInt8) {
-        let sets = parameterSets.filter { $0.first.map { $0 & 0x1f == H264Payload.sps || $0 & 0x1f == H264Payload.pps } ?? false }
-        let length = sets.reduce(1) { $0 + 2 + $1.count }
-        guard !sets.isEmpty, length <= 1200 else { return nil }
-        self.sets = [0x60 | H264Payload.stapA] + sets.flatMap { [UInt8($0.count >> 8), UInt8($0.count & 0xff)] + $0 }
+        guard var sets = ParameterSetStore(codec: .h264) else { return nil }
+        sets.describe(parameterSets)
+        guard sets.isComplete else { return nil }
+        self.sets = sets
         self.payloadType = payloadType
     }
 
@@ -25,19 +26,20 @@ public struct ParameterSetInserter: Sendable {
     public mutating func take(_ packet: [UInt8]) -> [[UInt8]] {
         let seen = packet.withUnsafeBytes { bytes -> (sequence: UInt16, timestamp: UInt32, hasSet: Bool, startsIDR: Bool)? in
             guard let view = RTPView(bytes), !view.payload.isEmpty else { return nil }
-            let hasSet = H264Payload.anyUnit(view.payload) { type, _ in type == H264Payload.sps }
-            let startsIDR = H264Payload.anyUnit(view.payload) { type, second in type == H264Payload.idr && second & 0x80 != 0 }
-            return (view.sequenceNumber, view.timestamp, hasSet, startsIDR)
+            let units = H264Payload.units(view.payload)
+            // What is sent outweighs what was described.
+            if !units.isDisjoint(with: .sets) { _ = sets.take(view.payload) }
+            return (view.sequenceNumber, view.timestamp, units.contains(.sequenceSet), !units.isDisjoint(with: [.instantStart, .recovery]))
         }
         guard let seen else { return [packet] }
         if seen.hasSet { ownSets = seen.timestamp }
         var output: [[UInt8]] = []
-        if seen.startsIDR, ownSets != seen.timestamp, inserted != seen.timestamp {
+        if seen.startsIDR, ownSets != seen.timestamp, inserted != seen.timestamp, sets.isComplete {
             inserted = seen.timestamp
             var extra = Array(packet[0..<12])
             extra[0] = 0x80
             extra[1] = payloadType
-            output.append(numbered(extra + sets, seen.sequence &+ shift))
+            output.append(numbered(extra + sets.payload, seen.sequence &+ shift))
             shift &+= 1
             place = seen.sequence
         }

@@ -2,11 +2,54 @@
 
 /// Looks into single units, aggregation packets and fragmentation units.
 @usableFromInline enum H265Payload {
-    /// Parameter sets (32…34) or the first slice of a picture that decoding can begin with (16…23).
     @inlinable
     static func isKeyFrameStart(_ payload: UnsafeRawBufferPointer) -> Bool {
-        anyUnit(payload) { type, third in
-            (32...34).contains(type) || ((16...23).contains(type) && third & 0x80 != 0)
+        !units(payload).isDisjoint(with: [.sequenceSet, .pictureSet, .videoSet, .instantStart, .recovery])
+    }
+
+    /// What begins, or goes on, in this packet.
+    @inlinable
+    static func units(_ payload: UnsafeRawBufferPointer) -> VideoUnits {
+        guard payload.count > 2 else { return [] }
+        let type = payload[0] >> 1 & 0x3f
+        switch type {
+        case 48:
+            var found: VideoUnits = []
+            var offset = 2
+            while offset + 2 < payload.count {
+                let length = Int(payload[offset]) << 8 | Int(payload[offset + 1])
+                offset += 2
+                guard length > 0, offset + length <= payload.count else { return found }
+                found.formUnion(unit(payload[offset] >> 1 & 0x3f, payload, offset + 2, offset + length))
+                offset += length
+            }
+            return found
+        case 49:
+            guard payload.count > 3 else { return [] }
+            let inner = payload[2] & 0x3f
+            if payload[2] & 0x80 != 0 { return unit(inner, payload, 3, payload.count) }
+            return inner < 32 ? .slice : []
+        default:
+            return unit(type, payload, 2, payload.count)
+        }
+    }
+
+    /// One unit, from the byte behind its two of header to `end` (H.265 table 7-1).
+    @inlinable
+    static func unit(_ type: UInt8, _ payload: UnsafeRawBufferPointer, _ start: Int, _ end: Int) -> VideoUnits {
+        let isFirst = start < end && payload[start] & 0x80 != 0
+        switch type {
+        // BLA and IDR; CRA and what is reserved for pictures like it.
+        case 16...20: return isFirst ? [.slice, .pictureStart, .intraStart, .instantStart] : .slice
+        case 21...23: return isFirst ? [.slice, .pictureStart, .intraStart, .recovery] : .slice
+        case 0..<32: return isFirst ? [.slice, .pictureStart] : .slice
+        case 32: return .videoSet
+        case 33: return .sequenceSet
+        case 34: return .pictureSet
+        case 39:
+            guard start < end else { return [] }
+            return SupplementalInformation.hasRecoveryPoint(UnsafeRawBufferPointer(rebasing: payload[start..<end])) ? .recovery : []
+        default: return []
         }
     }
 

@@ -5,8 +5,8 @@
 public enum PayloadInspector {
     /// True when this packet is one that decoding can begin with.
     ///
-    /// For H.264 and H.265 that is each packet with a parameter set or the first slice of an IDR picture, so several packets
-    /// in a row of one key frame may say so: the first of those with the same timestamp is where to begin.
+    /// For H.264 and H.265 that is each packet with a parameter set, a recovery point or the first slice of an IDR picture, so several
+    /// packets in a row of one key frame may say so: the first of those with the same timestamp is where to begin.
     /// Audio can begin anywhere; of `.other` nothing is known.
     @inlinable
     public static func isKeyFrameStart(codec: CodecKind, payload: UnsafeRawBufferPointer) -> Bool {
@@ -19,6 +19,16 @@ public enum PayloadInspector {
         case .h265: H265Payload.isKeyFrameStart(payload)
         case .opus, .pcmu, .pcma, .g722, .aac: true
         case .other: false
+        }
+    }
+
+    /// The units of an H.264 or H.265 payload; empty for other codecs.
+    @inlinable
+    public static func units(codec: CodecKind, payload: UnsafeRawBufferPointer) -> VideoUnits {
+        switch codec {
+        case .h264: H264Payload.units(payload)
+        case .h265: H265Payload.units(payload)
+        default: []
         }
     }
 
