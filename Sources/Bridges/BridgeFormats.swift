@@ -22,8 +22,8 @@ enum BridgeFormats {
         case (.opus, .pcmu), (.aac, .pcmu), (.pcma, .pcmu), (.g722, .pcmu): format = SourceTrack.pcmu.format
         case (.opus, .pcma), (.aac, .pcma), (.pcmu, .pcma), (.g722, .pcma): format = SourceTrack.pcma.format
         case (.vp8, .h264), (.vp9, .h264), (.av1, .h264): format = SourceTrack.h264(parameterSets: []).format
-        // The same without B-frames.
-        case (.h264, .h264): format = source.isReordered ? SourceTrack.h264(parameterSets: []).format : nil
+        // The same without B-frames, in a profile that every receiver takes.
+        case (.h264, .h264): format = SourceTrack.h264(parameterSets: []).format
         case (.h264, .vp8), (.vp9, .vp8), (.av1, .vp8): format = SourceTrack.vp8.format
         default: return nil
         }
@@ -47,7 +47,7 @@ enum BridgeFormats {
             source: codec, clockRate: source.codec.clockRate, channels: channels, target: target,
             bitrate: soundBitratePerChannel * channels)
         if codec == .h264 {
-            order.header = Base64.parameterSets(source.codec.parameters["sprop-parameter-sets"] ?? "").flatMap { [0, 0, 0, 1] + $0 }
+            order.header = Base64.parameterSets(source.described.parameters["sprop-parameter-sets"] ?? "").flatMap { [0, 0, 0, 1] + $0 }
         }
         if target.isVideo { order.bitrate = maximumVideoBitrate }
         if codec == .aac {

@@ -30,8 +30,7 @@ final class PictureBridgeJob: WorkerHandler {
     private var decoder: VideoDecoder
     private var encoder: VideoEncoder?
     private var ticks: MediaTicks
-    /// The decoder needs one to begin or go on with.
-    private var needsKeyFrame = true
+    private var gate = EntryGate()
     private var isKeyFrameWished = true
     private var lastRequest: Int64 = .min / 2
     private var lastGiven: Int64 = .min
@@ -87,15 +86,15 @@ final class PictureBridgeJob: WorkerHandler {
     }
 
     private func take(_ frame: EncodedFrame, at arrival: Int64, _ output: WorkerOutput) throws {
-        if !frame.isComplete || frame.followsLoss, !(frame.isComplete && frame.isKeyFrame) { needsKeyFrame = true }
-        if needsKeyFrame {
-            guard frame.isKeyFrame, frame.isComplete else { return askForKeyFrame(at: arrival, output) }
-            needsKeyFrame = false
+        switch gate.judge(frame) {
+        case .take: break
+        case .leading: return
+        case .wait: return askForKeyFrame(at: arrival, output)
         }
         let pictures: [VideoFrame]
         do { pictures = try decoder.decode(frame.bytes, timestamp: ticks.count(frame.timestamp)) } catch {
             undecodable += 1
-            needsKeyFrame = true
+            gate.close()
             decoder = try Self.decoder(order, source)
             return askForKeyFrame(at: arrival, output)
         }

@@ -19,6 +19,8 @@ import RTP
     public var marker = false
     /// First packet of a key frame.
     public var startsKeyFrame = false
+    /// Made here, of kept parameter sets: the source sent no such packet.
+    public var isMade = false
     /// Values of header extensions that travel on to players; 0xff = absent.
     public var audioLevel: UInt8 = 0xff
     public var orientation: UInt8 = 0xff
@@ -49,6 +51,10 @@ public final class PacketRing {
     /// First packet of the newest key frame; 0 when none was seen or it has left the ring.
     public private(set) var keyFrameStart: Int64 = 0
     private var keyFrameTimestamp: UInt32 = 0
+    /// The key frame before it, for when the newest turns out to be none.
+    private var previousKeyFrame: (start: Int64, timestamp: UInt32) = (0, 0)
+    /// First packet of the newest key frame that nothing after it looks behind (IDR); 0 when none was seen.
+    private var instantStart: Int64 = 0
 
     /// - Parameters:
     ///   - initialBytes: slab size to start with, a power of two.
@@ -121,6 +127,7 @@ public final class PacketRing {
             // Parameter sets and the picture itself may both look like a start: the first packet of the timestamp counts.
             let sameFrame = keyFrameStart != 0 && keyFrameTimestamp == description.timestamp
             if !sameFrame ? sequence > keyFrameStart : sequence < keyFrameStart {
+                if !sameFrame { previousKeyFrame = (keyFrameStart, keyFrameTimestamp) }
                 keyFrameStart = sequence
                 keyFrameTimestamp = description.timestamp
             }
@@ -130,6 +137,26 @@ public final class PacketRing {
 
     /// The newest key frame's first packet if it is still here.
     public var joinPoint: UnsafePointer<PacketSlot>? { keyFrameStart == 0 ? nil : slot(keyFrameStart) }
+
+    /// The same of the newest IDR picture.
+    public var instantPoint: UnsafePointer<PacketSlot>? { instantStart == 0 ? nil : slot(instantStart) }
+
+    /// The newest key frame, if it has this timestamp, is one that nothing after it looks behind.
+    @inline(__always)
+    func noteInstant(_ timestamp: UInt32) {
+        if keyFrameStart != 0, keyFrameTimestamp == timestamp { instantStart = keyFrameStart }
+    }
+
+    /// What looked like the start of a key frame, at this timestamp, was none.
+    func retractKeyFrame(_ timestamp: UInt32) {
+        guard keyFrameStart != 0, keyFrameTimestamp == timestamp else { return }
+        for sequence in keyFrameStart...max(keyFrameStart, newest) {
+            let slot = slots + Int(sequence & slotMask)
+            if slot.pointee.sequence == sequence, slot.pointee.timestamp == timestamp { slot.pointee.startsKeyFrame = false }
+        }
+        (keyFrameStart, keyFrameTimestamp) = previousKeyFrame
+        if slot(keyFrameStart) == nil { keyFrameStart = 0 }
+    }
 
     // MARK: growth
 

@@ -15,6 +15,8 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
         public var keyFrameGap: Int64 = 1_000_000_000
         /// Ask for a key frame this often without being asked; 0 = never.
         public var keyFrameInterval: Int64 = 0
+        /// Ask for a key frame when none has come for this long and somebody takes the track who can't ask; 0 = never.
+        public var refreshInterval: Int64 = 3_000_000_000
         public init() {}
     }
 
@@ -305,6 +307,7 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
                     track.breakOff()
                 }
             }
+            if track.isRefreshDue(interval: timing.refreshInterval, at: now) { track.requestKeyFrame() }
             if track.wantsKeyFrame { keyFrameWanted(of: track, arena: arena, at: now) }
             if track.kind == .video, track.width != lines[i].toldWidth || track.height != lines[i].toldHeight, started {
                 lines[i].toldWidth = track.width

@@ -5,7 +5,7 @@ import RTP
 /// What a video track holds at this moment, without its bytes. Times are ns on the reactor's clock.
 public struct RecentVideoSummary: Sendable, Equatable {
     public var codec: CodecKind
-    /// SDP encoding name and the H.264 parameter sets of the description (base64, comma-separated), if it had any.
+    /// SDP encoding name and the newest H.264 parameter sets (base64, comma-separated), if there are any.
     public var codecName: String
     public var parameterSets: String?
     public var clockRate: UInt32
@@ -56,7 +56,7 @@ extension UplinkTrack {
     /// What is there, by a few loads.
     public func summarizeVideo(at now: Int64) -> RecentVideoSummary {
         var summary = RecentVideoSummary(
-            codec: codec, codecName: format.codec.name, parameterSets: format.codec.parameters["sprop-parameter-sets"],
+            codec: codec, codecName: format.codec.name, parameterSets: format.described.parameters["sprop-parameter-sets"],
             clockRate: clockRate, now: now)
         summary.width = width
         summary.height = height

@@ -17,7 +17,7 @@ public struct UplinkExtensions: Sendable {
 public final class UplinkTrack {
     public typealias Tap = (_ packet: UnsafeRawBufferPointer, _ slot: UnsafePointer<PacketSlot>) -> Void
 
-    public private(set) var format: TrackFormat
+    public internal(set) var format: TrackFormat
     /// Told to players with each key frame that brings none of its own, and as soon as it changes.
     public var playoutDelay: PlayoutDelay? { didSet { if playoutDelay != oldValue { isPlayoutDelayNew = true } } }
     private var isPlayoutDelayNew = false
@@ -27,12 +27,19 @@ public final class UplinkTrack {
     public let codec: CodecKind
     public let clockRate: UInt32
     public let ring: PacketRing
+    /// Entry points are told by units: H.264 and H.265.
+    let followsUnits: Bool
+    var entries: EntryPoints
+    /// The source's description may be wrong about the bits (cameras, encoders): profile and order of pictures follow those.
+    public var followsBitstream = false { didSet { if followsUnits, followsBitstream { describeSets() } } }
 
     /// Of a converted track: who makes it. `nil` = the stream's source.
     public internal(set) weak var feeder: (any StreamSource)?
 
     var sinks: ContiguousArray<UnsafeMutablePointer<DownlinkTrack>> = []
-    private var taps: [(id: UInt64, tap: Tap)] = []
+    private var taps: [(id: UInt64, isPassive: Bool, tap: Tap)] = []
+    /// Taps whose takers can't ask for a key frame when they need one.
+    private var passiveTaps = 0
     /// The same track on other reactors.
     var mirrors: [(link: MirrorLink, track: Int)] = []
 
@@ -50,8 +57,8 @@ public final class UplinkTrack {
     private static let longestWait: Int64 = 300_000
 
     private var unwrapper = SequenceUnwrapper()
-    /// Added to unwrapped sequence numbers so that a restarted source goes on where it was.
-    private var sequenceShift: Int64 = 0
+    /// Added to unwrapped sequence numbers so that a restarted source goes on where it was, and behind what was put in between.
+    var sequenceShift: Int64 = 0
     private var newestUnwrapped: Int64 = 0
     /// The source's timestamps become the track's here, and nowhere else.
     private var clock: SourceClock
@@ -122,8 +129,8 @@ public final class UplinkTrack {
 
     /// A joiner starts from the ring when the key frame there is at most this old and the way to the live edge this long;
     /// beyond, asking the publisher for a new one is quicker than sending the past.
-    static let maximumJoinAge: Int64 = 6_000_000_000
-    static let maximumJoinPackets: Int64 = 2500
+    private var maximumJoinAge: Int64 = 6_000_000_000
+    private var maximumJoinPackets: Int64 = 2500
     /// The cached group of pictures is played within this time (90 kHz ticks: 50 ms).
     static let catchUpSpan: UInt32 = 4500
 
@@ -141,6 +148,17 @@ public final class UplinkTrack {
         reception = ReceiverStatistics(clockRate: clockRate)
         pending = .allocate(capacity: Self.pendingCapacity)
         outgoing = .allocate(capacity: Self.pendingCapacity)
+        followsUnits = codec == .h264 || codec == .h265
+        entries = EntryPoints(codec: codec)
+        describe(["sprop-vps", "sprop-sps", "sprop-pps", "sprop-parameter-sets"].flatMap {
+            Base64.parameterSets(format.codec.parameters[$0] ?? "")
+        })
+    }
+
+    /// Nobody can ask the source for a key frame: its newest group of pictures serves joiners for as long as such sources make them.
+    public func cannotBeAsked() {
+        maximumJoinAge = 12_000_000_000
+        maximumJoinPackets = 6000
     }
 
     deinit {
@@ -180,6 +198,10 @@ public final class UplinkTrack {
 
         var slot = PacketSlot()
         slot.sequence = sequence &+ sequenceShift
+        if sequence < entries.newestInsertion {
+            guard let back = entries.shift(before: sequence) else { return misplace() }
+            slot.sequence &-= back
+        }
         slot.arrival = now
         if sequence >= newestUnwrapped {
             newestUnwrapped = sequence
@@ -195,8 +217,19 @@ public final class UplinkTrack {
         slot.paddingLength = UInt8(truncatingIfNeeded: view.paddingLength)
         slot.marker = view.marker
         if view.hasExtension { readExtensions(view, extensions, &slot) }
+        var isEntry = false, isInstant = true
         if kind == .video, payload.count > 0 {
-            slot.startsKeyFrame = PayloadInspector.isKeyFrameStart(codec: codec, payload: payload)
+            if followsUnits {
+                let units = PayloadInspector.units(codec: codec, payload: payload)
+                if units.isTelling || (slot.marker && !units.contains(.slice)) {
+                    isEntry = note(
+                        units, view, sequence: sequence, isNewest: sequence == newestUnwrapped, slot: &slot, into: arena, at: now)
+                }
+                isInstant = units.contains(.instantStart)
+            } else {
+                slot.startsKeyFrame = PayloadInspector.isKeyFrameStart(codec: codec, payload: payload)
+                isEntry = slot.startsKeyFrame
+            }
             if slot.startsKeyFrame || isPlayoutDelayNew, slot.playoutDelay == .max, let playoutDelay {
                 slot.playoutDelay = playoutDelay.encoded
                 isPlayoutDelayNew = false
@@ -221,7 +254,8 @@ public final class UplinkTrack {
         }
         if firstArrival == 0 { firstArrival = now }
         lastArrival = now
-        if slot.startsKeyFrame { noteKeyFrame(view, payload, at: now) }
+        if isEntry { noteKeyFrame(view, payload, at: now) }
+        if slot.startsKeyFrame, isInstant { ring.noteInstant(slot.timestamp) }
         if lateness != nil { noteLateness(slot, at: now) }
         enqueue(slot, into: arena, at: now)
         return true
@@ -235,12 +269,17 @@ public final class UplinkTrack {
         if slot.marker { frames &+= 1 }
         if firstArrival == 0 { firstArrival = now }
         lastArrival = now
-        if slot.startsKeyFrame, let view = RTPView(bytes) { noteKeyFrame(view, view.payload, at: now) }
+        if slot.startsKeyFrame, let view = RTPView(bytes) {
+            noteKeyFrame(view, view.payload, at: now)
+            if !followsUnits || PayloadInspector.units(codec: codec, payload: view.payload).contains(.instantStart) {
+                ring.noteInstant(slot.timestamp)
+            }
+        }
         enqueue(slot, into: arena, at: now)
     }
 
     @inline(__always)
-    private func enqueue(_ slot: PacketSlot, into arena: SendArena, at now: Int64) {
+    func enqueue(_ slot: PacketSlot, into arena: SendArena, at now: Int64) {
         if pendingCount == Self.pendingCapacity { flush(into: arena, at: now) }
         if pendingCount == 0 { pendingSince = now }
         isPictureOpen = kind == .video && !slot.marker
@@ -289,7 +328,7 @@ public final class UplinkTrack {
         if !mirrors.isEmpty { feedMirrors(count) }
         guard !taps.isEmpty else { return }
         for i in 0..<count {
-            for (_, tap) in taps { tap(ring.bytes(of: outgoing[i].slot), outgoing[i].slot) }
+            for (_, _, tap) in taps { tap(ring.bytes(of: outgoing[i].slot), outgoing[i].slot) }
         }
     }
 
@@ -339,11 +378,10 @@ public final class UplinkTrack {
         }
         lastKeyFrameArrival = now
         wantsKeyFrame = false
-        if let size = PayloadInspector.videoSize(codec: codec, payload: payload) {
-            width = size.width
-            height = size.height
-        }
+        if let size = PayloadInspector.videoSize(codec: codec, payload: payload) { noteSize(size.width, size.height) }
     }
+
+    func noteSize(_ width: Int, _ height: Int) { (self.width, self.height) = (width, height) }
 
     /// Players' pictures are to wait for the sound from now on, by what the arrivals say.
     public func followSound() {
@@ -393,6 +431,7 @@ public final class UplinkTrack {
     private func restartNumbers(_ view: RTPView) {
         unwrapper = SequenceUnwrapper()
         newestUnwrapped = unwrapper.unwrap(view.sequenceNumber)
+        entries.restart()
         guard ring.newest != 0 else { return }
         nack.restart()
         reception = ReceiverStatistics(clockRate: clockRate)
@@ -456,10 +495,8 @@ public final class UplinkTrack {
         flush(into: arena, at: now)
         sink.pointee.isOpen = true
         guard kind == .video else { return false }
-        guard let first = ring.joinPoint,
-            now - first.pointee.arrival <= Self.maximumJoinAge,
-            ring.newest - first.pointee.sequence <= Self.maximumJoinPackets,
-            let edge = ring.slot(ring.newest)
+        // Browsers begin at IDR pictures only; where a source sends none, others may begin all the same.
+        guard let first = fresh(ring.instantPoint, at: now) ?? fresh(ring.joinPoint, at: now), let edge = ring.slot(ring.newest)
         else {
             joinMisses &+= 1
             requestKeyFrame()
@@ -471,6 +508,13 @@ public final class UplinkTrack {
         sink.pointee.start(at: first)
         sink.pointee.cursor = first.pointee.sequence
         return true
+    }
+
+    /// A place to join at, when it is near enough.
+    private func fresh(_ slot: UnsafePointer<PacketSlot>?, at now: Int64) -> UnsafePointer<PacketSlot>? {
+        guard let slot, now - slot.pointee.arrival <= maximumJoinAge, ring.newest - slot.pointee.sequence <= maximumJoinPackets
+        else { return nil }
+        return slot
     }
 
     /// The player's way is full: it gets nothing until `resume`.
@@ -495,8 +539,16 @@ public final class UplinkTrack {
 
     public var sinkCount: Int { sinks.count }
 
-    public func addTap(id: UInt64, _ tap: @escaping Tap) { taps.append((id, tap)) }
-    public func removeTap(id: UInt64) { taps.removeAll { $0.id == id } }
+    /// - Parameter isPassive: whoever takes it can't ask for a key frame when it needs one; see `isRefreshDue`.
+    public func addTap(id: UInt64, isPassive: Bool = false, _ tap: @escaping Tap) {
+        taps.append((id, isPassive, tap))
+        if isPassive { passiveTaps += 1 }
+    }
+
+    public func removeTap(id: UInt64) {
+        taps.removeAll { $0.id == id }
+        passiveTaps = taps.count { $0.isPassive }
+    }
 
     /// Answers a player's NACK from the ring. Packets that have left it, and those beyond what the line has room for, are
     /// counted on the sink.
@@ -526,6 +578,12 @@ public final class UplinkTrack {
     /// Somebody can't go on without a key frame. The publisher's feedback sends the request, throttled, until one arrives.
     public func requestKeyFrame() {
         if kind == .video { wantsKeyFrame = true }
+    }
+
+    /// Whether it is time to ask for a key frame on behalf of those who can't: there are some, and none has come for `interval` ns.
+    public func isRefreshDue(interval: Int64, at now: Int64) -> Bool {
+        guard passiveTaps > 0, interval > 0, kind == .video, firstArrival != 0 else { return false }
+        return now - max(lastKeyFrameArrival, lastKeyFrameRequest) >= interval
     }
 
     /// What was missing can't be repaired: decoding goes on at a key frame only, which is asked for.

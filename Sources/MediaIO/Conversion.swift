@@ -64,17 +64,19 @@ final class ConversionCore: StreamSource {
     let track: UplinkTrack
     private let origin: UplinkTrack
     private let keyFrameGap: Int64
+    private let refreshInterval: Int64
     private let onKeyFrameRequest: @Sendable () -> Void
     private static let extensions = UplinkExtensions()
 
     init(
-        id: EndpointID, stream: MediaStream, format: TrackFormat, origin: UplinkTrack, keyFrameGap: Int64,
+        id: EndpointID, stream: MediaStream, format: TrackFormat, origin: UplinkTrack, keyFrameGap: Int64, refreshInterval: Int64,
         onKeyFrameRequest: @escaping @Sendable () -> Void
     ) {
         self.id = id
         self.stream = stream
         self.origin = origin
         self.keyFrameGap = keyFrameGap
+        self.refreshInterval = refreshInterval
         self.onKeyFrameRequest = onKeyFrameRequest
         track = UplinkTrack(format: format, codec: CodecKind(encodingName: format.codec.name))
         if origin.playoutDelay != nil { track.followSound() }
@@ -94,6 +96,7 @@ final class ConversionCore: StreamSource {
     }
 
     func advance(arena: SendArena, at now: Int64) {
+        if track.isRefreshDue(interval: refreshInterval, at: now) { track.requestKeyFrame() }
         if track.wantsKeyFrame { keyFrameWanted(of: track, arena: arena, at: now) }
     }
 
@@ -115,14 +118,15 @@ extension ReactorEngine: StreamConverting {
     ) async throws(EngineError) -> Conversion {
         let reactor = reactor(of: stream.rawValue)
         let id = newEndpointID(on: reactor)
-        let gap = Int64(configuration.keyFrameRequestGap) * 1_000_000
+        let gap = Int64(configuration.keyFrameRequestGap) * 1_000_000, refresh = Int64(configuration.refreshInterval) * 1_000_000
         let result = await reactor.run { core -> Result<TrackFormat, EngineError> in
             guard let stream = core.stream(stream) else { return .failure(.noSuchStream) }
             guard let index = format.converts, stream.tracks.indices.contains(index) else { return .failure(.notReady) }
             let origin = stream.tracks[index]
             origin.flush(into: core.arena, at: core.now)
             let conversion = ConversionCore(
-                id: id, stream: stream, format: format, origin: origin, keyFrameGap: gap, onKeyFrameRequest: onKeyFrameRequest)
+                id: id, stream: stream, format: format, origin: origin, keyFrameGap: gap, refreshInterval: refresh,
+                onKeyFrameRequest: onKeyFrameRequest)
             core.addConversion(conversion)
             let writer = TrackTap(origin, index: 0, pipe: pipe)
             let start = origin.backlogStart(since: core.now - backlog, maximumBytes: pipe.capacity / 4)

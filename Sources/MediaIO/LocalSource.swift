@@ -35,6 +35,10 @@ final class LocalSourceCore: StreamSource {
                 if track.kind == .video { track.followSound() } else { track.lateness = Lateness() }
             }
         }
+        for track in stream.tracks where track.kind == .video {
+            track.followsBitstream = true
+            track.cannotBeAsked()
+        }
         stream.source = self
         stream.markReady()
     }

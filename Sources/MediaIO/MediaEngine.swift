@@ -36,6 +36,8 @@ public struct MediaEngineConfiguration: Sendable {
     public var rtpActivityTimeout = 60_000
     /// Ask publishers for a key frame this often; `nil` = only when somebody needs one.
     public var periodicKeyFrameInterval: Int?
+    /// How old the newest key frame may get while somebody takes the stream who can't ask for one; 0 = as old as the source likes.
+    public var refreshInterval = 3000
     /// Minimum gap between two key frame requests to one publisher.
     public var keyFrameRequestGap = 1000
     /// Bounds of what publishers are told by REMB to send at most, bit/s.

@@ -243,6 +243,7 @@ public final class ReactorEngine: MediaEngineProtocol {
             for (index, track) in stream.tracks.enumerated() {
                 let kind = track.kind
                 track.addTap(id: id.rawValue) { bytes, slot in
+                    guard !slot.pointee.isMade else { return }
                     onPacket(
                         SinkPacket(
                             track: index, kind: kind, bytes: bytes, arrival: Instant(nanoseconds: slot.pointee.arrival)))
@@ -333,6 +334,7 @@ public final class ReactorEngine: MediaEngineProtocol {
             timing.activityTimeout = Int64(configuration.rtpActivityTimeout) * 1_000_000
             timing.keyFrameGap = Int64(configuration.keyFrameRequestGap) * 1_000_000
             timing.keyFrameInterval = Int64(configuration.periodicKeyFrameInterval ?? 0) * 1_000_000
+            timing.refreshInterval = Int64(configuration.refreshInterval) * 1_000_000
             return timing
         }
 

@@ -154,7 +154,8 @@ extension ReactorEngine: StreamTapping {
                 } else {
                     stream.requestKeyFrame(of: track, arena: core.arena, at: core.now)
                 }
-                track.addTap(id: id.rawValue) { _, slot in writer.take(slot) }
+                // Who takes it may be a muxer, or a player by a protocol without feedback.
+                track.addTap(id: id.rawValue, isPassive: true) { _, slot in writer.take(slot) }
             }
             core.addTap(id, on: stream)
             return .success(StreamTap(id: id, tracks: tracks.map(\.format), isFromPublisher: stream.source is PublisherEndpoint))

@@ -24,7 +24,8 @@ public enum RTSPDescription {
         let title = String(name.map { $0.isNewline || $0 == "\0" ? " " : $0 }.prefix(200))
         var text = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=\(title.isEmpty ? "-" : title)\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\na=control:*\r\na=range:npt=now-\r\n"
         for (index, (track, payloadType)) in zip(tracks, payloadTypes).enumerated() where !omitted.contains(index) {
-            let codec = track.codec
+            // What is sent, not what the source once said: clients set their decoders up by it.
+            let codec = track.described
             text += "m=\(track.kind.token) 0 RTP/AVP \(payloadType)\r\n"
             text += "a=rtpmap:\(payloadType) \(codec.name)/\(codec.clockRate)\(codec.channels > 1 ? "/\(codec.channels)" : "")\r\n"
             var parameters = codec.parameters

@@ -25,7 +25,7 @@ final class PictureLane {
     private let describedSets: [UInt8]
     private var assembler: FrameAssembler
     private var waiting: [Waiting] = []
-    private var waitsForKeyFrame = true
+    private var gate = EntryGate()
     private var orientation: UInt8 = 0
     /// Written once its successor tells how long it is shown.
     private var held: RecordedSample?
@@ -70,19 +70,10 @@ final class PictureLane {
 
     private func keep(_ frames: [EncodedFrame], at arrival: Instant) {
         for frame in frames {
-            guard frame.isComplete, frame.isKeyFrame || !frame.followsLoss else {
-                damagedFrames += 1
-                waitsForKeyFrame = true
-                wantsKeyFrame = true
-                continue
-            }
-            if frame.isKeyFrame {
-                waitsForKeyFrame = false
-                wantsKeyFrame = false
-            } else if waitsForKeyFrame {
-                wantsKeyFrame = true
-                continue
-            }
+            if !frame.isComplete || (frame.followsLoss && !frame.isKeyFrame) { damagedFrames += 1 }
+            let verdict = gate.judge(frame)
+            if verdict != .leading { wantsKeyFrame = verdict == .wait }
+            guard verdict == .take else { continue }
             waiting.append(Waiting(frame: frame, arrival: arrival, orientation: orientation))
         }
     }

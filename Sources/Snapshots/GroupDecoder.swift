@@ -18,6 +18,7 @@ final class GroupDecoder: @unchecked Sendable {  // safe: see the thread rule
     private var next: UInt32 = 0
     private var time: Int64 = 0
     private var lastTimestamp: UInt32?
+    private var gate = EntryGate()
     /// As the newest packet that said something about it.
     private(set) var rotation = PictureRotation.none
     /// RTP timestamp of the newest picture.
@@ -63,6 +64,8 @@ final class GroupDecoder: @unchecked Sendable {  // safe: see the thread rule
     /// false when the frame is not whole: its last packets are still on their way.
     private func decode(_ frame: EncodedFrame) -> Bool {
         guard frame.isComplete else { return false }
+        // What leads up to the group's first picture can't be decoded without the group before.
+        if gate.judge(frame) == .leading { return true }
         if let lastTimestamp { time += Int64(Int32(bitPattern: frame.timestamp &- lastTimestamp)) }
         lastTimestamp = frame.timestamp
         do throws(CodecError) {

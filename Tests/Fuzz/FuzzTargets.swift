@@ -70,7 +70,7 @@ private func fuzzRTSP(_ bytes: UnsafeRawBufferPointer) {
 
 /// Payloads of AAC, headers of it, and H.264 units in both framings: each piece prefixed with its length in one byte.
 private func fuzzAAC(_ bytes: UnsafeRawBufferPointer) {
-    var depacketizer = AACDepacketizer(), inserter = ParameterSetInserter(parameterSets: [[0x67, 1, 2, 3]], payloadType: 96)
+    var depacketizer = AACDepacketizer(), inserter = ParameterSetInserter(parameterSets: [[0x67, 1, 2, 3, 0x80], [0x68, 0xc0, 1]], payloadType: 96)
     var rest = bytes[...]
     while let length = rest.first.map(Int.init) {
         let piece = Array(rest.dropFirst().prefix(length))

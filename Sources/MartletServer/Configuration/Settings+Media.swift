@@ -19,6 +19,7 @@ extension Settings {
         configuration.rtpActivityTimeout = rtpActivityTimeout
         configuration.periodicKeyFrameInterval = periodicKeyFrameRequest ? periodicKeyFrameInterval : nil
         configuration.keyFrameRequestGap = keyFrameRequestGap
+        configuration.refreshInterval = refreshInterval
         configuration.lowestREMB = publisherMinimumBitrate
         configuration.highestREMB = publisherMaximumBitrate
         configuration.maximumEndpoints = maximumEndpoints

@@ -105,6 +105,8 @@ public struct Settings: Sendable, Equatable {
     public var periodicKeyFrameRequest = false
     /// (`periodic_fir_request_interval`)
     public var periodicKeyFrameInterval = 5_000
+    /// Age of the newest key frame at most, while somebody takes the stream who can't ask (`key_frame_interval`).
+    public var refreshInterval = 3_000
     /// Smallest gap between two key frame requests to one publisher (`rtcp_pli_request_interval`).
     public var keyFrameRequestGap = 1_000
     /// A publisher is never told to send less than this, bit/s (`webrtc_cc_min_bitrate`).

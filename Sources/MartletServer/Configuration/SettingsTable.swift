@@ -116,6 +116,8 @@ public enum SettingsTable {
               "Ask every publisher for a key frame at regular intervals."),
         .milliseconds("periodic_fir_request_interval", .media, \.periodicKeyFrameInterval, 500...3_600_000,
                       "The interval of `periodic_fir_request`."),
+        .milliseconds("key_frame_interval", .media, \.refreshInterval, 0...600_000,
+                      "While somebody takes a stream who can't ask for key frames (RTMP players and pushes, RTSP players, recordings), its WebRTC publisher is asked for one whenever none has come for this long; whoever joins there later waits no longer than that. `0`: never."),
         .milliseconds("rtcp_pli_request_interval", .media, \.keyFrameRequestGap, 100...60_000,
                       "Smallest gap between two key frame requests to one publisher."),
         .integer("webrtc_cc_min_bitrate", .media, \.publisherMinimumBitrate, 10_000...1_000_000_000, unit: "bit/s",

@@ -49,8 +49,8 @@ public actor FrameSubscription {
     private struct Lane {
         let track: SubscribedTrack
         var assembler: FrameAssembler
-        /// Video waits for a key frame.
-        var isBroken: Bool
+        /// Of video.
+        var gate = EntryGate()
         var parameterSets: [[UInt8]]
         var size: (width: Int, height: Int)?
     }
@@ -96,8 +96,8 @@ public actor FrameSubscription {
             let track = SubscribedTrack(format)
             numbers.append(lanes.count)
             lanes.append(Lane(
-                track: track, assembler: assembler, isBroken: track.kind == .video,
-                parameterSets: Base64.parameterSets(format.codec.parameters["sprop-parameter-sets"] ?? "")))
+                track: track, assembler: assembler,
+                parameterSets: Base64.parameterSets(format.described.parameters["sprop-parameter-sets"] ?? "")))
         }
         self.lanes = lanes
         laneOfTrack = numbers
@@ -152,14 +152,11 @@ public actor FrameSubscription {
     private func keep(_ frames: [EncodedFrame], _ lane: Int, _ arrival: Int64) {
         for frame in frames {
             if lanes[lane].track.kind == .video {
-                if !frame.isComplete || frame.followsLoss, !(frame.isComplete && frame.isKeyFrame) { lanes[lane].isBroken = true }
-                if lanes[lane].isBroken {
-                    guard frame.isKeyFrame, frame.isComplete else {
-                        dropped += 1
-                        askForKeyFrame()
-                        continue
-                    }
-                    lanes[lane].isBroken = false
+                let verdict = lanes[lane].gate.judge(frame)
+                guard verdict == .take else {
+                    dropped += 1
+                    if verdict == .wait { askForKeyFrame() }
+                    continue
                 }
             }
             waiting.append(Waiting(lane: lane, frame: frame, arrival: arrival))
@@ -214,7 +211,7 @@ public actor FrameSubscription {
             dropped += waiting.count - fresh.count
             waiting = fresh
             if let video {
-                lanes[video].isBroken = true
+                lanes[video].gate.close()
                 askForKeyFrame()
             }
         }
