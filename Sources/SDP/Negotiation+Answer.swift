@@ -79,11 +79,12 @@ extension Negotiation {
 }
 
 extension Negotiation {
-    /// What of `tracks` somebody who offers `offer` can't take as it is, and a codec that he can: `nil` when it is none of ours.
-    public static func conversionsNeeded(offer text: String, tracks: [TrackFormat]) -> [(track: Int, target: String?)] {
+    /// What of `tracks` somebody who offers `offer` can't take as it is, and the codecs of ours that he can, most wanted first: none when
+    /// there are none. A track's own codec is among them where only its profile stands in the way.
+    public static func conversionsNeeded(offer text: String, tracks: [TrackFormat]) -> [(track: Int, targets: [String])] {
         guard let offer = try? SessionDescription(parsing: text) else { return [] }
         var sent: Set<Int> = []
-        var needed: [(track: Int, target: String?)] = []
+        var needed: [(track: Int, targets: [String])] = []
         for section in offer.media where isMedia(section) && section.direction.receives {
             guard let origin = tracks.indices.first(where: { tracks[$0].kind == section.kind && tracks[$0].converts == nil && !sent.contains($0) })
             else { continue }
@@ -91,8 +92,9 @@ extension Negotiation {
             let forms = [origin] + tracks.indices.filter { tracks[$0].converts == origin }
             if forms.contains(where: { tracks[$0].isRealTime && CodecMatching.best(for: tracks[$0].codec, in: section.codecs) != nil }) { continue }
             let wishes = section.kind == .audio ? ["opus", "PCMU", "PCMA"] : ["H264", "VP8"]
-            let target = wishes.first { wish in StandardFormats.flavours(of: wish).contains { CodecMatching.best(for: $0, in: section.codecs) != nil } }
-            needed.append((origin, target))
+            needed.append((origin, wishes.filter { wish in
+                StandardFormats.flavours(of: wish).contains { CodecMatching.best(for: $0, in: section.codecs) != nil }
+            }))
         }
         return needed
     }

@@ -104,6 +104,20 @@ private func workerCommand() -> [String]? {
         await engine.shutdown()
     }
 
+    @Test("H.264 of any profile is converted to H.264 that every receiver takes")
+    func profiles() async throws {
+        let engine = try engine()
+        let stream = try engine.createStream()
+        let format = try #require(SourceTrack.h264(parameterSets: [[0x67, 0x64, 0x00, 0x28, 0xac, 0xd9, 0x40, 0x78], [0x68, 0xcb, 0x83, 0xcb, 0x20]]).format)
+        _ = try await engine.addSource(to: stream, tracks: [format])
+        let service = try service(engine)
+        _ = try await service.acquire(stream, track: 0, source: format, target: .h264, user: "a")
+        let forms = await engine.forms(of: stream)
+        #expect(forms.map { $0.codec.parameters["profile-level-id"] } == ["640028", "42e01f"] && forms.last?.converts == 0)
+        await service.shutdown()
+        await engine.shutdown()
+    }
+
     @Test("what is disabled, impossible or too much is refused by name")
     func refusals() async throws {
         let engine = try engine()

@@ -297,4 +297,32 @@ import Testing
 extension String {
     /// How many parts the text falls into at `separator`.
     fileprivate func components(_ separator: String) -> Int { split(separator: separator, omittingEmptySubsequences: false).count }
+
+    @Test("a player that takes H.264 in Constrained Baseline only is offered that, then VP8, when the stream is of another profile")
+    func profiles() throws {
+        for profile in ["4d0028", "640028", "f40028"] {
+            let needed = Negotiation.conversionsNeeded(offer: Fixtures.crlf(Fixtures.aiortc), tracks: [Support.h264(profile)])
+            #expect(needed.map(\.track) == [0] && needed.first?.targets == ["H264", "VP8"], "\(profile)")
+        }
+        #expect(Negotiation.conversionsNeeded(offer: Fixtures.crlf(Fixtures.aiortc), tracks: [Support.h264()]).isEmpty)
+        let withoutH264 = Support.strippingCodecs(Fixtures.crlf(Fixtures.aiortc), ["H264"])
+        #expect(Negotiation.conversionsNeeded(offer: withoutH264, tracks: [Support.h264("640028")]).first?.targets == ["VP8"])
+    }
+
+    @Test("a stream whose groups begin without IDR pictures is converted for whoever plays in real time")
+    func withoutIDR() throws {
+        var track = Support.h264("640c1f")
+        #expect(Negotiation.conversionsNeeded(offer: Fixtures.crlf(Fixtures.chromiumPlay), tracks: [track]).isEmpty)
+        track.beginsWithoutIDR = true
+        let needed = Negotiation.conversionsNeeded(offer: Fixtures.crlf(Fixtures.chromiumPlay), tracks: [track])
+        #expect(needed.first?.targets == ["H264", "VP8"])
+    }
+
+    @Test("the description follows what is sent, the agreement stays")
+    func described() {
+        var track = Support.h264("42e01f")
+        track.sent = ["sprop-parameter-sets": "Z2QAKA==,aO4=", "profile-level-id": "640028"]
+        #expect(track.described.parameters["profile-level-id"] == "640028" && track.described.parameters["packetization-mode"] == "1")
+        #expect(track.codec.parameters["profile-level-id"] == "42e01f")
+    }
 }

@@ -9,10 +9,26 @@ extension StreamRegistry {
     /// Makes what a player's offer can't take into something that it can.
     func convert(_ stream: StreamHandle, for request: StreamRequest, link: UInt64) async throws(StreamRefusal) {
         let forms = await engine.forms(of: stream)
-        for (track, target) in Negotiation.conversionsNeeded(offer: request.sdp, tracks: forms) {
-            guard let target else { throw .refused(.noCommonCodecs, "no common codecs") }
-            _ = try await convert(stream, track: track, source: forms[track], to: CodecKind(encodingName: target), for: request.mediaSessionID, link: link)
+        for (track, targets) in Negotiation.conversionsNeeded(offer: request.sdp, tracks: forms) {
+            try await convert(stream, track: track, source: forms[track], toFirstOf: targets, for: request.mediaSessionID, link: link)
         }
+    }
+
+    /// Begins with what is wanted most; what can't be had doesn't stand in the way of what can.
+    private func convert(
+        _ stream: StreamHandle, track: Int, source: TrackFormat, toFirstOf targets: [String], for id: String, link: UInt64
+    ) async throws(StreamRefusal) {
+        var failure = StreamRefusal.refused(.noCommonCodecs, "no common codecs")
+        for target in targets {
+            do throws(StreamRefusal) {
+                _ = try await convert(stream, track: track, source: source, to: CodecKind(encodingName: target), for: id, link: link)
+                return
+            } catch {
+                guard case .refused(.noCommonCodecs, _) = error else { throw error }
+                failure = error
+            }
+        }
+        throw failure
     }
 
     /// The same for another server, which takes whatever WebRTC has.
