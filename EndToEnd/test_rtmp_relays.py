@@ -1,5 +1,6 @@
 """Streams to and from other RTMP servers: nginx with its RTMP module, and a second node."""
 import os
+import time
 
 import pytest
 
@@ -77,6 +78,57 @@ def test_a_stream_is_pulled_from_another_server_and_comes_back(a, make_node, enc
     a.wait_for_no_stream(name)
 
 
+def test_a_push_whose_far_side_is_down_at_first_is_listed_and_comes_by_itself(a, make_node, encoder, tab, name):
+    far = make_node("F")
+    target = f"{far.rtmp}/live"
+    far.stop()
+    encoder(f"{a.rtmp}/live/{name}")
+    a.wait_for_stream(name)
+    reply = a.rest("push/startup", {"streamName": name, "rtmpUrl": target})
+    assert reply.status == 200 and reply.body["status"] == "RECONNECTING", reply.body
+    listed = pushes(a)[0]
+    assert listed["status"] == "RECONNECTING" and "127.0.0.1" in listed["reason"], listed
+    assert a.rest("push/startup", {"streamName": name, "rtmpUrl": target}).status == 409
+    published = tab(a).publish(a.ws, f"{name}-browser", "H264", pattern={"fps": 15}, rtmpUrl=target)
+    wait_until(lambda: len(pushes(a)) == 2, 10, lambda: pushes(a))
+    far.start()
+    wait_until(lambda: [one["status"] for one in pushes(a)] == ["PUBLISHING", "PUBLISHING"], 20, lambda: pushes(a))
+    assert not any("reason" in one for one in pushes(a))
+    far.wait_for_stream(f"rtmp_{name}")
+    far.wait_for_stream(f"rtmp_{name}-browser")
+    assert a.rest("push/terminate", {"mediaSessionId": listed["mediaSessionId"]}).status == 200
+    published.stop()
+    wait_until(lambda: not pushes(a), 10, "the other push ends with its stream")
+
+
+def test_a_push_that_is_terminated_while_its_far_side_is_down_is_gone(a, encoder, name):
+    encoder(f"{a.rtmp}/live/{name}")
+    a.wait_for_stream(name)
+    reply = a.rest("push/startup", {"streamName": name, "rtmpUrl": "rtmp://127.0.0.1:1/live"})
+    assert reply.status == 200 and "127.0.0.1:1" in reply.body["reason"], reply.body
+    assert a.rest("push/terminate", {"mediaSessionId": reply.body["mediaSessionId"]}).status == 200
+    assert a.rest("push/find_all").status == 404
+
+
+def test_whoever_joins_a_browsers_stream_at_another_server_late_gets_frames_within_the_interval(a, make_node, tab, name):
+    """A browser sends a key frame when it is asked for one, and RTMP and RTSP have no way to ask."""
+    far = make_node("F")
+    published = tab(a).publish(a.ws, name, "H264", pattern={"fps": 15}, rtmpUrl=f"{far.rtmp}/live")
+    assert far.rest("rtsp/startup", {"uri": f"{a.rtsp}/{name}", "toStream": f"rtsp_{name}"}).status == 200
+    started = time.monotonic()
+    for stream in (f"rtmp_{name}", f"rtsp_{name}"):
+        far.wait_for_stream(stream)
+    for after in (5, 20):
+        # The far side's stream is to be that old: nothing else can be waited for.
+        wait_until(lambda: time.monotonic() - started > after, after + 5, "the stream grows older")
+        for stream in (f"rtmp_{name}", f"rtsp_{name}"):
+            played = tab(far).play(far.ws, stream)
+            # The interval (key_frame_interval, 3 s) and a second.
+            played.wait_for_frames(3, 4)
+            played.stop()
+    published.stop()
+
+
 def test_what_cannot_be_pushed_or_pulled_is_said(a, encoder, name):
     assert a.rest("push/startup", {"streamName": name, "rtmpUrl": "rtmp://127.0.0.1:1/live"}).status == 404
     assert "streamName" in a.rest("push/startup", {"rtmpUrl": "rtmp://127.0.0.1/live"}).reason
@@ -86,9 +138,6 @@ def test_what_cannot_be_pushed_or_pulled_is_said(a, encoder, name):
     assert reply.status == 400 and "login" in reply.reason and "secret" not in reply.reason
     encoder(f"{a.rtmp}/live/{name}")
     a.wait_for_stream(name)
-    reply = a.rest("push/startup", {"streamName": name, "rtmpUrl": "rtmp://127.0.0.1:1/live"})
-    assert reply.status == 500 and "127.0.0.1:1" in reply.reason
-    assert a.rest("push/find_all").status == 404
     reply = a.rest("pull/rtmp/pull", {"uri": f"{a.rtmp}/live/nobody-{name}", "localStreamName": name + "-pulled"})
     assert reply.status == 500 and "nobody" in reply.reason
     assert a.rest("pull/rtmp/pull", {"uri": f"{a.rtmp}/live/x", "localStreamName": name}).status == 409

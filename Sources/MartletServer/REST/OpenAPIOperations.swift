@@ -44,7 +44,7 @@ extension OpenAPIDocument {
             path: "rtsp/terminate", summary: "End the pull of an address, and its stream",
             fields: [.required("uri", "Address, with or without the login")], failures: [404: "There is none"]),
         Operation(
-            path: "push/startup", summary: "Send a stream to an RTMP server; answered when that has accepted",
+            path: "push/startup", summary: "Send a stream to an RTMP server; answered when that has accepted, or is being tried again and again",
             fields: [
                 .required("streamName", "Name of the stream"),
                 .required("rtmpUrl", "rtmp://host:1935/app: the stream is called rtmp_<name> there. rtmps:// is possible"),
@@ -54,7 +54,7 @@ extension OpenAPIDocument {
             ], result: "RTMPPush",
             failures: [
                 400: "A field is missing, or the address is none", 404: "There is no such stream", 409: "It is being sent there already",
-                500: "The other server can't be reached, refused or did not accept in time; the reason says which",
+                500: "The other server refused, or its certificate isn't trusted; the reason says which. One that can't be reached is tried again: status RECONNECTING",
             ]),
         Operation(
             path: "push/find", summary: "The pushes to RTMP servers that match all fields given",

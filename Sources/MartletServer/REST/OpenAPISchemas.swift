@@ -16,7 +16,9 @@ enum OpenAPISchemas {
         ], required: ["uri", "localMediaSessionId", "remoteMediaSessionId", "localStreamName", "remoteStreamName", "status"]),
         "RTMPPush": object([
             "mediaSessionId": string("The push"), "streamName": string("Name on the other server"), "rtmpUrl": string("Address of the other server"),
-            "localStreamName": string("Name on this server"), "status": string("NEW, PUBLISHING, RECONNECTING"),
+            "localStreamName": string("Name on this server"),
+            "status": string("NEW, PUBLISHING, RECONNECTING (the other server is away; tried again and again), FAILED (it refuses)"),
+            "reason": string("Why nothing is sent; missing while all is well"),
             "width": integer("Pixels; 0 = not known"), "height": integer("Pixels; 0 = not known"), "muted": boolean("Always false"),
             "soundEnabled": boolean("Always false: nothing is mixed in"),
             "options": ["type": "object", "description": "As they were given", "additionalProperties": true],

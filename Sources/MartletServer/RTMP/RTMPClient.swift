@@ -7,15 +7,25 @@ import RTMP
 /// Why a connection could not be had, or was lost; a sentence for people.
 struct RTMPClientError: Error, Sendable, CustomStringConvertible {
     let description: String
-    /// The far side refused; trying again at once helps nobody.
-    var isRefusal = false
+    /// Trying again helps nobody before somebody has changed something: the far side's certificate isn't to be trusted.
+    var isLasting = false
 }
 
 final class RTMPClient: Sendable {
     enum Event: Sendable {
         case session(RTMPClientSession.Event)
-        /// The connection is gone; nothing follows.
-        case closed(String)
+        /// The connection is gone; nothing follows. `isLasting`: the far side has said no in a way that trying again doesn't change.
+        case closed(String, isLasting: Bool)
+    }
+
+    /// Refusals of who asks or of what he asks for. A name in use, or a server that is going down, is another matter.
+    static func isLasting(code: String, description: String) -> Bool {
+        let lasting = [
+            "NetConnection.Connect.Rejected", "NetConnection.Connect.InvalidApp", "NetStream.Publish.Denied", "NetStream.Publish.Unauthorized",
+            "NetStream.Publish.Rejected",
+        ]
+        let text = description.lowercased()
+        return lasting.contains(code) || ["auth", "denied", "forbidden", "permission", "invalid key"].contains { text.contains($0) }
     }
 
     let connection: RTMPConnection<RTMPClientSession>
@@ -59,8 +69,9 @@ final class RTMPClient: Sendable {
                             onEvent: { event in
                                 if case .dropped = sink.yield(.session(event)) { connection.close(reason: "events are not taken") }
                             },
-                            onClosed: { reason in
-                                sink.yield(.closed(reason))
+                            onClosed: { [unowned handler] reason in
+                                let isLasting = handler.refusal.map { Self.isLasting(code: $0.code, description: $0.description) } ?? false
+                                sink.yield(.closed(reason, isLasting: isLasting))
                                 sink.finish()
                             })
                         try channel.pipeline.syncOperations.addHandler(handler)
@@ -70,7 +81,7 @@ final class RTMPClient: Sendable {
             return RTMPClient(connection: connection, events: events)
         } catch {
             sink.finish()
-            throw RTMPClientError(description: "can't reach \(url.hostAndPort): \(reason(error))")
+            throw RTMPClientError(description: "can't reach \(url.hostAndPort): \(reason(error))", isLasting: error is NIOSSLError)
         }
     }
 

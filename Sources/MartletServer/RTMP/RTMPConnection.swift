@@ -79,6 +79,8 @@ final class RTMPChannelHandler<Machine: RTMPMachine>: ChannelInboundHandler {
     private let limits: RTMPSendLimits
     private var onEvent: ((Machine.Event) -> Void)?
     private var onClosed: ((String) -> Void)?
+    /// The far side's word, when it was that which ended the connection.
+    private(set) var refusal: (code: String, description: String)?
     private var context: ChannelHandlerContext?
     private var queuedBytes = 0
     private var waiting: [EventLoopPromise<Bool>] = []
@@ -144,6 +146,7 @@ final class RTMPChannelHandler<Machine: RTMPMachine>: ChannelInboundHandler {
             account(for: context)
         case .failure(let error):
             flush()
+            if case .refused(let code, let description) = error { refusal = (code, description) }
             close(reason: error.description)
         }
     }

@@ -44,10 +44,14 @@ final class RTMPRelay: Sendable {
         case terminated
         /// The far side; the sentence says what.
         case failed(String)
+        /// The same, where trying again doesn't help: it refuses who asks, or what he asks for.
+        case rejected(String)
         case refused(StreamStatusInfo, String)
     }
 
     let request: Request
+    /// Nobody waits for an answer: a refusal stays on the list for as long as the stream lives.
+    let keepsFailure: Bool
     let mediaSessionID = Identifier.uuid()
     private let settings: Settings
     private let streams: StreamRegistry
@@ -55,6 +59,8 @@ final class RTMPRelay: Sendable {
 
     private struct State {
         var status = "NEW"
+        /// Why there is no connection; `nil` while there is one.
+        var reason: String?
         var isTerminated = false
         var outcome: Result<Void, End>?
         var waiting: CheckedContinuation<Result<Void, End>, Never>?
@@ -64,8 +70,9 @@ final class RTMPRelay: Sendable {
     }
     private let state = Mutex(State())
 
-    init(_ request: Request, settings: Settings, streams: StreamRegistry, logger: Logger) {
+    init(_ request: Request, keepsFailure: Bool = false, settings: Settings, streams: StreamRegistry, logger: Logger) {
         self.request = request
+        self.keepsFailure = keepsFailure
         self.settings = settings
         self.streams = streams
         var logger = logger
@@ -79,23 +86,33 @@ final class RTMPRelay: Sendable {
     // MARK: Seen from outside
 
     var status: String { state.withLock { $0.status } }
+    /// It stands on the list for people to see; nothing is tried any more.
+    var hasFailed: Bool { status == Self.failedStatus }
+    private static let failedStatus = "FAILED"
 
     var json: JSONValue {
-        let (status, width, height) = state.withLock { ($0.status, $0.width, $0.height) }
+        let (status, reason, width, height) = state.withLock { ($0.status, $0.reason, $0.width, $0.height) }
         guard request.direction == .push else {
             return [
                 "uri": .string(request.shownURL), "localMediaSessionId": .string(mediaSessionID), "remoteMediaSessionId": .null,
                 "localStreamName": .string(request.localName), "remoteStreamName": .string(request.url.stream), "status": .string(status),
             ]
         }
-        return [
+        var object: [String: JSONValue] = [
             "mediaSessionId": .string(mediaSessionID), "streamName": .string(request.shownName), "rtmpUrl": .string(request.shownURL),
             "localStreamName": .string(request.localName), "status": .string(status), "width": JSONValue(width), "height": JSONValue(height),
             "muted": false, "soundEnabled": false, "options": request.options ?? [:],
         ]
+        if let reason { object["reason"] = .string(reason) }
+        return .object(object)
     }
 
-    private func show(_ status: String) { state.withLock { $0.status = status } }
+    private func show(_ status: String, because reason: String? = nil) {
+        state.withLock {
+            $0.status = status
+            $0.reason = reason
+        }
+    }
 
     private func settle(_ outcome: Result<Void, End>) {
         state.withLock { state -> CheckedContinuation<Result<Void, End>, Never>? in
@@ -106,7 +123,7 @@ final class RTMPRelay: Sendable {
         }?.resume(returning: outcome)
     }
 
-    /// Returns when the far side has accepted for the first time, or throws why it did not. One caller.
+    /// Returns when the far side has accepted for the first time, or, of a push, when it goes on trying; throws why it ended before. One caller.
     func firstOutcome() async throws(End) {
         let outcome = await withCheckedContinuation { continuation in
             let known: Result<Void, End>? = state.withLock { state in
@@ -149,7 +166,7 @@ final class RTMPRelay: Sendable {
     }
 
     private func connectAgainAndAgain(_ pulled: inout PulledStream?) async {
-        var failures = 0
+        var failures = 0, hasLasted = false
         while true {
             let end: End
             var lasted = false
@@ -157,22 +174,44 @@ final class RTMPRelay: Sendable {
                 try await request.direction == .push ? push(&lasted) : pull(into: &pulled, &lasted)
                 end = .failed("the connection is over")
             } catch { end = error }
-            if lasted { failures = 0 }
-            let isFirst = state.withLock { $0.outcome == nil }
-            settle(.failure(end))
-            show("RECONNECTING")
+            if lasted {
+                failures = 0
+                hasLasted = true
+            }
+            // A far side that isn't there yet may come: as long as its stream lives a push goes on trying.
+            let mayTry = settings.reconnects && !isTerminated && (hasLasted || request.direction == .push)
             switch end {
-            case .failed(let reason) where !isTerminated && !isFirst && settings.reconnects:
+            case .failed(let reason) where mayTry, .rejected(let reason) where mayTry && hasLasted:
+                show("RECONNECTING", because: reason)
+                settle(.success(()))
                 failures += 1
                 if settings.maximumAttempts > 0, failures > settings.maximumAttempts {
                     return logger.warning("relay given up", metadata: ["reason": "\(reason)"])
                 }
                 let delay = min(settings.firstDelay * (1 << min(failures - 1, 16)), settings.longestDelay)
-                logger.info("relay interrupted", metadata: ["reason": "\(reason)", "next_ms": "\(delay / .milliseconds(1))"])
+                if failures == 1 || failures % 100 == 0 {
+                    logger.warning("relay interrupted; it goes on trying", metadata: ["reason": "\(reason)", "failures": "\(failures)"])
+                }
                 do { try await Task.sleep(for: delay) } catch { return logger.info("relay ended", metadata: ["reason": "terminated"]) }
+            case .rejected(let reason) where !isTerminated:
+                let isTold = state.withLock { $0.outcome == nil }
+                show(Self.failedStatus, because: reason)
+                settle(.failure(end))
+                logger.warning("relay given up: the far side refuses it", metadata: ["reason": "\(reason)"])
+                // Who asked has his answer; otherwise it is to be found on the list.
+                if !isTold || keepsFailure { await untilStreamEnds() }
+                return
             default:
+                show("RECONNECTING")
+                settle(.failure(end))
                 return logger.info("relay ended", metadata: ["reason": "\(isTerminated ? "terminated" : "\(end)")"])
             }
+        }
+    }
+
+    private func untilStreamEnds() async {
+        while !Task.isCancelled, !isTerminated, await streams.isAvailable(request.localName) {
+            do { try await Task.sleep(for: .seconds(2)) } catch { return }
         }
     }
 
@@ -182,7 +221,7 @@ final class RTMPRelay: Sendable {
                 to: request.url, purpose, flashVersion: request.flashVersion, timeout: settings.timeout,
                 verifiesCertificate: settings.verifiesCertificate, authorities: settings.authorities, send: settings.send)
         } catch {
-            throw .failed(error.description)
+            throw error.isLasting ? .rejected(error.description) : .failed(error.description)
         }
     }
 
@@ -250,25 +289,25 @@ final class RTMPRelay: Sendable {
             case .ended(let code, let description): throw .failed("the far side ended the stream: \(code) \(description)")
             case .media, .metadata: break
             }
-        } atEnd: { (reason) throws(End) in
+        } atEnd: { (reason, isLasting) throws(End) in
             await playback?.sink.stop()
             if isTerminated || Task.isCancelled { throw .terminated }
             if ended.withLock({ $0 }) { throw .streamEnded("the local stream is over") }
-            throw .failed(reason)
+            throw isLasting ? .rejected(reason) : .failed(reason)
         }
     }
 
     /// Carries events until the connection is gone.
     private func withEnd(
         _ client: RTMPClient, _ take: (RTMPClientSession.Event) async throws(End) -> Void,
-        atEnd: (String) async throws(End) -> Void
+        atEnd: (String, _ isLasting: Bool) async throws(End) -> Void
     ) async throws(End) {
-        var reason = "the connection is over"
+        var reason = "the connection is over", isLasting = false
         var thrown: End?
         await withTaskCancellationHandler {
             for await event in client.events {
                 switch event {
-                case .closed(let why): reason = why
+                case .closed(let why, let lasts): (reason, isLasting) = (why, lasts)
                 case .session(let event):
                     do throws(End) { try await take(event) } catch {
                         thrown = error
@@ -280,13 +319,13 @@ final class RTMPRelay: Sendable {
             client.close()
         }
         if let thrown {
-            do throws(End) { try await atEnd(reason) } catch {
+            do throws(End) { try await atEnd(reason, isLasting) } catch {
                 // A deliberate end outweighs what it led to.
                 if error == .terminated { throw error }
                 throw thrown
             }
         }
-        try await atEnd(reason)
+        try await atEnd(reason, isLasting)
     }
 
     // MARK: Pull
@@ -322,7 +361,7 @@ final class RTMPRelay: Sendable {
             case .metadata(let metadata): if request.hasAudio, request.hasVideo { ingest?.take(metadata: metadata) }
             case .ended(let code, let description): throw .failed("the far side ended the stream: \(code) \(description)")
             }
-        } atEnd: { (reason) throws(End) in
+        } atEnd: { (reason, _) throws(End) in
             ingest?.end()
             if isTerminated || Task.isCancelled { throw .terminated }
             if let why = failure.withLock({ $0 }) {

@@ -42,8 +42,9 @@ actor RTMPRelays: Service {
         return (pushes, relays.count - pushes)
     }
 
-    /// Begins one and waits until the far side has accepted. Throws the REST failure otherwise.
-    func begin(_ request: RTMPRelay.Request) async throws(RESTFailure) -> RTMPRelay {
+    /// Begins one and waits until the far side has accepted, or is found to be away: then a push goes on trying. Throws the REST failure
+    /// otherwise.
+    func begin(_ request: RTMPRelay.Request, keepsFailure: Bool = false) async throws(RESTFailure) -> RTMPRelay {
         try check(request)
         switch request.direction {
         case .push:
@@ -57,13 +58,17 @@ actor RTMPRelays: Service {
         }
         // Again: another request may have come while the registry was asked.
         try check(request)
-        let relay = RTMPRelay(request, settings: settings, streams: streams, logger: logger)
+        for old in relays where old.hasFailed && old.request.localName == request.localName && old.request.url == request.url {
+            old.terminate()
+            forget(old)
+        }
+        let relay = RTMPRelay(request, keepsFailure: keepsFailure, settings: settings, streams: streams, logger: logger)
         guard supervisor.begin(relay) else { throw .internalError("the server is shutting down") }
         relays.append(relay)
         do {
             try await relay.firstOutcome()
         } catch {
-            forget(relay)
+            if !relay.hasFailed || !keepsFailure { forget(relay) }
             throw Self.failure(error, request)
         }
         return relay
@@ -72,7 +77,7 @@ actor RTMPRelays: Service {
     private func check(_ request: RTMPRelay.Request) throws(RESTFailure) {
         guard relays.count < maximum else { throw .internalError("there are \(maximum) RTMP pushes and pulls already (max_agents)") }
         let isThere = relays.contains { other in
-            guard other.request.direction == request.direction else { return false }
+            guard other.request.direction == request.direction, !other.hasFailed else { return false }
             return request.direction == .push
                 ? other.request.localName == request.localName && other.request.url == request.url
                 : other.request.url == request.url || other.request.localName == request.localName
@@ -87,7 +92,7 @@ actor RTMPRelays: Service {
         switch end {
         case .streamEnded(let reason): .notFound(reason)
         case .terminated: .internalError("terminated before the far side had accepted")
-        case .failed(let reason): .internalError("\(request.url): \(reason)")
+        case .failed(let reason), .rejected(let reason): .internalError("\(request.url): \(reason)")
         case .refused(.nameInUse, let reason): .conflict(reason)
         case .refused(let info, let reason): .internalError("\(info.rawValue): \(reason)")
         }
@@ -97,7 +102,7 @@ actor RTMPRelays: Service {
     func republish(_ name: String, to text: String) async {
         do throws(RESTFailure) {
             let request = try RTMPRelayRoutes.push(name: name, url: text, isFullURL: false, flashVersion: nil, options: nil)
-            _ = try await begin(request)
+            _ = try await begin(request, keepsFailure: true)
         } catch {
             logger.warning("republishing can't begin", metadata: ["stream": "\(name)", "reason": "\(error.reason)"])
         }
