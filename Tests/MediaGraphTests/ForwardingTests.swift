@@ -40,6 +40,38 @@ import Testing
         #expect(track.joinHits == 1)
     }
 
+    @Test("while somebody takes the stream who can't ask, the publisher is asked for a key frame at the interval, and no longer")
+    func asksForOthers() throws {
+        let chain = try Chain(profile: LinkProfile(delay: .milliseconds(5)), seed: 21)
+        chain.run(milliseconds: 500)
+        let track = chain.server.tracks[0]
+        let before = chain.keyFrameRequests
+        chain.run(milliseconds: 4000)
+        #expect(chain.keyFrameRequests == before, "nobody needs one")
+        track.addTap(id: 9, isPassive: true) { _, _ in }
+        chain.run(milliseconds: 10_000)
+        #expect((3...4).contains(chain.keyFrameRequests - before))
+        track.removeTap(id: 9)
+        let after = chain.keyFrameRequests
+        chain.run(milliseconds: 7000)
+        #expect(chain.keyFrameRequests == after)
+    }
+
+    @Test("of a source that can't be asked a key frame of 10 s ago serves a player that joins; of another it doesn't")
+    func longGroups() throws {
+        for cannotBeAsked in [true, false] {
+            let chain = try Chain(profile: LinkProfile(delay: .milliseconds(5)), seed: 22)
+            chain.run(milliseconds: 300)
+            if cannotBeAsked { chain.server.tracks[0].cannotBeAsked() }
+            chain.run(milliseconds: 9800)
+            let sent = chain.packetsSent
+            let player = try chain.addPlayer(seed: 79)
+            chain.run(milliseconds: 500)
+            #expect(chain.server.tracks[0].joinHits == (cannotBeAsked ? 1 : 0))
+            #expect(player.corrupt == 0 && player.packets.keys.contains { $0 >= sent }, "it has got up to the present within half a second")
+        }
+    }
+
     @Test("the cached group of pictures comes with squeezed timestamps that never run backwards")
     func squeezesTimestamps() throws {
         let chain = try Chain(profile: LinkProfile(delay: .milliseconds(1)), seed: 3)
