@@ -9,6 +9,7 @@ from harness import records
 from harness.chromium import ONLY
 from harness.ports import free_tcp_port
 from harness.rtsp import Camera, fetch
+from harness.scripted_camera import PCMU, ScriptedCamera
 from harness.waiting import wait_until
 from test_recording import folder, in_step, only_record, run_for
 from test_tools import publishing
@@ -236,3 +237,135 @@ def test_dead_hosts_wrong_codecs_and_missing_streams_have_their_words(a, tab, na
     for url, words in cases.items():
         with pytest.raises(Error, match=f"FAILED {words}"):
             page.play(a.ws, url)
+
+
+# Odd cameras.
+
+def frames(node, name):
+    """How many pictures an RTSP player decodes in two seconds."""
+    probe = subprocess.run(
+        ["ffprobe", "-v", "error", "-rtsp_transport", "tcp", "-select_streams", "v", "-read_intervals", "%+2", "-count_frames",
+         "-show_entries", "stream=nb_read_frames", "-of", "csv=p=0", f"{node.rtsp}/{name}"], capture_output=True, text=True, timeout=40)
+    return int((probe.stdout.strip().split("\n")[0] or "0").strip(","))
+
+
+def a_space_in_the_head(link, method, uri, headers):
+    return ["RTSP/1.0 200 OK", " ", "X-Strange line without colon", "Session: 4711"] if method == "PLAY" else None
+
+
+def no_double_slash(link, method, uri, headers):
+    return ["RTSP/1.0 404 Not Found"] if method == "SETUP" and "//" in uri.partition("://")[2] else None
+
+
+@pytest.mark.parametrize("options, override", [
+    ({}, a_space_in_the_head), ({"control": "/media/1/video", "content_base": "rtsp://127.0.0.1/"}, no_double_slash),
+    ({"audio": "m=application RTP/AVP 107\r\na=control:x\r\n"}, None), ({"described": 96, "sent": 97}, None)],
+    ids=["a line of a space", "slashes of addresses", "a section without a port", "another payload type"])
+def test_an_odd_camera_is_fetched(a, name, pulled, options, override):
+    with ScriptedCamera(**options) as camera:
+        camera.override = override or camera.override
+        reply = pulled(camera.url(), name)
+        assert reply.status == 200, reply.reason
+        assert frames(a, name) >= 25 and len(camera.links) == 1
+
+
+def test_stray_bytes_between_packets_cost_nothing_else(a, name, pulled):
+    with ScriptedCamera() as camera:
+        camera.between = lambda link, picture, packet: link.send(b"\1\2$garbage\xaa\xbb\0") if picture % 10 == 7 and packet == 0 else None
+        assert pulled(camera.url(), name).status == 200
+        assert frames(a, name) >= 25 and len(camera.links) == 1
+        # What is asked of it in between still is answered.
+        assert a.rest("rtsp/terminate", {"uri": camera.url()}).status == 200
+        wait_until(lambda: camera.count("TEARDOWN") == 1, 10, "a goodbye")
+
+
+@pytest.mark.parametrize("status", ["401 Unauthorized", "501 Not Implemented", "302 Found"])
+def test_refused_signs_of_life_do_not_end_what_has_media(a, name, pulled, status):
+    with ScriptedCamera(timeout=2) as camera:
+        camera.override = lambda link, method, uri, headers: (
+            [f"RTSP/1.0 {status}", 'WWW-Authenticate: Digest realm="x", nonce="y"', "Location: rtsp://127.0.0.1:1/"] if method == "GET_PARAMETER" else None)
+        assert pulled(camera.url(), name).status == 200
+        # The other form goes on.
+        wait_until(lambda: camera.count("GET_PARAMETER") == 1 and camera.count("OPTIONS") >= 4, 20, lambda: camera.requests)
+        assert a.rest("rtsp/find", {"uri": camera.url()}).body[0]["status"] == "PLAYING"
+        assert frames(a, name) >= 25 and len(camera.links) == 1
+
+
+def test_a_camera_that_begins_with_the_same_numbers_again_goes_on_at_once(a, tab, name, pulled):
+    with ScriptedCamera() as camera:
+        assert pulled(camera.url(), name).status == 200
+        player = tab(a).play(a.ws, name)
+        # So long the pictures would stand still if what comes next were taken for a repetition.
+        player.wait_for_frames(10 * 25, timeout=30)
+        before = player.decoded()
+        camera.links[0].close()
+        wait_until(lambda: len(camera.links) == 2 and camera.count("PLAY") == 2, 10, lambda: camera.requests)
+        wait_until(lambda: player.decoded() > before + 25, 6, lambda: player.figures())
+
+
+def test_a_camera_that_is_back_with_other_tracks_begins_its_stream_anew(a, name, pulled):
+    with ScriptedCamera() as camera:
+        assert pulled(camera.url(), name).status == 200
+        before = a.streams(name=name, published=True)[0]
+        assert "audioCodec" not in before or not before["audioCodec"]
+        camera.audio, camera.described, camera.payload_type = PCMU, 98, 98
+        camera.links[0].close()
+        wait_until(lambda: (a.streams(name=name, published=True) or [{}])[0].get("audioCodec") == "PCMU", 15, lambda: a.streams(name=name))
+        after = a.streams(name=name, published=True)[0]
+        assert after["mediaSessionId"] != before["mediaSessionId"] and "begins anew" in a.log_path.read_text()
+        assert a.rest("rtsp/find", {"uri": camera.url()}).body[0]["status"] == "PLAYING"
+        assert frames(a, name) >= 25
+
+
+def test_a_camera_is_called_for_as_long_as_it_is_wanted_and_no_longer(a, name, pulled):
+    with ScriptedCamera() as camera:
+        assert pulled(camera.url(), name).status == 200
+        camera.override = lambda link, method, uri, headers: ["RTSP/1.0 404 Not Found"] if method == "DESCRIBE" else None
+        camera.links[0].close()
+        wait_until(lambda: camera.count("DESCRIBE") >= 4, 20, lambda: camera.requests)
+        assert a.rest("rtsp/find", {"uri": camera.url()}).body[0]["status"] == "RECONNECTING"
+        assert a.rest("rtsp/terminate", {"uri": camera.url()}).status == 200
+        a.wait_for_no_stream(name, 2)
+
+
+# The server, to clients that are odd themselves.
+
+def ask(connection, method, uri, number, *fields):
+    connection.sendall("\r\n".join([f"{method} {uri} RTSP/1.0", f"CSeq: {number}", *fields, "", ""]).encode())
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        piece = connection.recv(4096)
+        assert piece, answer
+        answer += piece
+    head, _, body = answer.partition(b"\r\n\r\n")
+    length = int(next((line.split(b":")[1] for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")), b"0"))
+    while len(body) < length:
+        body += connection.recv(4096)
+    return head.decode(), body.decode()
+
+
+def test_two_tracks_that_ask_for_the_same_channels_get_different_ones(a, name):
+    with publishing(a, name, "--video", "vp8", "--size", "320x240", "--fps", "20"):
+        with socket.create_connection(("127.0.0.1", a.settings["rtsp.port"]), timeout=10) as connection:
+            assert "200" in ask(connection, "DESCRIBE", f"{a.rtsp}/{name}", 1)[0]
+            for track, channels in ((0, "0-1"), (1, "2-3")):
+                head, _ = ask(connection, "SETUP", f"{a.rtsp}/{name}/trackID={track}", 2 + track, "Transport: RTP/AVP/TCP;unicast;interleaved=0-1")
+                assert f"interleaved={channels}" in head, head
+
+
+def test_names_with_slashes_at_their_ends_are_found(a, name):
+    odd = f"/{name}/"
+    with publishing(a, odd, "--video", "vp8", "--size", "320x240", "--fps", "20"):
+        with socket.create_connection(("127.0.0.1", a.settings["rtsp.port"]), timeout=10) as connection:
+            head, body = ask(connection, "DESCRIBE", f"{a.rtsp}/{odd}", 1)
+            assert "200" in head and "m=video" in body, head
+            assert "404" in ask(connection, "DESCRIBE", f"{a.rtsp}/{odd}x", 2)[0]
+
+
+def test_audio_that_never_comes_is_not_announced(a, name, pulled):
+    with ScriptedCamera(audio=PCMU) as camera:
+        assert pulled(camera.url(), name).status == 200
+        with socket.create_connection(("127.0.0.1", a.settings["rtsp.port"]), timeout=10) as connection:
+            def described():
+                return ask(connection, "DESCRIBE", f"{a.rtsp}/{name}", 1)[1]
+            assert "m=video" in wait_until(lambda: (body := described()) and "m=audio" not in body and body, 15, described, pause=0.2)

@@ -229,7 +229,7 @@ public struct RTSPClientSession: Sendable {
             return [.send(again.request)]
         }
         // 454 is about the session, and other errors of a server's own pass.
-        if (400..<500).contains(response.status) && response.status != 454 || [501, 551].contains(response.status) { refuse(pending.request.method) }
+        if (300..<500).contains(response.status) && response.status != 454 || [501, 551].contains(response.status) { refuse(pending.request.method) }
         signOfLife?.isAnswered = true
         return []
     }

@@ -54,6 +54,10 @@ struct RTSPCameraTests {
         #expect(methods == ["GET_PARAMETER", "OPTIONS", "GET_PARAMETER", "OPTIONS"])
         let refused = try #require(sent(session.keepAlive(at: .zero)).first)
         _ = session.receive(answer(501, to: refused))
+        // So is one that is to go elsewhere.
+        var (sentAway, _) = try playing()
+        let away = try #require(sent(sentAway.keepAlive(at: .zero)).first)
+        #expect(sentAway.receive(answer(302, to: away, ["Location": "rtsp://x/"])).isEmpty && sentAway.habits.refusesGetParameter)
         #expect(sent(session.keepAlive(at: .zero)).first?.method == "OPTIONS" && sent(session.keepAlive(at: .zero)).first?.method == "OPTIONS")
 
         var (other, _) = try playing()

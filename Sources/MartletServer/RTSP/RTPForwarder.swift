@@ -12,13 +12,14 @@ struct RTPForwarder {
         var bytes: [UInt8]
     }
 
-    /// A missing packet is waited for by this much, ns; what WebRTC repairs comes within it.
-    static let patience: Int64 = 150_000_000
+    /// A missing packet is waited for by this much; what WebRTC repairs comes within it.
+    static let patience = TimeSpan.milliseconds(150)
     static let maximumWaiting = 512
-    /// The source's reports are waited for by this much before the first packet, ns.
-    static let reportPatience: Int64 = 1_000_000_000
-    /// Ours are sent this often, ns.
-    static let reportInterval: Int64 = 1_000_000_000
+    /// The source's reports are waited for by this much before the first packet, and no longer than until so many bytes are held.
+    static let reportPatience = TimeSpan.seconds(1)
+    static let maximumHeld = 1 << 20
+    /// Ours are sent this often.
+    static let reportInterval = TimeSpan.seconds(1)
     /// From one to the next they move a track by so much at most: clients set their clocks by each, and a step back by a packet's length
     /// would give two packets the same time.
     static let maximumBend = TimeSpan.milliseconds(1)
@@ -32,13 +33,13 @@ struct RTPForwarder {
         let shift: UInt16
         var isWanted: Bool
         var isStarted: Bool
-        /// When the next report is due, by the arrival of packets, ns.
-        var nextReport: Int64 = .min
+        /// When the next report is due, by the arrival of packets; `nil`: with the next one.
+        var nextReport: Instant?
         /// Time less media time, as last reported.
         var reportedOffset: TimeSpan?
         /// The source's number of the next packet to go out.
         var next: UInt16?
-        var waiting: [UInt16: (bytes: [UInt8], arrival: Int64)] = [:]
+        var waiting: [UInt16: (bytes: [UInt8], arrival: Instant)] = [:]
         var packets: UInt32 = 0
         var octets: UInt32 = 0
     }
@@ -49,11 +50,11 @@ struct RTPForwarder {
     private var timeline: StreamTimeline
     /// The wall clock less that of arrivals.
     private let wallOffset: TimeSpan
-    private var held: [TapRecord] = []
-    private var firstArrival: Int64?
+    private var held: [TapRecord] = [], heldBytes = 0
+    private var firstArrival: Instant?
     private var hasBegun = false
-    /// When the newest record arrived, ns on the monotonic clock.
-    private(set) var newestArrival: Int64 = 0
+    /// When the newest record arrived, on the monotonic clock.
+    private(set) var newestArrival = Instant.zero
 
     /// - Parameters:
     ///   - wanted: the tracks that the client has set up.
@@ -76,8 +77,8 @@ struct RTPForwarder {
         var rest = bytes[...], output: [Packet] = []
         while let record = TapRecord.next(in: &rest) {
             guard tracks.indices.contains(record.track), tracks[record.track].isWanted else { continue }
-            newestArrival = max(newestArrival, record.arrival)
-            if firstArrival == nil { firstArrival = record.arrival }
+            newestArrival = max(newestArrival, record.instant)
+            if firstArrival == nil { firstArrival = record.instant }
             note(record)
             if hasBegun { take(record, &output) } else { hold(record, &output) }
         }
@@ -87,13 +88,13 @@ struct RTPForwarder {
 
     private mutating func note(_ record: TapRecord) {
         switch record.content {
-        case .report(let ntp, let timestamp): timeline.report(ntp: ntp, timestamp: timestamp, track: record.track, arrival: Instant(nanoseconds: record.arrival))
+        case .report(let ntp, let timestamp): timeline.report(ntp: ntp, timestamp: timestamp, track: record.track, arrival: record.instant)
         case .restart:
             timeline.restart()
-            for index in tracks.indices { (tracks[index].nextReport, tracks[index].reportedOffset) = (.min, nil) }
+            for index in tracks.indices { (tracks[index].nextReport, tracks[index].reportedOffset) = (nil, nil) }
         case .packet(_, _, let rtp):
             guard rtp.count > 12 else { return }
-            timeline.note(Self.timestamp(rtp), track: record.track, arrival: Instant(nanoseconds: record.arrival))
+            timeline.note(Self.timestamp(rtp), track: record.track, arrival: record.instant)
         }
     }
 
@@ -102,20 +103,23 @@ struct RTPForwarder {
     /// Without reports a client can't put sound and picture together: the first packets follow them.
     private mutating func hold(_ record: TapRecord, _ output: inout [Packet]) {
         held.append(record)
+        // A record is no longer than a packet, and few are held: this can't overflow.
+        if case .packet(_, _, let rtp) = record.content { heldBytes += rtp.count }
         let isComplete = tracks.indices.allSatisfy { !tracks[$0].isWanted || timeline.hasReports(of: $0) }
-        guard isComplete || record.arrival - (firstArrival ?? 0) >= Self.reportPatience || held.count > 4096 else { return }
+        let waited = record.instant.span(since: firstArrival ?? record.instant)
+        guard isComplete || waited >= Self.reportPatience || heldBytes > Self.maximumHeld || held.count > 4096 else { return }
         hasBegun = true
         timeline.settle()
         let records = held
-        held = []
+        (held, heldBytes) = ([], 0)
         for record in records {
-            guard case .packet(_, _, let rtp) = record.content, rtp.count > 12, tracks[record.track].nextReport == .min else { continue }
-            report(record.track, timestamp: Self.timestamp(rtp), at: record.arrival, &output)
+            guard case .packet(_, _, let rtp) = record.content, rtp.count > 12, tracks[record.track].nextReport == nil else { continue }
+            report(record.track, timestamp: Self.timestamp(rtp), at: record.instant, &output)
         }
         for record in records { take(record, &output) }
     }
 
-    private mutating func report(_ index: Int, timestamp: UInt32, at arrival: Int64, _ output: inout [Packet]) {
+    private mutating func report(_ index: Int, timestamp: UInt32, at arrival: Instant, _ output: inout [Packet]) {
         let media = timeline.media(timestamp, track: index)
         guard let found = timeline.time(media, track: index) else { return }
         let mediaTime = Instant(nanoseconds: media.nanoseconds)
@@ -158,7 +162,7 @@ struct RTPForwarder {
                 tracks[index].waiting = [:]
                 tracks[index].next = number
             }
-            tracks[index].waiting[number] = (packet, record.arrival)
+            tracks[index].waiting[number] = (packet, record.instant)
             release(index, &output)
         }
     }
@@ -167,12 +171,12 @@ struct RTPForwarder {
         while let next = tracks[index].next, !tracks[index].waiting.isEmpty {
             if let found = tracks[index].waiting.removeValue(forKey: next) {
                 tracks[index].next = next &+ 1
-                if found.arrival >= tracks[index].nextReport { report(index, timestamp: Self.timestamp(found.bytes), at: found.arrival, &output) }
+                if tracks[index].nextReport.map({ found.arrival >= $0 }) ?? true { report(index, timestamp: Self.timestamp(found.bytes), at: found.arrival, &output) }
                 output.append(finished(index, found.bytes))
                 continue
             }
-            let oldest = tracks[index].waiting.values.map(\.arrival).min() ?? 0
-            guard newestArrival - oldest > Self.patience || tracks[index].waiting.count > Self.maximumWaiting else { return }
+            let oldest = tracks[index].waiting.values.map(\.arrival).min() ?? newestArrival
+            guard newestArrival.span(since: oldest) > Self.patience || tracks[index].waiting.count > Self.maximumWaiting else { return }
             let nearest = tracks[index].waiting.keys.min { ($0 &- next) < ($1 &- next) }
             tracks[index].next = nearest
         }
@@ -188,7 +192,12 @@ struct RTPForwarder {
         bytes[3] = UInt8(number & 0xff)
         for offset in 0..<4 { bytes[8 + offset] = UInt8(track.ssrc >> UInt32(24 - 8 * offset) & 0xff) }
         tracks[index].packets &+= 1
+        // Longer than its head, which `take` has seen to, and no longer than a datagram.
         tracks[index].octets &+= UInt32(packet.count - 12)
         return Packet(track: index, isReport: false, bytes: bytes)
     }
+}
+
+extension TapRecord {
+    fileprivate var instant: Instant { Instant(nanoseconds: arrival) }
 }

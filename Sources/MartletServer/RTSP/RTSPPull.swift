@@ -35,6 +35,8 @@ actor RTSPPull {
     private var habits = RTSPClientSession.Habits()
     /// The stream's; another one when the camera comes back with other tracks.
     private var mediaSessionID = Identifier.uuid()
+    /// The registry has a stream of that media session.
+    private var isOpen = false
     private var local: (any LocalSource)?
     private var formats: [TrackFormat] = []
     private var link: RTSPLink?
@@ -60,7 +62,7 @@ actor RTSPPull {
     private var ownerID: String { "/rtsp/pull/\(mediaSessionID)" }
     private var owner: StreamOwner {
         StreamOwner(id: ownerID, appKey: "defaultApp") { [weak self, mediaSessionID] notice in
-            if case .ended = notice { Task { await self?.streamEnded(mediaSessionID) } }
+            if case .ended(_, let reason) = notice { Task { await self?.streamEnded(mediaSessionID, reason) } }
         }
     }
 
@@ -89,8 +91,14 @@ actor RTSPPull {
         await link?.close(reason)
     }
 
-    /// Somebody has ended the stream itself; one that was given up for another doesn't count.
-    private func streamEnded(_ id: String) async { if id == mediaSessionID { await terminate() } }
+    /// Somebody has ended the stream itself; one that was given up for another doesn't count. A stream that failed by what the camera sent
+    /// is still wanted: the camera is called again.
+    private func streamEnded(_ id: String, _ reason: StreamEnd) async {
+        guard id == mediaSessionID else { return }
+        guard case .failed = reason, life.status != .new else { return await terminate() }
+        (isOpen, local, mediaSessionID) = (false, nil, Identifier.uuid())
+        await link?.close(.silent("its stream failed"))
+    }
 
     // MARK: life
 
@@ -115,6 +123,7 @@ actor RTSPPull {
         request.mediaSessionID = mediaSessionID
         request.record = settings.recordsStreams
         _ = try await registry.openSource(request, owner: owner)
+        isOpen = true
     }
 
     private func live() async -> RTSPPullEnd {
@@ -184,12 +193,11 @@ actor RTSPPull {
                 "a camera is back with other tracks: its stream ends and begins anew",
                 metadata: ["before": "\(Self.names(formats))", "now": "\(Self.names(completed))"])
             let (id, owner) = (mediaSessionID, ownerID)
-            mediaSessionID = Identifier.uuid()
-            self.local = nil
+            (isOpen, self.local, mediaSessionID) = (false, nil, Identifier.uuid())
             await registry.end(id, ownerID: owner, .rtspEnded)
-            do throws(StreamRefusal) { try await openStream() } catch { return .failure(.local(error)) }
         }
         do throws(StreamRefusal) {
+            if !isOpen { try await openStream() }
             let local = try await registry.startSource(mediaSessionID, ownerID: ownerID, formats: completed)
             (self.local, formats) = (local, completed)
             life.plays()

@@ -94,4 +94,28 @@ struct RTPForwarderTests {
         let numbers = packets.filter { !$0.isReport }.map { UInt16($0.bytes[2]) << 8 | UInt16($0.bytes[3]) }
         #expect(numbers.count == 6 && zip(numbers.dropFirst(), numbers).allSatisfy { $0 &- $1 == 1 })
     }
+
+    @Test("timestamps that jump for ever, and reports that say anything, end nothing: packets go on in order")
+    func jumps() throws {
+        var random = RandomSource.seeded(6)
+        let pcmu = try #require(SourceTrack.pcmu.format)
+        var forwarder = RTPForwarder(formats: [pcmu], payloadTypes: [0], wanted: [0], wallOffset: .zero, random: &random)
+        var numbers: [UInt16] = [], timestamp: UInt32 = 0
+        // At 8 kHz the time line would leave 64 bits of nanoseconds behind after some 34,000 of these.
+        for step in 0..<40_000 {
+            timestamp &+= step % 7 == 0 ? UInt32.random(in: 0...UInt32.max, using: &random) : 0x7fff_ffff
+            let arrival = TappedSource.start + Int64(step) * 1_000_000
+            var rtp: [UInt8] = [0x80, 0, UInt8(step >> 8 & 0xff), UInt8(step & 0xff)]
+            for shift in [24, 16, 8, 0] { rtp.append(UInt8(truncatingIfNeeded: timestamp >> UInt32(shift))) }
+            rtp += [0, 0, 0, 1, 0xff]
+            var bytes = TapRecord(track: 0, arrival: arrival, content: .packet(orientation: 0xff, audioLevel: 0xff, rtp: rtp[...])).encoded
+            if step % 50 == 0 {
+                let ntp = [0, UInt64.max, UInt64.random(in: 0...UInt64.max, using: &random)][step / 50 % 3]
+                bytes += TapRecord(track: 0, arrival: arrival, content: .report(ntp: ntp, timestamp: timestamp)).encoded
+            }
+            if step % 1000 == 999 { bytes += TapRecord(track: 0, arrival: arrival, content: .restart).encoded }
+            numbers += forwarder.take(bytes).filter { !$0.isReport }.map { UInt16($0.bytes[2]) << 8 | UInt16($0.bytes[3]) }
+        }
+        #expect(numbers.count == 40_000 && zip(numbers.dropFirst(), numbers).allSatisfy { $0 &- $1 == 1 })
+    }
 }

@@ -1,0 +1,164 @@
+"""An RTSP camera of our own, over TCP, that does what a test tells it to: for the habits of cameras that no proper server has."""
+import base64
+import socket
+import struct
+import threading
+import time
+from functools import lru_cache
+
+import av
+import numpy
+
+FPS = 25
+HEAD = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=camera\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n"
+PCMU = "m=audio 0 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\na=control:audio\r\n"
+
+
+@lru_cache
+def pictures():
+    """Two seconds of H.264, 320x240, a key frame with its parameter sets each second: units by picture."""
+    encoder = av.CodecContext.create("libx264", "w")
+    encoder.width, encoder.height, encoder.pix_fmt, encoder.framerate = 320, 240, "yuv420p", FPS
+    encoder.options = {"preset": "ultrafast", "tune": "zerolatency", "profile": "baseline",
+                       "x264-params": f"keyint={FPS}:min-keyint={FPS}:scenecut=0:repeat-headers=1:threads=1:sliced-threads=0"}
+    packets = []
+    for number in range(2 * FPS):
+        image = numpy.full((360, 320), 128, dtype=numpy.uint8)
+        image[:240] = (numpy.arange(320) + 8 * number) % 160 + 40
+        packets += encoder.encode(av.VideoFrame.from_ndarray(image, format="yuv420p"))
+    packets += encoder.encode(None)
+    return [[unit.rstrip(b"\0") for unit in bytes(packet).split(b"\0\0\1") if unit.rstrip(b"\0")] for packet in packets]
+
+
+def payloads(unit, size=1200):
+    """One unit as RTP payloads (RFC 6184 §5.6, §5.8)."""
+    if len(unit) <= size:
+        return [unit]
+    parts = [unit[start:start + size - 2] for start in range(1, len(unit), size - 2)]
+    return [bytes([unit[0] & 0xe0 | 28, unit[0] & 31 | (0x80 if index == 0 else 0) | (0x40 if index == len(parts) - 1 else 0)]) + part
+            for index, part in enumerate(parts)]
+
+
+class Link:
+    """One connection to the camera."""
+
+    def __init__(self, camera, connection, number):
+        self.camera, self.connection, self.number = camera, connection, number
+        self.lock = threading.Lock()
+        self.channels = {}
+
+    def send(self, data):
+        with self.lock:
+            self.connection.sendall(data)
+
+    def packet(self, channel, data):
+        self.send(struct.pack(">cBH", b"$", channel, len(data)) + data)
+
+    def close(self):
+        self.connection.shutdown(socket.SHUT_RDWR)
+
+    def serve(self):
+        try:
+            file = self.connection.makefile("rb")
+            while line := file.readline():
+                if line.strip() == b"":
+                    continue
+                method, uri = line.decode().split()[:2]
+                headers = {}
+                while (field := file.readline().decode().strip()):
+                    key, _, value = field.partition(":")
+                    headers[key.lower()] = value.strip()
+                self.camera.requests.append((method, uri, time.monotonic()))
+                answer = self.camera.answer(self, method, uri, headers)
+                if answer is not None:
+                    self.send(answer.encode())
+                if method == "PLAY":
+                    threading.Thread(target=self.play, daemon=True).start()
+        except (OSError, ValueError):
+            pass
+        finally:
+            self.connection.close()
+
+    def play(self):
+        """Always with the same source, numbers and times, as cameras with little memory do."""
+        start, sequence, units = time.monotonic(), 1000, pictures()
+        channel = self.channels.get("video", 0)
+        try:
+            for number in range(100_000):
+                parts = [part for unit in units[number % len(units)] for part in payloads(unit)]
+                for index, part in enumerate(parts):
+                    last = index == len(parts) - 1
+                    self.packet(channel, struct.pack(
+                        ">BBHII", 0x80, (0x80 if last else 0) | self.camera.payload_type, sequence & 0xffff, 90000 + number * 90000 // FPS, 0x1111) + part)
+                    sequence += 1
+                    self.camera.between(self, number, index)
+                time.sleep(max(0, start + (number + 1) / FPS - time.monotonic()))
+        except OSError:
+            pass
+
+
+class ScriptedCamera:
+    """`with ScriptedCamera(timeout=2) as camera`. Tests set `override(link, method, uri, headers)`, which returns an answer's lines or `None`
+    for the usual one, and `between(link, picture, packet)`, called after each packet."""
+
+    def __init__(self, audio="", described=96, sent=None, timeout=60, content_base=None, control="video"):
+        self.audio, self.payload_type, self.timeout, self.content_base = audio, sent or described, timeout, content_base
+        self.described, self.control = described, control
+        self.requests, self.links = [], []
+        self.override = lambda link, method, uri, headers: None
+        self.between = lambda link, picture, packet: None
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.links.append(Link(self, connection, len(self.links)))
+            threading.Thread(target=self.links[-1].serve, daemon=True).start()
+
+    def url(self, path="/live"):
+        return f"rtsp://127.0.0.1:{self.port}{path}"
+
+    def count(self, method):
+        return sum(one[0] == method for one in self.requests)
+
+    def description(self):
+        sets = ",".join(base64.b64encode(unit).decode() for unit in pictures()[0] if unit[0] & 31 in (7, 8))
+        return (f"{HEAD}m=video 0 RTP/AVP {self.described}\r\na=rtpmap:{self.described} H264/90000\r\n"
+                f"a=fmtp:{self.described} packetization-mode=1;sprop-parameter-sets={sets}\r\na=control:{self.control}\r\n{self.audio}")
+
+    def answer(self, link, method, uri, headers):
+        lines = self.override(link, method, uri, headers)
+        body = ""
+        if lines is None:
+            lines = ["RTSP/1.0 200 OK"]
+            if method == "OPTIONS":
+                lines.append("Public: OPTIONS, DESCRIBE, SETUP, PLAY, GET_PARAMETER, TEARDOWN")
+            elif method == "DESCRIBE":
+                body = self.description()
+                lines += ["Content-Type: application/sdp", f"Content-Length: {len(body)}"]
+                lines += [f"Content-Base: {self.content_base}"] if self.content_base else []
+            elif method == "SETUP":
+                channels = headers["transport"].partition("interleaved=")[2].partition(";")[0]
+                link.channels["audio" if uri.endswith("audio") else "video"] = int(channels.partition("-")[0])
+                lines += [f"Transport: RTP/AVP/TCP;unicast;interleaved={channels}", f"Session: 4711;timeout={self.timeout}"]
+        return "\r\n".join([lines[0], f"CSeq: {headers.get('cseq', 0)}", *lines[1:]]) + "\r\n\r\n" + body
+
+    def close(self):
+        self.listener.close()
+        for link in self.links:
+            try:
+                link.close()
+            except OSError:
+                pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
