@@ -25,6 +25,8 @@ public enum EndpointEvent: Sendable {
     case mediaStarted(MediaInfo)
     /// Publisher: the picture size changed (also told once for the first size when it became known late).
     case resized(width: Int, height: Int)
+    /// Publisher: its timestamps or numbers have jumped, `count` times since it began; its tracks go on by arrival. Told every ten seconds at most.
+    case clockJumped(count: UInt64)
     /// Player: its line carries less than the stream brings, both in bit/s. Told again every few seconds while it lasts.
     case notEnoughBandwidth(bitrate: Int, bandwidth: Int)
     /// Player: its line has become wide enough.

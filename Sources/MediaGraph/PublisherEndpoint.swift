@@ -285,6 +285,7 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
         guard isConnected else { return }
         startIfComplete(arena: arena, at: now)
         if now - max(lastPacket, connectedAt) > timing.activityTimeout { return fail(.rtpActivity) }
+        if let count = stream.clocks.toTell(at: Instant(nanoseconds: now)) { tell(.clockJumped(count: count)) }
         if stream.clocks.isBeyondReason(at: Instant(nanoseconds: now)) {
             return fail(.timestampJumps(perMinute: SourceClockGroup.maximumPerMinute))
         }

@@ -109,6 +109,7 @@ struct SourceClock {
     /// - Parameter shared: a jump of another track of the source that the same cause may have had.
     @inline(never)
     mutating func look(_ timestamp: UInt32, at now: Instant, shared: TimeSpan?) -> Verdict {
+        settle(at: now)
         let step = Int64(Int32(bitPattern: timestamp &- newest))
         let elapsed = now.span(since: Instant(nanoseconds: newestArrival))
         let deviation = TimeSpan(ticks: step, clockRate: rate) - elapsed
@@ -123,7 +124,7 @@ struct SourceClock {
             return .rebased(jump: shared, isShared: true)
         }
         let isJump = step < -backLimit || deviation > Self.longestJump && lead > Self.longestJump
-        guard !isJump, step <= 0 || lead <= longestLead(at: now) else {
+        guard !isJump, step <= 0 || lead <= longestLeadNow else {
             let before = media
             advance(to: timestamp, by: stepByArrival(at: now), at: now)
             return .rebased(jump: TimeSpan(ticks: step.subtractingSaturating(media - before), clockRate: rate), isShared: false)
@@ -168,7 +169,7 @@ struct SourceClock {
 
     /// Goes on by `ticks`, as far as that doesn't lead too far.
     private mutating func advance(to timestamp: UInt32, by ticks: Int64, at now: Instant) {
-        let room = (now.span(since: anchor) + longestLead(at: now)).ticks(clockRate: rate).subtractingSaturating(media)
+        let room = (now.span(since: anchor) + longestLeadNow).ticks(clockRate: rate).subtractingSaturating(media)
         let ticks = max(0, min(ticks, room))
         shift = newestOfTrack &+ UInt32(truncatingIfNeeded: ticks) &- timestamp
         newest = timestamp
@@ -176,22 +177,25 @@ struct SourceClock {
         media = media.addingSaturating(ticks)
     }
 
-    private func longestLead(at now: Instant) -> TimeSpan { now.span(since: start) < Self.settlingTime ? Self.settlingLead : Self.longestLead }
+    private var longestLeadNow: TimeSpan { isSettled ? Self.longestLead : Self.settlingLead }
+
+    /// The first seconds are over. What came first had waited; what came since is the measure.
+    private mutating func settle(at now: Instant) {
+        guard !isSettled, now.span(since: start) >= Self.settlingTime else { return }
+        isSettled = true
+        anchor = anchor - max(.zero, TimeSpan(ticks: media, clockRate: rate) - now.span(since: anchor))
+    }
 
     /// Lets the anchor follow the source's clock, and says up to where the fast way may go.
     private mutating func schedule(at now: Instant) {
-        let lead = TimeSpan(ticks: media, clockRate: rate) - now.span(since: anchor)
-        if !isSettled, now.span(since: start) >= Self.settlingTime {
-            isSettled = true
-            // What came first had waited: what came since is the measure.
-            anchor = anchor - max(.zero, lead)
-        } else if nextLook > .min {
+        if isSettled, nextLook > .min {
+            let lead = TimeSpan(ticks: media, clockRate: rate) - now.span(since: anchor)
             // The last look was one interval before `nextLook`.
             let most = max(.zero, now.span(since: Instant(nanoseconds: nextLook)) + Self.interval) / Self.slewDivisor
             anchor = anchor - min(most, max(-most, lead))
         }
         nextLook = (now + Self.interval).nanoseconds
-        mediaLimit = (now.span(since: anchor) + longestLead(at: now)).ticks(clockRate: rate)
+        mediaLimit = (now.span(since: anchor) + longestLeadNow).ticks(clockRate: rate)
     }
 
     // MARK: what comes late

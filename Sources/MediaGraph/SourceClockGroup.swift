@@ -19,6 +19,8 @@ public final class SourceClockGroup {
     /// When the newest of them were; the oldest is written over.
     private var recent = [Instant](repeating: Instant(nanoseconds: .min), count: maximumPerMinute + 1)
     private var nextRecent = 0
+    private var told: UInt64 = 0
+    private var nextTelling = Instant(nanoseconds: .min)
     private var jump: (amount: TimeSpan, at: Instant, track: ObjectIdentifier)?
     /// Added to the source's wall clock; where that was, and when by arrival.
     private var wallShift = TimeSpan.zero
@@ -45,6 +47,14 @@ public final class SourceClockGroup {
         rebases &+= 1
         recent[nextRecent] = now
         nextRecent = (nextRecent + 1) % recent.count
+    }
+
+    /// How often tracks have been re-based, when that is worth telling: it has happened since the last time, which was ten seconds ago.
+    public func toTell(at now: Instant) -> UInt64? {
+        guard rebases != told, now >= nextTelling else { return nil }
+        told = rebases
+        nextTelling = now + .seconds(10)
+        return rebases
     }
 
     /// More re-bases within the last minute than any honest source needs.

@@ -75,6 +75,7 @@ final class LocalSourceCore: StreamSource {
             nextPlayoutDelay = now + Self.playoutDelayInterval
             adaptPlayoutDelay()
         }
+        if let count = stream.clocks.toTell(at: Instant(nanoseconds: now)) { onEvent(.clockJumped(count: count)) }
         if !hasFailed, stream.clocks.isBeyondReason(at: Instant(nanoseconds: now)) {
             hasFailed = true
             onEvent(.failed(.timestampJumps(perMinute: SourceClockGroup.maximumPerMinute)))

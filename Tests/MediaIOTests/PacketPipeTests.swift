@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 import Testing
 
 @testable import MediaIO
@@ -47,6 +48,33 @@ struct PacketPipeTests {
             let number = Int(bytes[4 * index]) + 256 * Int(bytes[4 * index + 1])
             guard number == index & 0xffff else { Issue.record("record \(index) says \(number)"); return }
         }
+    }
+
+    @Test("a reader that sleeps until it is told misses nothing: whoever announces last is heard")
+    func wakeUps() {
+        let signal = DispatchSemaphore(value: 0)
+        let pipe = PacketPipe(capacity: 1 << 16) { signal.signal() }
+        let total = 30_000
+        let taken = Atomic<Int>(0)
+        let writer = Thread {
+            for number in 1...total {
+                // The reader has mostly gone to sleep by the time that the next record is written.
+                while number - taken.load(ordering: .acquiring) > 2 { sched_yield() }
+                let head = [UInt8(number & 0xff)]
+                head.withUnsafeBytes { _ = pipe.write($0, UnsafeRawBufferPointer(start: nil, count: 0)) }
+                pipe.announce()
+            }
+        }
+        writer.start()
+        var count = 0
+        while count < total {
+            let bytes = pipe.read()
+            count += bytes.count
+            taken.store(count, ordering: .releasing)
+            // Without the wake-up that is due this would wait for ever; the time only ends a broken run.
+            if bytes.isEmpty, signal.wait(timeout: .now() + 20) != .success { break }
+        }
+        #expect(count == total)
     }
 
     @Test("records are read as they were written")

@@ -27,6 +27,10 @@ extension StreamRegistry {
             if entry.record.isPublished { start(id, .publishing) }
         case .resized(let width, let height):
             resize(id, width: width, height: height)
+        case .clockJumped(let count):
+            logger.warning(
+                "the publisher's timestamps or packet numbers have jumped; its tracks go on by the time of arrival",
+                metadata: Self.metadata(entry.record, ["jumps": "\(count)"]))
         case .notEnoughBandwidth(let bitrate, let bandwidth):
             lackBandwidth(entry, bitrate: bitrate, bandwidth: bandwidth)
         case .enoughBandwidth:

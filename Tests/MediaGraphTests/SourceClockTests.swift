@@ -1,0 +1,241 @@
+import Primitives
+import Testing
+
+@testable import MediaGraph
+
+/// A track whose packets go through a clock, in virtual time.
+private struct ClockedTrack {
+    var clock: SourceClock
+    let rate: Int
+    var now: Int64 = 5_000_000_000
+    /// The track's own time, counted on over wraps, ticks.
+    var total: Int64 = 0
+    var rebases: [TimeSpan] = []
+    private var newest: UInt32?
+    private let id: ObjectIdentifier
+    let group: SourceClockGroup
+
+    init(rate: Int = 90_000, id: AnyObject, group: SourceClockGroup = SourceClockGroup()) {
+        self.rate = rate
+        clock = SourceClock(clockRate: rate)
+        self.id = ObjectIdentifier(id)
+        self.group = group
+    }
+
+    /// One packet in order. Returns by how much the track went on, ticks.
+    @discardableResult
+    mutating func packet(_ timestamp: UInt32, after milliseconds: Int64 = 0) -> Int64 {
+        now += milliseconds * 1_000_000
+        let time = Instant(nanoseconds: now)
+        if !clock.hasBegun { clock.begin(timestamp, at: time) }
+        if !clock.isInStep(timestamp, at: now), case .rebased(let jump, let isShared) = clock.look(
+            timestamp, at: time, shared: group.sharedJump(for: id, at: time))
+        {
+            rebases.append(jump)
+            group.note(jump: jump, isShared: isShared, track: id, at: time)
+        }
+        let out = timestamp &+ clock.shift
+        let step = newest.map { Int64(Int32(bitPattern: out &- $0)) } ?? 0
+        newest = out
+        total += step
+        return step
+    }
+}
+
+@Suite("The clock of a source") struct SourceClockTests {
+    final class Name {}
+    private let name = Name(), other = Name()
+
+    @Test("a clock that runs as clocks do is left alone for ten hours, over wraps, with drift and jitter", arguments: [0.0, 0.0005, -0.0005], [8000, 90_000])
+    func steady(drift: Double, rate: Int) {
+        var track = ClockedTrack(rate: rate, id: name), random = RandomSource.seeded(11)
+        let first = UInt32.max - 90_000
+        for step in 0..<360_000 {
+            let elapsed = Double(step) / 10 * (1 + drift)
+            track.now = 5_000_000_000 + Int64(step) * 100_000_000 + Int64.random(in: 0...400_000_000, using: &random)
+            track.packet(first &+ UInt32(truncatingIfNeeded: Int64(elapsed * Double(rate))))
+        }
+        #expect(track.rebases.isEmpty && track.clock.shift == 0)
+    }
+
+    @Test("pauses, stalled lines, cached groups of pictures and the order of decoding are left alone")
+    func usual() {
+        var track = ClockedTrack(id: name)
+        var timestamp: UInt32 = 4_294_000_000
+        func frames(_ count: Int, every milliseconds: Int64) {
+            for _ in 0..<count {
+                timestamp &+= 3600
+                track.packet(timestamp, after: milliseconds)
+            }
+        }
+        // Twelve seconds of the past at once, as servers send them in front of a live stream.
+        frames(300, every: 0)
+        frames(250, every: 40)
+        // A pause of a minute in which timestamps count on, and one of eight seconds in which they don't.
+        timestamp &+= 60 * 90_000
+        frames(1, every: 60_040)
+        frames(250, every: 40)
+        frames(1, every: 8_000)
+        frames(500, every: 40)
+        // The line stands for eight seconds, then brings all of it.
+        track.now += 8_000_000_000
+        frames(200, every: 0)
+        frames(500, every: 40)
+        // I P B B in decoding order.
+        for _ in 0..<100 {
+            for place in [0, 3, 1, 2] as [UInt32] { track.packet(timestamp &+ (place + 1) * 3600, after: 40) }
+            timestamp &+= 4 * 3600
+        }
+        #expect(track.rebases.isEmpty && track.clock.shift == 0)
+    }
+
+    @Test("a jump of any size, either way, is taken out: the track goes on by its usual step", arguments: 1...20 as ClosedRange<UInt64>)
+    func jumps(seed: UInt64) {
+        var track = ClockedTrack(id: name), random = RandomSource.seeded(seed), timestamp = UInt32.random(in: 0...UInt32.max, using: &random)
+        for round in 0..<8 {
+            for _ in 0..<300 {
+                timestamp &+= 3600
+                track.packet(timestamp, after: 40)
+            }
+            let far = Int32.random(in: 300_000...Int32.max - 4000, using: &random)
+            timestamp &+= UInt32(bitPattern: Bool.random(using: &random) ? far : -far)
+            #expect(track.packet(timestamp, after: 40) == 3600)
+            #expect(track.rebases.count == round + 1)
+        }
+        let expected: Int64 = (8 * 301 - 1) * 3600
+        #expect(track.total == expected)
+    }
+
+    @Test("after a long pause with a jump the track goes on by the time that passed")
+    func jumpAfterPause() {
+        var track = ClockedTrack(id: name)
+        for number in 0..<250 { track.packet(UInt32(number) * 3600, after: 40) }
+        let step = track.packet(3_000_000_000, after: 20_000)
+        let off: Int64 = abs(step - 1_800_000)
+        #expect(off < 90)
+    }
+
+    @Test("tracks that jump together keep their places to each other, to the tick; it counts as one jump")
+    func together() {
+        let group = SourceClockGroup()
+        var audio = ClockedTrack(rate: 48_000, id: name, group: group), video = ClockedTrack(id: other, group: group)
+        var media: Int64 = 1000
+        func second() {
+            for step in 0..<50 {
+                media += 20
+                audio.now += 20_000_000
+                video.now = audio.now + 7_000_000
+                audio.packet(UInt32(truncatingIfNeeded: media * 48))
+                if step % 2 == 0 { video.packet(UInt32(truncatingIfNeeded: media * 90)) }
+            }
+        }
+        for _ in 0..<10 { second() }
+        for jump in [3_600_000, -7_000_000, 5_000] as [Int64] {
+            media += jump
+            for _ in 0..<10 { second() }
+        }
+        #expect(audio.rebases.count == 3 && video.rebases.count == 3)
+        #expect(group.rebases == 3)
+        let heard = Double(audio.total) / 48, shown = Double(video.total) / 90
+        let apart: Double = heard - shown - 20
+        #expect(abs(apart) < 0.1)
+    }
+
+    @Test("a source that falls back for good is put to the present, one that is stopped for an hour at once")
+    func lag() {
+        var track = ClockedTrack(id: name)
+        // Half the speed of time: behind by more than ten seconds after twenty, and again and again.
+        for number in 0..<3000 { track.packet(UInt32(number) * 1800, after: 40) }
+        #expect((4...6).contains(track.rebases.count))
+        let before = track.rebases.count, step = track.packet(3000 * 1800, after: 3_600_000)
+        #expect(track.rebases.count == before + 1)
+        let off: Int64 = abs(step - 324_000_000)
+        #expect(off < 1_350_000)
+    }
+
+    @Test("a clock of twice the speed is held within its bound and found out within a minute")
+    func fast() {
+        var track = ClockedTrack(id: name)
+        for number in 0..<2500 { track.packet(UInt32(truncatingIfNeeded: number * 7200), after: 40) }
+        let bound: Int64 = 145 * 90_000
+        #expect(track.total < bound)
+        #expect(track.group.isBeyondReason(at: Instant(nanoseconds: track.now)))
+    }
+
+    @Test("twenty jumps in a minute are borne, more are not, and what is an hour old counts no more")
+    func beyondReason() {
+        let group = SourceClockGroup()
+        func jump(_ second: Int64) { group.note(jump: .seconds(5), isShared: false, track: ObjectIdentifier(name), at: Instant(milliseconds: second * 1000)) }
+        for second in Int64(0)..<20 { jump(second) }
+        #expect(!group.isBeyondReason(at: Instant(milliseconds: 20_000)))
+        jump(20)
+        #expect(group.isBeyondReason(at: Instant(milliseconds: 21_000)))
+        #expect(!group.isBeyondReason(at: Instant(milliseconds: 3_600_000)))
+    }
+
+    @Test("a million random and extreme steps never trap, and the track never parts from the time that passes", arguments: [1, 2, 3, 4] as [UInt64])
+    func random(seed: UInt64) {
+        var random = RandomSource.seeded(seed)
+        let rate = [8000, 44_100, 48_000, 90_000][Int(seed - 1)]
+        var track = ClockedTrack(rate: rate, id: name)
+        let start = track.now
+        var timestamp: UInt32 = 0, furthest = (ahead: 0.0, behind: 0.0)
+        for _ in 0..<250_000 {
+            switch Int.random(in: 0..<10, using: &random) {
+            case 0: timestamp &+= UInt32.random(in: 0...UInt32.max, using: &random)
+            case 1: timestamp &+= 0x7fff_ffff
+            case 2: timestamp &+= 0x8000_0000
+            case 3: timestamp &-= UInt32(rate) * 3
+            case 4: timestamp &+= UInt32(rate) * 29 / 10
+            default: timestamp &+= UInt32(rate / 50)
+            }
+            track.packet(timestamp, after: Int64.random(in: 0...20, using: &random) == 0 ? Int64.random(in: 0...5000, using: &random) : 20)
+            let passed = Double(track.now - start) / 1e9, lead = Double(track.total) / Double(rate) - passed
+            // The anchor follows by 1 % of the time.
+            furthest = (max(furthest.ahead, lead - passed / 100), min(furthest.behind, lead + passed / 100))
+        }
+        #expect(furthest.ahead < 45 && furthest.behind > -40, "\(furthest)")
+        #expect(track.group.rebases > 1000)
+    }
+
+    @Test("arrivals at the ends of time trap nothing")
+    func extremes() {
+        for now in [Int64.min, -1, 0, 1, .max - 1, .max] {
+            var clock = SourceClock(clockRate: 90_000)
+            clock.begin(5, at: Instant(nanoseconds: now))
+            for later in [Int64.min, 0, .max] {
+                for timestamp in [0, 1, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff] as [UInt32] {
+                    if !clock.isInStep(timestamp, at: later) { _ = clock.look(timestamp, at: Instant(nanoseconds: later), shared: .max) }
+                    _ = clock.look(timestamp, at: Instant(nanoseconds: later), shared: nil)
+                    _ = (clock.isNear(timestamp), clock.isPlausible(timestamp, at: Instant(nanoseconds: later)))
+                    clock.begin(timestamp, at: Instant(nanoseconds: later))
+                }
+            }
+        }
+    }
+
+    @Test("the wall clock of reports is handed on as it is, and goes on by arrival when it is set or makes no sense")
+    func wallClock() {
+        let group = SourceClockGroup(), first = WallTime(nanoseconds: 1_700_000_000_000_000_000)
+        func at(_ second: Int64) -> Instant { Instant(milliseconds: second * 1000) }
+        for second in Int64(0)..<100 {
+            let said = first + .seconds(second)
+            #expect(group.hold(said, at: at(second)) == said)
+        }
+        // Set by an hour: both tracks' reports follow the same shift.
+        for second in Int64(100)..<200 {
+            let said = first + .seconds(second + 3600), expected = first + .seconds(second)
+            #expect(group.hold(said, at: at(second)) == expected)
+            let other = group.hold(said + .milliseconds(300), at: at(second))
+            #expect(other - expected == .milliseconds(300))
+        }
+        #expect(group.wallRebases == 1)
+        var random = RandomSource.seeded(3)
+        for second in Int64(200)..<2000 {
+            let wild = [0, 1, .max, .max / 2, UInt64.random(in: 0...UInt64.max, using: &random)].randomElement(using: &random) ?? 0
+            let held = group.hold(WallTime(ntp: wild), at: at(second))
+            let off = (held - first - .seconds(second)).magnitude
+            #expect(off < .seconds(30))
+        }
+    }
+}
