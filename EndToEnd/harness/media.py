@@ -133,6 +133,23 @@ class AiortcPublisher(AiortcStream):
         sender = self.peer.addTrack(self.video)
         self._prefer(next(one for one in self.peer.getTransceivers() if one.sender is sender), self.codec)
 
+    def jump(self, seconds):
+        """From now on all timestamps are so many seconds later (or earlier) than they would have been, as of encoders that begin anew."""
+        def shift(sender):
+            rate, plain = {"audio": 48000, "video": 90000}[sender.kind], sender._next_encoded_frame
+
+            async def shifted(codec):
+                frame = await plain(codec)
+                if frame is not None:
+                    frame.timestamp = (frame.timestamp + seconds * rate) % 2 ** 32
+                return frame
+            sender._next_encoded_frame = shifted
+
+        async def all_of_them():
+            for sender in self.peer.getSenders():
+                shift(sender)
+        self.background.run(all_of_them())
+
     def stop(self):
         """unPublishStream as the SDK does it: the peer connection closes in the same moment."""
         self.client.stop(self.id, self.name, published=True)

@@ -44,6 +44,9 @@ extension StreamRegistry {
                 return []
             }
             if case .iceTimeout(let checks) = failure { explain(checks, entry.record) }
+            if case .timestampJumps = failure, let why = StreamEnd.failed(failure).explanation {
+                logger.warning("\(why)", metadata: Self.metadata(entry.record))
+            }
             logger.debug("transport failed", metadata: Self.metadata(entry.record, ["reason": "\(failure)"]))
             // A browser closes its peer connection in the same moment in which it asks for the stop; whichever arrives first,
             // its user stopped the stream.
