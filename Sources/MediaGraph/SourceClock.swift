@@ -127,7 +127,7 @@ struct SourceClock {
         guard !isJump, step <= 0 || lead <= longestLeadNow else {
             let before = media
             advance(to: timestamp, by: stepByArrival(at: now), at: now)
-            return .rebased(jump: TimeSpan(ticks: step.subtractingSaturating(media - before), clockRate: rate), isShared: false)
+            return .rebased(jump: TimeSpan(ticks: step.subtractingSaturating(media.subtractingSaturating(before)), clockRate: rate), isShared: false)
         }
         if step > 0 {
             if step <= stepLimit { usualStep = step }

@@ -167,10 +167,10 @@ private final class Disorder {
         #expect(disorder.reused.isEmpty, "\(disorder.reused.count): \(disorder.reused.prefix(5))")
         for ssrc in [100, 101, 102] as [UInt32] {
             let count = disorder.counts[ssrc] ?? 0
-            #expect((200...60_000).contains(count), "\(ssrc): \(count)")
+            #expect((100...60_000).contains(count), "\(ssrc): \(count)")
         }
         let retransmitted: Int = disorder.counts[201, default: 0] + disorder.counts[202, default: 0]
-        #expect(retransmitted > 50)
+        #expect(retransmitted > 10)
     }
 
     @Test("a stall that begins with a late packet in hand goes on above everything that was sent")
