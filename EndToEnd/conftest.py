@@ -9,7 +9,7 @@ from harness import chromium
 from harness.background import Background
 from harness.firefox import Firefox
 from harness.media import AiortcPlayer, AiortcPublisher
-from harness.network import Network
+from harness.network import Isolated, Network
 from harness.node import Node
 from harness.paths import MARTLET, OUT
 from harness.relay import Relay
@@ -93,6 +93,19 @@ def network():
     network = Network()
     yield network
     network.close()
+
+
+@pytest.fixture
+def isolated():
+    """`isolated(kind)`: a machine that has addresses of one kind only."""
+    made = []
+
+    def make(kind):
+        made.append(Isolated(kind))
+        return made[-1]
+    yield make
+    for one in made:
+        one.close()
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """Which addresses clients are told, IPv6, and what is said when media finds no way."""
 import re
 
+import pytest
+
 from harness import chromium
 from harness.waiting import wait_until
 from harness.wcs import offer
@@ -38,3 +40,17 @@ def test_media_flows_by_ipv6(make_node, playwright, network, tmp_path, name):
         played.wait_for_frames(30)
         for stream in (published, played):
             wait_until(lambda: stream.figures()["way"] == {**stream.figures()["way"], "protocol": "udp", "address": network.host6}, 5, stream.figures)
+
+
+@pytest.mark.parametrize("kind", ["ipv4", "ipv4 alone", "ipv6"])
+def test_it_starts_where_there_are_addresses_of_one_kind_only(make_node, isolated, kind):
+    machine = isolated(kind)
+    node = make_node("A", start=False, ip=None, bind_address="*")
+    node.inside = machine.enter()
+    node.spawn()
+    host = f"[{machine.host}]" if ":" in machine.host else machine.host
+    wait_until(lambda: machine.fetch(f"http://{host}:{node.settings['http.port']}/health") or node.process.poll() is not None, 15, node.log_tail)
+    assert "UP" in machine.fetch(f"http://{host}:{node.settings['http.port']}/health"), node.log_tail()
+    line = [line for line in node.log().splitlines() if "is ready" in line][-1]
+    assert host in line, line
+    assert node.stop()[0] == 0

@@ -1,12 +1,17 @@
 """Strangers at the doors: rubbish on the media ports and the listeners while a stream is watched."""
+import base64
 import json
 import os
 import random
 import socket
 import ssl
+import struct
+import threading
+import time
 
 import requests
 
+from harness.waiting import wait_until
 from harness.wcs import offer
 
 
@@ -122,3 +127,233 @@ def test_big_rest_bodies_are_refused(a):
     reply = a.rest("pull/push", data="x" * 3_000_000, method="POST")
     assert reply.status in (400, 413), reply
     assert a.rest("server/info").status == 200
+
+
+# Clients that take more than they should. Sockets by hand: what is sent here no client library sends.
+
+def connection(node, key="http.port", receive_buffer=None, source=None):
+    one = socket.socket()
+    if receive_buffer:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    if source:
+        one.bind((source, 0))
+    one.settimeout(5)
+    one.connect(("127.0.0.1", node.settings[key]))
+    return one
+
+
+def websocket(node, **options):
+    one = connection(node, "ws.port", **options)
+    one.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: "
+                + base64.b64encode(os.urandom(16)) + b"\r\nSec-WebSocket-Version: 13\r\n\r\n")
+    assert b"101" in one.recv(300)
+    return one
+
+
+def frame(opcode, data=b"", final=True):
+    head = bytes([(0x80 if final else 0) | opcode])
+    head += bytes([0x80 | len(data)]) if len(data) < 126 else bytes([0xfe]) + struct.pack(">H", len(data)) if len(data) < 65536 \
+        else bytes([0xff]) + struct.pack(">Q", len(data))
+    return head + b"\0\0\0\0" + data
+
+
+HELLO = frame(1, b'{"message":"connection","data":[{"appKey":"defaultApp","mediaProviders":["WebRTC"]}]}')
+
+
+def all_of(one):
+    """What comes until the other side closes, or nothing comes for the socket's timeout."""
+    received = b""
+    try:
+        while part := one.recv(65536):
+            received += part
+    except OSError:
+        pass
+    return received
+
+
+def answer(node, request, wait=3):
+    with connection(node) as one:
+        one.settimeout(wait)
+        one.sendall(request)
+        return all_of(one)
+
+
+def closing(received):
+    """Code and words of the close frame that ends what a server sent."""
+    for index in range(len(received) - 4, -1, -1):
+        if received[index] == 0x88 and received[index + 1] == len(received) - index - 2:
+            return struct.unpack(">H", received[index + 2:index + 4])[0], received[index + 4:].decode()
+    raise AssertionError(f"no close frame at the end of {received[-200:]}")
+
+
+def test_pings_that_nobody_reads_the_answers_of_take_no_memory(make_node, client):
+    node = make_node("A", log_level="info")
+    before = node.resources()["memory"]
+    sockets = [websocket(node, receive_buffer=4096) for _ in range(3)]
+    pings = frame(9, b"x" * 125) * 400
+    sent = 0
+    end = time.monotonic() + 3
+    for one in sockets:
+        one.sendall(HELLO)
+        one.settimeout(0.2)
+    while time.monotonic() < end:
+        for one in sockets:
+            try:
+                one.sendall(pings)
+                sent += 400
+            except OSError:
+                pass
+    assert node.resources()["memory"] < before + 30_000, (sent, before, node.resources())
+    assert client(node.ws).user_data["status"] == "ESTABLISHED"
+    for one in sockets:
+        one.close()
+
+
+def test_readers_that_stand_still_hold_one_small_buffer_each(make_node):
+    node = make_node("A", log_level="info")
+    records = node.settings["state_dir"] / "records"
+    with open(records / "large.mp4", "wb") as file:
+        for _ in range(40):
+            file.write(os.urandom(1 << 20))
+    before = node.resources()["memory"]
+    readers = [connection(node, receive_buffer=4096) for _ in range(150)]
+    try:
+        for one in readers:
+            one.sendall(b"GET /client/records/large.mp4 HTTP/1.1\r\nHost: x\r\n\r\n")
+        for one in readers:
+            assert one.recv(12) == b"HTTP/1.1 200"
+        # A quick reader gets the whole file meanwhile, and by ranges what it asks for.
+        whole = requests.get(node.http + "/client/records/large.mp4", timeout=60).content
+        assert whole == (records / "large.mp4").read_bytes()
+        part = requests.get(node.http + "/client/records/large.mp4", headers={"Range": "bytes=100000-300000"}, timeout=10)
+        assert part.status_code == 206 and part.content == whole[100_000:300_001]
+        del whole
+        assert node.resources()["memory"] < before + 40_000, (before, node.resources())
+        # They don't hold up the server's end either.
+        code, seconds = node.stop()
+        assert code == 0 and seconds < 5 and "did not stop in time" not in node.log(), (code, seconds, node.log_tail())
+    finally:
+        for one in readers:
+            one.close()
+
+
+def test_head_has_no_body_and_the_connection_goes_on(a):
+    for path in ("/", "/health", "/rest-api/stream/find_all", "/rest-api/openapi.json", "/nothing", "/whip/x", "/?action=stat", "/player.html"):
+        head, _, rest = answer(a, f"HEAD {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 ") and rest == b"", (path, rest[:80])
+    with connection(a) as one:
+        one.settimeout(2)
+        one.sendall(b"HEAD /health HTTP/1.1\r\nHost: x\r\n\r\nGET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        received = all_of(one)
+    assert received.count(b"HTTP/1.1 200") == 2 and received.count(b'{"status":"UP"}') == 1, received
+
+
+def test_a_request_names_its_host_once(a):
+    assert answer(a, b"GET /health HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 400")
+    assert answer(a, b"GET /health HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n").startswith(b"HTTP/1.1 400")
+    assert b" 200 " in answer(a, b"GET /health HTTP/1.0\r\n\r\n")[:15]
+
+
+def test_http_connections_are_bounded_and_told_so(make_node):
+    node = make_node("A", max_http_connections=6, max_http_connections_per_address=4)
+    idle = [connection(node) for _ in range(4)]
+    try:
+        refused = answer(node, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert refused.startswith(b"HTTP/1.1 503") and b"max_http_connections_per_address" in refused, refused
+        # Others have room.
+        with connection(node, source="127.0.0.2") as other:
+            other.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert b" 200 " in all_of(other)[:15]
+    finally:
+        for one in idle:
+            one.close()
+    wait_until(lambda: answer(node, b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").startswith(b"HTTP/1.1 200"), 5, "there is room again")
+    assert node.statistics()["http_stats"]["http_connections_refused"] >= 1
+
+
+def test_unfinished_messages_and_bodies_end_at_the_share_of_an_address(make_node, client):
+    node = make_node("A", memory_per_address=8, log_level="info")
+    before = node.resources()["memory"]
+    sockets = []
+    try:
+        for index in range(40):
+            one = websocket(node) if index % 2 else connection(node)
+            sockets.append(one)
+            try:
+                if index % 2:
+                    one.sendall(HELLO + frame(1, b"a" * 1_000_000, final=False))
+                else:
+                    one.sendall(b"POST /rest-api/stream/find HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\n" + b" " * 1_000_000)
+            except OSError:
+                pass
+        figures = lambda: node.statistics()["memory_stats"]
+        wait_until(lambda: figures()["memory_budget_evicted"] > 0 and figures()["memory_budget_used"] <= 10 << 20, 10, figures)
+        assert node.resources()["memory"] < before + 60_000, (before, node.resources())
+        words = b""
+        for one in sockets:
+            one.settimeout(0.2)
+            words += all_of(one)
+        assert b"memory_per_address" in words
+        # The others of that address, and other addresses, are served.
+        assert client(node.ws).user_data["status"] == "ESTABLISHED"
+        with connection(node, source="127.0.0.2") as other:
+            other.sendall(b"POST /rest-api/stream/find_all HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+            assert b" 404 " in all_of(other)[:15]
+    finally:
+        for one in sockets:
+            one.close()
+    wait_until(lambda: figures()["memory_budget_used"] == 0, 10, figures)
+
+
+def test_a_frame_that_is_too_large_is_refused_in_words(a):
+    with websocket(a) as one:
+        def send():
+            try:
+                one.sendall(HELLO + frame(1, b"a" * 3_000_000))
+            except OSError:
+                pass
+        sender = threading.Thread(target=send)
+        sender.start()
+        code, words = closing(all_of(one))
+        sender.join()
+    assert code == 1009 and "larger than" in words
+
+
+def test_bug_reports_do_not_fill_the_log(make_node):
+    node = make_node("A", log_level="info")
+    report = frame(1, json.dumps({"message": "submitBugReport", "data": [{"text": "A" * 6000}]}).encode())
+    with websocket(node) as one:
+        one.sendall(HELLO + report * 300 + frame(8, struct.pack(">H", 1000)))
+        all_of(one)
+    assert node.log().count("bug report of a client") == 1
+    assert len(node.log()) < 50_000
+
+
+def test_without_free_descriptors_connections_are_closed_and_the_server_goes_on(make_node, client):
+    node = make_node("A", start=False, log_level="info")
+    node.inside = ["prlimit", "--nofile=256:256", "--"]
+    node.start()
+    kept = requests.Session()
+    assert kept.get(node.http + "/health", timeout=5).ok
+    sockets = []
+    for key in ("http.port", "ws.port", "rtmp.port", "rtsp.port"):
+        for index in range(120):
+            try:
+                sockets.append(connection(node, key, source=f"127.0.0.{2 + index}"))
+            except OSError:
+                pass
+    try:
+        # Whoever is connected is served, REST and files alike.
+        assert kept.get(node.http + "/health", timeout=5).ok
+        assert kept.get(node.http + "/player.html", timeout=5).ok
+        assert node.resources()["files"] <= 256 - 8
+        # One more is not left waiting.
+        with connection(node) as one:
+            one.settimeout(5)
+            one.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert all_of(one)[:12] in (b"", b"HTTP/1.1 503")
+    finally:
+        for one in sockets:
+            one.close()
+    wait_until(lambda: answer(node, b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").startswith(b"HTTP/1.1 200"), 10, "the doors are open again")
+    assert client(node.ws).user_data["status"] == "ESTABLISHED"

@@ -1,5 +1,6 @@
 """Start and end of a server, its settings, its listeners."""
 import os
+import re
 import signal
 import socket
 import ssl
@@ -105,15 +106,34 @@ def test_an_unknown_setting_is_warned_about_with_the_nearest_name(make_node):
     wait_until(lambda: "ice_timout" in node.log() and "ice_timeout" in node.log(), 5, node.log)
 
 
-def test_a_taken_port_is_named(tmp_path):
-    with socket.socket(socket.AF_INET6) as taken:
+@pytest.mark.parametrize("key, kind", [
+    ("ws.port", "tcp"), ("wss.port", "tcp"), ("http.port", "tcp"), ("https.port", "tcp"), ("rtmp.port", "tcp"), ("rtsp.port", "tcp"),
+    ("media_port_from", "udp"), ("media_port_from", "tcp"),
+])
+def test_a_taken_port_is_named_in_one_sentence_that_says_what_to_do(tmp_path, key, kind):
+    with socket.socket(socket.AF_INET6, socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM) as taken:
         taken.bind(("::", free_tcp_port()))
-        taken.listen()
+        if kind == "tcp":
+            taken.listen()
         port = taken.getsockname()[1]
-        node = Node("A", tmp_path / "a", http__port=port)
+        node = Node("A", tmp_path / "a", **{key.replace(".", "__"): port})
+        node.settings["media_port_to"] = node.settings["media_port_from"] + 1
         node.spawn()
         assert node.wait_for_exit(10) == 1
-        assert str(port) in node.log_tail() and "can't start" in node.log_tail()
+        said = node.log_tail()
+    problem = said.split("can't start:", 1)[1].strip().splitlines()
+    assert len(problem) == 1, said
+    assert key in problem[0] and str(port) in problem[0] and "in use by another program" in problem[0] and "set " in problem[0]
+    assert not re.search(r"errno|Error\(|NIO|ERROR", said), said
+
+
+def test_a_crash_ends_the_process_at_once(make_node):
+    node = make_node("A")
+    node.signal(signal.SIGILL)
+    # With a backtrace it stands still for up to half a minute while its ports are open.
+    assert node.wait_for_exit(2) == -signal.SIGILL
+    node.start()
+    assert requests.get(node.http + "/health").ok
 
 
 def test_version_and_help_speak():

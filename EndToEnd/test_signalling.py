@@ -445,6 +445,8 @@ def test_diagnostics_are_taken_at_any_time(a, client):
 def test_calls_are_declined_without_harm(session):
     session.send("call", {"callId": "c1", "callee": "1000", "sdp": ""})
     assert session.wait_for("fail")["info"]
+    # The vendor's SDK only warns of `fail`; this is what its pages show.
+    assert session.wait_for("finish", callId="c1")["status"] == "FAILED"
     session.send("sendData", {"operationId": "after", "payload": None})
     session.wait_for("DataStatusEvent", operationId="after")
 

@@ -55,3 +55,49 @@ class Network:
     def close(self):
         subprocess.run(["ip", "link", "del", self.outside], capture_output=True)
         subprocess.run(["ip", "netns", "del", self.name], capture_output=True)
+
+
+class Isolated:
+    """A machine of its own, as far as addresses go: a namespace with loopback and one interface. `kind`: "ipv4" (its interfaces have
+    no IPv6 address, loopback has), "ipv4 alone" (IPv6 is switched off), "ipv6" (no IPv4 address at all)."""
+
+    def __init__(self, kind):
+        if os.geteuid() != 0:
+            pytest.skip("network namespaces need root")
+        Network._count += 1
+        self.name = f"martlet{os.getpid()}i{Network._count}"
+        self.host = "fd13:214::1" if kind == "ipv6" else "10.214.0.1"
+        try:
+            _run("ip", "netns", "add", self.name)
+        except (subprocess.CalledProcessError, FileNotFoundError) as error:
+            pytest.skip(f"no network namespaces here: {getattr(error, 'stderr', error)}")
+        try:
+            if kind == "ipv4 alone":
+                _run(*self.enter("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1"))
+            self.ip("link", "set", "lo", "up")
+            self.ip("link", "add", "ia", "type", "veth", "peer", "name", "ib")
+            for link in ("ia", "ib"):
+                if kind == "ipv4":
+                    self.ip("link", "set", link, "addrgenmode", "none")
+                self.ip("link", "set", link, "up")
+            if kind == "ipv6":
+                self.ip("addr", "del", "127.0.0.1/8", "dev", "lo")
+                self.ip("-6", "addr", "add", self.host + "/64", "dev", "ia", "nodad")
+            else:
+                self.ip("addr", "add", self.host + "/24", "dev", "ia")
+        except subprocess.CalledProcessError:
+            self.close()
+            raise
+
+    def ip(self, *arguments):
+        _run("ip", "-n", self.name, *arguments)
+
+    def enter(self, *command):
+        return ["ip", "netns", "exec", self.name, *command]
+
+    def fetch(self, url):
+        """The body, or "" as long as nothing answers."""
+        return subprocess.run(self.enter("curl", "-gfs", "-m", "2", url), capture_output=True, text=True).stdout
+
+    def close(self):
+        subprocess.run(["ip", "netns", "del", self.name], capture_output=True)

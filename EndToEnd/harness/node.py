@@ -52,6 +52,8 @@ class Node:
         for key, value in settings.items():
             self.settings[key.replace("__", ".")] = value
         self.process = None
+        # What the program is started by, such as `prlimit …` or `ip netns exec …`; has to become it, not to start it.
+        self.inside = []
 
     # Addresses.
 
@@ -82,7 +84,7 @@ class Node:
     # Life.
 
     def command(self):
-        command = [str(MARTLET), "run"]
+        command = [*self.inside, str(MARTLET), "run"]
         for key, value in self.settings.items():
             if value is not None:
                 text = str(value).lower() if isinstance(value, bool) else str(value)

@@ -36,8 +36,6 @@ public struct Server: Sendable {
             throw StartError(error.problems)
         } catch let error as ListenerError {
             throw StartError([error.description])
-        } catch let error as WebSocketBindError {
-            throw StartError([error.description])
         }
     }
 
@@ -69,7 +67,9 @@ public struct Server: Sendable {
             logger: Logger(label: "martlet.streams"))
 
         // Links to other servers.
-        let agents = AgentRegistry(registry: streams, settings: AgentSettings(settings), logger: Logger(label: "martlet.agents"))
+        var agentSettings = AgentSettings(settings)
+        agentSettings.memory = memory
+        let agents = AgentRegistry(registry: streams, settings: agentSettings, logger: Logger(label: "martlet.agents"))
 
         // Cameras, and players that speak RTSP.
         let pulls = RTSPPulls(
@@ -90,12 +90,12 @@ public struct Server: Sendable {
             rate: Double(settings.maximumSessionRate), burst: Double(settings.maximumSessionRate * 4),
             now: { (ContinuousClock.now - start).inNanoseconds })
         let signalling = WebSocketService(
-            configuration: try Self.signallingConfiguration(settings, tls: tls), registry: streams, application: rooms,
+            configuration: try Self.signallingConfiguration(settings, tls: tls, memory: memory), registry: streams, application: rooms,
             snapshots: snapshots, streamRate: streamRate, logger: Logger(label: "martlet.signalling"))
 
         // Publishing and playing by HTTP.
         let whip = WHIPService(
-            streams: streams, engine: engine, membersOnly: settings.roomMembersOnly, logger: Logger(label: "martlet.whip"))
+            streams: streams, engine: engine, membersOnly: settings.roomMembersOnly, memory: memory, logger: Logger(label: "martlet.whip"))
 
         // RTMP: encoders, players, room clients; and streams to and from other RTMP servers.
         let listeners = ListenerRegistry()
@@ -113,6 +113,7 @@ public struct Server: Sendable {
         let routes = Self.routes(
             listeners: listeners, sessions: signalling.sessions, streams: streams, agents: agents, rooms: rooms,
             snapshots: snapshots, recordings: recordings, relays: relays, pulls: pulls)
+        let connections = HTTPConnections(limits: HTTPLimits(settings), memory: memory)
         let responder = WebResponder(
             router: RESTRouter(
                 routes: routes,
@@ -125,20 +126,20 @@ public struct Server: Sendable {
                 SnapshotStatistics(snapshots: snapshots), RecordingStatistics(recordings: recordings),
                 RTMPStatistics(service: rtmp, relays: relays),
                 WHIPStatistics(service: whip), DoorStatistics(rtsp: rtsp, pulls: pulls, bridges: bridges), ProcessStatistics(version: Version.current),
-                MemoryStatistics(budget: memory),
+                MemoryStatistics(budget: memory), connections,
             ]),
             whip: WHIPResponder(
                 service: whip, authorizer: OpenWHIPAuthorizer(), limiter: streamRate, allowedOrigin: settings.accessControlAllowOrigin,
                 iceServers: settings.iceServers.compactMap { ICEServerLink($0)?.headerValue }, logger: Logger(label: "martlet.whip")),
             pages: pages, records: records, crossOriginHeaders: CrossOriginHeaders.make(from: settings), authentication: authentication,
             logger: Logger(label: "martlet.web"))
-        let web: [HTTPListener] = [
+        let web: [HTTPListener] = try [
             (ListenerKind.http, settings.httpPort, nil), (.https, settings.httpsPort, tls),
         ].compactMap { kind, port, tls in
             guard port >= 0 else { return nil }
             return HTTPListener(
-                kind: kind, host: settings.bindHost, port: port, tls: tls, responder: responder, registry: listeners,
-                logger: Logger(label: "martlet.web"))
+                kind: kind, host: settings.bindHost, port: port, tls: try tls.map { try NIOSSLContext(configuration: $0) }, responder: responder,
+                registry: listeners, connections: connections, logger: Logger(label: "martlet.web"))
         }
         let announcer = StartAnnouncer(
             settings: settings, signalling: signalling, listeners: listeners, web: Set(web.map(\.kind) + (rtsp == nil ? [] : [.rtsp]) + rtmpSettings.listeners),
@@ -262,14 +263,23 @@ public struct Server: Sendable {
         do {
             return try ReactorEngine(configuration: settings.mediaEngineConfiguration(announcedAddresses: settings.publicAddresses))
         } catch let error as SystemError {
-            throw StartError(["media_port_from: the media ports from \(settings.mediaPortFrom) can't be opened: \(error)"])
+            throw StartError([mediaPortProblem(error, settings)])
         } catch EngineError.limit(let sentence) {
             throw StartError([sentence])
         }
     }
 
-    private static func signallingConfiguration(_ settings: Settings, tls: TLSConfiguration?) throws -> WebSocketServiceConfiguration {
+    private static func mediaPortProblem(_ error: SystemError, _ settings: Settings) -> String {
+        guard error.code == EADDRINUSE else {
+            return "media_port_from: the media ports from \(settings.mediaPortFrom) can't be opened: \(error)"
+        }
+        return "media_port_from: could not \(error.call), which is in use by another program; stop that one (`ss -lunpt` names it) or set "
+            + "media_port_from and media_port_to to free ports (media_port_from=0: any)"
+    }
+
+    private static func signallingConfiguration(_ settings: Settings, tls: TLSConfiguration?, memory: MemoryBudget) throws -> WebSocketServiceConfiguration {
         var configuration = WebSocketServiceConfiguration()
+        configuration.memory = memory
         configuration.host = settings.bindHost
         configuration.port = settings.websocketPort >= 0 ? settings.websocketPort : nil
         configuration.securePort = settings.secureWebsocketPort >= 0 ? settings.secureWebsocketPort : nil

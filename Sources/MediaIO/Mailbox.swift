@@ -1,4 +1,4 @@
-// How other threads talk to a reactor: a bounded list of jobs and an eventfd that wakes it.
+// How other threads talk to a reactor: a list of jobs, bounded where the one who posts wants that, and an eventfd that wakes it.
 import CMartlet
 import Glibc
 import Synchronization

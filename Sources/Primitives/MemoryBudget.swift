@@ -113,6 +113,8 @@ public final class MemoryBudget: Sendable {
     /// Moves a holder's reservation to what `held` bytes need. Returns why not, with nothing changed.
     fileprivate func reserve(_ held: Int, for holder: Holder) -> Refusal? {
         var leavers: [Holder] = []
+        // Of the network's own, for its share.
+        var own: [Holder] = []
         let refusal: Refusal? = state.withLock { state in
             let old = holder.reserved.withLock { $0 }
             let new = Self.reservation(for: held)
@@ -133,20 +135,21 @@ public final class MemoryBudget: Sendable {
                 let used = entry.used.addingSaturating(growth)
                 if used > share {
                     if used - entry.leaving > share {
-                        leavers = mark(network, &state) { entry, _ in entry.used - entry.leaving + growth <= self.share / 10 * 9 }
+                        own = mark(network, &state) { entry, _ in entry.used - entry.leaving + growth <= self.share / 10 * 7 }
                     }
                     // Those that leave take a moment; meanwhile the network may hold a quarter more. Who asks may be the largest itself.
-                    if leavers.contains(where: { $0 === holder }) || used > share.addingSaturating(share / 4) {
+                    if own.contains(where: { $0 === holder }) || used > share.addingSaturating(share / 4) {
                         state.statistics.refusedByShare &+= 1
                         return .address
                     }
                 }
             }
             move(holder, from: old, to: new, &state)
-            if state.used - state.leaving > highMark { leavers += markLargest(&state) }
+            if state.used - state.leaving > highMark { leavers = markLargest(&state) }
             return nil
         }
-        for holder in leavers { holder.onEviction(refusal == .address ? .address : .evicted) }
+        for holder in own { holder.onEviction(.address) }
+        for holder in leavers { holder.onEviction(.evicted) }
         return refusal
     }
 

@@ -18,6 +18,8 @@ public enum ServerMessage: Sendable, Equatable {
     case data(DataEvent)
     case fail(FailMessage)
     case sessionDebugEvent(JSONValue)
+    /// SIP: a call is over.
+    case callFinished(JSONValue)
     case unknown(String)
 
     /// Decodes what a server sent. Missing or odd arguments give `unknown`, never an error.
@@ -45,6 +47,7 @@ public enum ServerMessage: Sendable, Equatable {
         case "OnDataEvent": self = .data(DataEvent(argument))
         case "fail": self = .fail(FailMessage(argument))
         case "notifySessionDebugEvent": self = .sessionDebugEvent(argument)
+        case "finish": self = .callFinished(argument)
         default: self = .unknown(envelope.message)
         }
     }
@@ -66,6 +69,7 @@ public enum ServerMessage: Sendable, Equatable {
         case .data(let event): Envelope("OnDataEvent", [event.json])
         case .fail(let failure): Envelope("fail", [failure.json])
         case .sessionDebugEvent(let object): Envelope("notifySessionDebugEvent", [object])
+        case .callFinished(let object): Envelope("finish", [object])
         case .unknown(let name): Envelope(name)
         }
     }

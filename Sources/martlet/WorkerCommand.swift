@@ -10,6 +10,7 @@ struct WorkerCommand: ParsableCommand {
         commandName: "worker", abstract: "A worker process of the server; started by it on demand.", shouldDisplay: false)
 
     func run() {
+        CrashReports.leaveOutBacktraces()
         WorkerHost.run(kinds: [SnapshotWorker.kind()] + RecordingWorker.kinds() + BridgeWorker.kinds())
     }
 }

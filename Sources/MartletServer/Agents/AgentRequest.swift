@@ -1,5 +1,6 @@
 // What an agent is to do, and how agents behave; from REST and from settings.
 import NIOCore
+import Primitives
 import Signalling
 
 /// Which way the media goes.
@@ -31,7 +32,7 @@ enum AgentStatus: String, Sendable {
 }
 
 /// Times and rules of agents.
-struct AgentSettings: Sendable, Equatable {
+struct AgentSettings: Sendable {
     /// The far side must have accepted within this time.
     var timeout = Duration.seconds(10)
     /// true: wss only; false: ws only.
@@ -45,6 +46,8 @@ struct AgentSettings: Sendable, Equatable {
     /// A pulled stream without its link lives this long; its players see nothing meanwhile.
     var longestPullGap = Duration.seconds(60)
     var maximumAgents = 1_000
+    /// What is held for other servers counts in it.
+    var memory = MemoryBudget.unlimited
 
     init() {}
 
@@ -74,6 +77,7 @@ struct AgentSettings: Sendable, Equatable {
         configuration.trust = trust
         configuration.connectTimeout = timeout
         configuration.answerTimeout = timeout
+        configuration.memory = memory
         return configuration
     }
 }

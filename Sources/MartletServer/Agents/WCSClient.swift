@@ -5,6 +5,7 @@ import NIOHTTP1
 import NIOPosix
 import NIOSSL
 import NIOWebSocket
+public import Primitives
 import Signalling
 import Synchronization
 
@@ -34,6 +35,8 @@ public struct WCSClientConfiguration: Sendable {
     public var silenceTimeout = Duration.seconds(50)
     /// Bytes of one received message.
     public var maximumMessageSize = 16 * 1_048_576
+    /// What is held for the server counts in it.
+    public var memory = MemoryBudget.unlimited
     /// Told of `DataStatusEvent` and `OnDataEvent`, on an event loop: hand on, never block.
     public var onData: @Sendable (ServerMessage) -> Void = { _ in }
     public init() {}

@@ -4,6 +4,7 @@ import NIOHTTP1
 import NIOPosix
 import NIOSSL
 import NIOWebSocket
+import Primitives
 import Signalling
 
 enum WCSConnector {
@@ -37,7 +38,7 @@ enum WCSConnector {
             }
             return try await upgrade.get()
         } catch {
-            throw .unreachable("can't reach \(address): \(reason(error))")
+            throw .unreachable("can't reach \(address): \(reason(error, isSecure: address.isSecure))")
         }
     }
 
@@ -48,7 +49,7 @@ enum WCSConnector {
         let pipeline = channel.pipeline.syncOperations
         if let tls {
             // A literal address can't go into SNI; it is then checked against the certificate's addresses.
-            let isLiteral = (try? SocketAddress(ipAddress: address.host, port: address.port)) != nil
+            let isLiteral = (try? NIOCore.SocketAddress(ipAddress: address.host, port: address.port)) != nil
             try pipeline.addHandler(NIOSSLClientHandler(context: tls, serverHostname: isLiteral ? nil : address.host))
         }
         let upgrader = NIOTypedWebSocketClientUpgrader<Opened>(
@@ -59,8 +60,9 @@ enum WCSConnector {
                     timeout.cancel()
                     var limits = WebSocketLimits()
                     limits.maximumMessageSize = configuration.maximumMessageSize
-                    let handler = WebSocketHandler(isServer: false, limits: limits)
-                    try channel.pipeline.syncOperations.addHandler(handler)
+                    let handler = WebSocketHandler(
+                        isServer: false, limits: limits, memory: configuration.memory, network: AddressKey(channel.remoteAddress?.ipAddress ?? "unknown"))
+                    try handler.install(in: channel)
                     let connection = WebSocketConnection(channel: channel, handler: handler)
                     let core = WCSClientCore(address: address, onData: configuration.onData)
                     handler.deliver { event in
@@ -123,20 +125,26 @@ enum WCSConnector {
         }
     }
 
-    private static func reason(_ error: any Error) -> String {
+    private static func reason(_ error: any Error, isSecure: Bool) -> String {
         switch error {
         case let error as NIOConnectionError:
             if error.dnsAError != nil || error.dnsAAAAError != nil, error.connectionErrors.isEmpty { return "the host name is unknown" }
-            return error.connectionErrors.first.map { self.reason($0.error) } ?? "no address of it answers"
+            return error.connectionErrors.first.map { self.reason($0.error, isSecure: isSecure) } ?? "no address of it answers"
         case let error as IOError: return error.errnoCode == ECONNREFUSED ? "connection refused" : "\(error)"
         case ChannelError.connectTimeout: return "no connection in time"
         case let error as NIOSSLError: return tlsReason("\(error)")
         case let error as NIOSSLExtraError: return tlsReason("\(error)")
         case let error as ChannelError where error == .ioOnClosedChannel || error == .eof || error == .alreadyClosed:
-            return "it closed the connection"
+            return "it closed the connection" + (isSecure ? "" : Self.tlsHint)
+        // The upgrade has failed in the middle of what came back.
+        case let error as ChannelError where error == .inappropriateOperationForState: return "it is no WebSocket server" + (isSecure ? "" : Self.tlsHint)
+        case is HTTPParserError: return "it does not speak HTTP on this port" + (isSecure ? "" : Self.tlsHint)
         default: return "\(error)"
         }
     }
+
+    /// A TLS server answers a plain request by an alert or by hanging up: that is what a ws:// address of its port shows.
+    private static let tlsHint = "; if it speaks TLS there, as on port 8443, use wss:// and set wcs_agent_ssl=true"
 
     /// A sentence for what the TLS library says in its own terms; its text names source files, which help nobody.
     private static func tlsReason(_ text: String) -> String {

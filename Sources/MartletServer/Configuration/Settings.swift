@@ -269,6 +269,10 @@ public struct Settings: Sendable, Equatable {
     public var maximumMessageSize = 1_048_576
     /// Bytes that may wait for one slow WebSocket client before it is dropped (`max_send_queue`).
     public var maximumSendQueue = 8_388_608
+    /// HTTP connections of both listeners (`max_http_connections`).
+    public var maximumHTTPConnections = 2_000
+    /// … from one address (`max_http_connections_per_address`).
+    public var maximumHTTPConnectionsPerAddress = 256
     /// Megabytes held for remotes in all; 0 = half of what the process may use (`memory_budget`).
     public var memoryBudget = 0
     /// … for one address (`memory_per_address`).

@@ -8,9 +8,10 @@ enum Spelling {
     }
 
     /// The candidate with the smallest edit distance, if that is at most a quarter of the word (2 for short ones).
-    static func nearest(to word: String, among candidates: some Sequence<String>) -> String? {
+    /// - Parameter limit: the largest distance, if it is to be another.
+    static func nearest(to word: String, among candidates: some Sequence<String>, within limit: Int? = nil) -> String? {
         guard word.utf8.count <= 100 else { return nil }
-        let limit = max(2, word.utf8.count / 4)
+        let limit = limit ?? max(2, word.utf8.count / 4)
         let letters = Array(word.lowercased().utf8)
         return candidates.lazy.sorted()
             .map { (candidate: $0, distance: distance(letters, Array($0.lowercased().utf8))) }

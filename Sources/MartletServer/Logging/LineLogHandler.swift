@@ -1,6 +1,7 @@
 // The log: one line per event on stderr, for people or for machines. Made by LogSetup; used through swift-log everywhere.
 import Glibc
 public import Logging
+import Primitives
 import Signalling
 
 /// A swift-log handler that writes one line per event: time, level, label, message, `key=value` metadata.
@@ -13,12 +14,17 @@ public struct LineLogHandler: LogHandler {
     private let label: String
     private let format: LogFormat
     private let write: @Sendable ([UInt8]) -> Void
+    /// Holds back lines of `info` and above that come too often; who asks for more than that gets everything.
+    private let limiter: LogLimiter?
 
     /// Longest message or metadata value that is written, bytes.
     static let maximumValueLength = 4_096
 
     /// - Parameter write: takes one complete line with its line feed.
-    init(label: String, level: Logger.Level, format: LogFormat, write: @escaping @Sendable ([UInt8]) -> Void) {
+    init(
+        label: String, level: Logger.Level, format: LogFormat, limiter: LogLimiter? = nil, write: @escaping @Sendable ([UInt8]) -> Void
+    ) {
+        self.limiter = limiter
         self.label = label
         self.logLevel = level
         self.format = format
@@ -35,31 +41,54 @@ public struct LineLogHandler: LogHandler {
         if let provided = metadataProvider?.get() { fields.merge(provided) { _, new in new } }
         if let own = event.metadata { fields.merge(own) { _, new in new } }
         if let error = event.error, fields["error"] == nil { fields["error"] = "\(error)" }
+        let message = event.message.description
+        if let limiter, event.level >= .info {
+            let peer = Self.peer(in: fields)
+            let (handler, level) = (self, event.level)
+            let isTaken = limiter.takes(message, peer: peer) { count in
+                handler.writeLine(level, "… \(count) more: \(message)", peer.isEmpty ? [:] : ["peer": "\(peer)"])
+            }
+            guard isTaken else { return }
+        }
+        writeLine(event.level, message, fields)
+    }
+
+    private func writeLine(_ level: Logger.Level, _ message: String, _ fields: Logger.Metadata) {
         let line: String
         switch format {
-        case .text: line = textLine(event, fields)
-        case .json: line = jsonLine(event, fields)
+        case .text: line = textLine(level, message, fields)
+        case .json: line = jsonLine(level, message, fields)
         }
         write(Array((line + "\n").utf8))
     }
 
-    private func textLine(_ event: LogEvent, _ fields: Logger.Metadata) -> String {
-        let level = event.level.rawValue.uppercased()
+    /// Whom a line is about: the address of the peer or session that it names, an IPv6 one by its network; empty when there is none.
+    static func peer(in fields: Logger.Metadata) -> String {
+        for key in ["peer", "remote", "session"] {
+            guard let text = fields[key]?.description else { continue }
+            // Sessions are called "/address:port/own address:port-number".
+            return AddressKey(String(text.drop { $0 == "/" }.prefix { $0 != "/" })).description
+        }
+        return ""
+    }
+
+    private func textLine(_ level: Logger.Level, _ message: String, _ fields: Logger.Metadata) -> String {
+        let level = level.rawValue.uppercased()
         var line = "\(Timestamp.now) \(level)\(String(repeating: " ", count: max(1, 8 - level.utf8.count)))\(label): "
-        line += Self.escaped(Self.cut(event.message.description), quotes: false)
+        line += Self.escaped(Self.cut(message), quotes: false)
         for (key, value) in fields.sorted(by: { $0.key < $1.key }) {
             line += " \(Self.escaped(key, quotes: false))=\(Self.quotedIfNeeded(Self.cut(value.description)))"
         }
         return line
     }
 
-    private func jsonLine(_ event: LogEvent, _ fields: Logger.Metadata) -> String {
+    private func jsonLine(_ level: Logger.Level, _ message: String, _ fields: Logger.Metadata) -> String {
         var object: [String: JSONValue] = [:]
         for (key, value) in fields { object[key] = .string(Self.cut(value.description)) }
         object["time"] = .string(Timestamp.now)
-        object["level"] = .string(event.level.rawValue)
+        object["level"] = .string(level.rawValue)
         object["label"] = .string(label)
-        object["message"] = .string(Self.cut(event.message.description))
+        object["message"] = .string(Self.cut(message))
         return JSONValue.object(object).serialized()
     }
 

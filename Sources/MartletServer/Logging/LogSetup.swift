@@ -14,7 +14,7 @@ public enum LogSetup {
     }
 
     private static func handler(label: String, level: LogLevel, format: LogFormat) -> LineLogHandler {
-        LineLogHandler(label: label, level: level.swiftLogLevel, format: format, write: writeToStandardError)
+        LineLogHandler(label: label, level: level.swiftLogLevel, format: format, limiter: .shared, write: writeToStandardError)
     }
 
     /// One `write` per line, so that lines of several threads never mix (POSIX keeps pipe writes up to PIPE_BUF whole).

@@ -96,8 +96,18 @@ struct RESTRouter: Sendable {
         let overview = "\(Self.prefix)openapi.json describes all methods"
         if path.isEmpty { return "No REST method is named; \(overview)" }
         let sentence = "There is no REST method \(Self.prefix)\(path.prefix(200))"
-        guard let nearest = Spelling.nearest(to: path, among: routes.keys) else { return "\(sentence); \(overview)" }
+        guard let nearest = nearestMethod(path) else { return "\(sentence); \(overview)" }
         return "\(sentence); did you mean \(Self.prefix)\(nearest)? \(overview)"
+    }
+
+    /// What was probably meant: a method of the same area, or of one that is a single letter away. `/call/find_all` is no slip of
+    /// `/pull/find_all`.
+    private func nearestMethod(_ path: String) -> String? {
+        func area(_ path: String) -> String { String(path.prefix { $0 != "/" }) }
+        let areas = Set(routes.keys.map(area))
+        let given = area(path)
+        guard let meant = areas.contains(given) ? given : Spelling.nearest(to: given, among: areas, within: 1) else { return nil }
+        return Spelling.nearest(to: path, among: routes.keys.filter { area($0) == meant })
     }
 
     /// The body as JSON; `nil` when there is none.

@@ -1,11 +1,19 @@
 // /room/*: the rooms of this server, who is in them and what they publish.
 import Signalling
+import Synchronization
 
 struct RoomRoutes: RESTRouteProvider {
     let rooms: RoomService
     let streams: StreamRegistry
     /// Milliseconds since 1970.
-    var wallClock: @Sendable () -> Int64 = WallClock.milliseconds
+    private let wallClock: @Sendable () -> Int64
+    private let dates = RoomDates()
+
+    init(rooms: RoomService, streams: StreamRegistry, wallClock: @escaping @Sendable () -> Int64 = WallClock.milliseconds) {
+        self.rooms = rooms
+        self.streams = streams
+        self.wallClock = wallClock
+    }
 
     /// Who writes when REST doesn't say.
     private static let defaultSender = "server"
@@ -53,8 +61,8 @@ struct RoomRoutes: RESTRouteProvider {
         let (all, now) = await rooms.rooms()
         let found = all.filter(filter.matches)
         guard !found.isEmpty else { throw RESTFailure.notFound("no room matches \(filter.description)") }
-        let wallNow = wallClock()
-        func date(_ instant: ContinuousClock.Instant) -> JSONValue { .integer(wallNow - milliseconds(instant.duration(to: now))) }
+        let origin = dates.origin(now: now, wallNow: wallClock())
+        func date(_ instant: ContinuousClock.Instant) -> JSONValue { .integer(origin + dates.milliseconds(instant)) }
         var answer: [JSONValue] = []
         for room in found {
             var participants: [JSONValue] = []
@@ -72,8 +80,28 @@ struct RoomRoutes: RESTRouteProvider {
         }
         return RESTReply(body: .array(answer))
     }
+}
 
-    private func milliseconds(_ duration: Duration) -> Int64 { Int64((duration / .milliseconds(1)).rounded()) }
+/// Times of the rooms' clock as dates. The same instant is the same date at each call, unless the machine's clock was set anew.
+private final class RoomDates: Sendable {
+    private let reference = ContinuousClock.now
+    private let known = Mutex<Int64?>(nil)
+
+    /// Milliseconds from a fixed instant of this process.
+    func milliseconds(_ instant: ContinuousClock.Instant) -> Int64 {
+        Int64((reference.duration(to: instant) / .milliseconds(1)).rounded())
+    }
+
+    /// The date of that fixed instant, in milliseconds since 1970.
+    func origin(now: ContinuousClock.Instant, wallNow: Int64) -> Int64 {
+        known.withLock { known in
+            let measured = wallNow - milliseconds(now)
+            // Both clocks are read at slightly different moments each time.
+            if let known, abs(known - measured) < 1_000 { return known }
+            known = measured
+            return measured
+        }
+    }
 }
 
 /// The body of /room/find.

@@ -110,11 +110,11 @@ final class RTMPService: Service {
                 return channel.eventLoop.makeCompletedFuture { try self.open(channel, kind) }
             }
         do {
-            let channel = try await bootstrap.bind(host: settings.host, port: port).get()
+            let channel = try await bootstrap.bind(to: try ListenerAddress.make(settings.host, port: port)).get()
             listeners.opened(kind, port: channel.localAddress?.port ?? port)
             return channel
         } catch {
-            throw ListenerError(description: "can't listen on \(settings.host) port \(port) (\(kind.settingKey)): \(error)")
+            throw ListenerError(kind: kind, host: settings.host, port: port, error: error)
         }
     }
 
@@ -127,7 +127,7 @@ final class RTMPService: Service {
             logger.debug("RTMP connection refused: \(refusal)", metadata: ["peer": "\(address)"])
             return false
         }
-        guard limiter.enter(AddressKey(address)) else {
+        guard !DescriptorReserve.isNeeded, limiter.enter(AddressKey(address)) else {
             counts.withLock { $0.refused += 1 }
             logger.debug("RTMP connection refused: too many", metadata: ["peer": "\(address)"])
             return false

@@ -58,10 +58,10 @@ final class RTSPServer: Service, Sendable {
                 // What lies in a socket is late already: more than a second's worth helps nobody.
                 .childChannelOption(.socketOption(.so_sndbuf), value: 131_072)
                 .childChannelOption(.writeBufferWaterMark, value: .init(low: 32 * 1024, high: 128 * 1024))
-                .bind(host: settings.host, port: settings.port) { channel in
+                .bind(to: try ListenerAddress.make(settings.host, port: settings.port)) { channel in
                     channel.eventLoop.makeCompletedFuture { try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel) }
                 }
-        } catch let error as IOError {
+        } catch {
             throw ListenerError(kind: .rtsp, host: settings.host, port: settings.port, error: error)
         }
         if let port = channel.channel.localAddress?.port { listeners.opened(.rtsp, port: port) }
@@ -77,6 +77,11 @@ final class RTSPServer: Service, Sendable {
 
     private func serve(_ channel: NIOAsyncChannel<ByteBuffer, ByteBuffer>) async {
         let address = channel.channel.remoteAddress?.ipAddress ?? "?"
+        guard !DescriptorReserve.isNeeded else {
+            counted.withLock { $0.refused += 1 }
+            _ = try? await channel.executeThenClose { _, _ in }
+            return
+        }
         guard limiter.enter(AddressKey(address)) else {
             counted.withLock { $0.refused += 1 }
             try? await channel.executeThenClose { _, outbound in

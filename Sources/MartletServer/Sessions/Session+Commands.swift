@@ -1,5 +1,6 @@
 // What a session does with each message of its client.
 import Logging
+import Primitives
 import Signalling
 
 extension Session {
@@ -20,6 +21,8 @@ extension Session {
         case .sendData(let data): await receive(data)
         case .snapshot(let identity): await takeSnapshot(identity)
         case .submitBugReport(let report):
+            // One a minute from an address; the log is for everybody.
+            guard bugReports?.take(AddressKey(info.remoteAddress)) ?? true else { break }
             logger.notice("bug report of a client", metadata: ["report": "\(report.serialized().prefix(4096))"])
         case .sessionDebug(let starts):
             send(.sessionDebugEvent(["status": .string(starts ? "started" : "stopped")]))
@@ -30,6 +33,8 @@ extension Session {
             send(.fail(FailMessage(
                 info: "This server has no SIP side; \"\(method)\" is not possible",
                 also: callID.map { ["callId": .string($0)] } ?? [:])))
+            // The vendor's SDK only warns of `fail`; the end of the call is what a page shows.
+            if method == "call", let callID { send(.callFinished(["callId": .string(callID), "status": "FAILED"])) }
         case .dataStatus: break
         case .unknown(let name):
             logger.debug("unknown message", metadata: ["message": "\(name.prefix(64))"])
@@ -51,6 +56,10 @@ extension Session {
             guard streamRate?.take(hostOf: info.remoteAddress) ?? true else {
                 throw .refused(.addToProxy, "too many streams were begun from its address in a short time (max_session_rate)")
             }
+            switch HandshakeMemory.take(from: memory, for: AddressKey(info.remoteAddress)) {
+            case .success(let account): handshakes[request.mediaSessionID] = account
+            case .failure(let refusal): throw .refused(.addToProxy, refusal.description)
+            }
             if case .refused(let info, let reason) = await application.admission(of: request, from: link) { throw .refused(info, reason) }
             let answer = request.published
                 ? try await registry.publish(request, owner: owner) : try await registry.play(request, owner: owner)
@@ -58,6 +67,7 @@ extension Session {
         } catch {
             // What ended while it was being set up is told by a notice in the mailbox.
             guard case .refused(let info, let reason) = error else { return }
+            handshakes[request.mediaSessionID] = nil
             logger.info(
                 "\(request.published ? "publish" : "play") refused",
                 metadata: [

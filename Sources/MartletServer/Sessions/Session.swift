@@ -46,6 +46,11 @@ actor Session {
     let snapshots: StreamSnapshots?
     /// Bounds the streams begun from one address; `nil`: without bound.
     let streamRate: SourceRateLimiter?
+    /// Bounds the bug reports that go into the log from one address; `nil`: without bound.
+    let bugReports: SourceRateLimiter?
+    let memory: MemoryBudget
+    /// Peer connections that were begun and are not connected, by media session.
+    var handshakes: [String: MemoryAccount] = [:]
     /// Snapshots asked for and not answered yet.
     var snapshotsInHand = 0
     private(set) var state = State.connected
@@ -61,7 +66,7 @@ actor Session {
     init(
         channel: any MessageChannel, isSecure: Bool = false, registry: StreamRegistry,
         application: any SessionApplication = AcceptingApplication(), limits: SessionLimits, serverVersion: String,
-        snapshots: StreamSnapshots? = nil, streamRate: SourceRateLimiter? = nil,
+        snapshots: StreamSnapshots? = nil, streamRate: SourceRateLimiter? = nil, bugReports: SourceRateLimiter? = nil, memory: MemoryBudget = .unlimited,
         uuid: String, createDate: Int64 = WallClock.milliseconds(), logger: Logger,
         onInfoChange: @escaping @Sendable (SessionInfo) -> Void = { _ in }
     ) {
@@ -74,6 +79,8 @@ actor Session {
         self.serverVersion = serverVersion
         self.snapshots = snapshots
         self.streamRate = streamRate
+        self.bugReports = bugReports
+        self.memory = memory
         self.onInfoChange = onInfoChange
         info = SessionInfo(id: id, remoteAddress: channel.remoteAddress, transport: isSecure ? .wss : .ws, createDate: createDate)
         var logger = logger
@@ -156,9 +163,11 @@ actor Session {
             await receive(text)
             channel.messageProcessed()
         case .notice(.started(let record)):
+            handshakes[record.mediaSessionID] = nil
             send(.streamStatus(record.statusMessage()))
             if await !application.mediaStarted(record, of: link) { await registry.end(record.mediaSessionID, ownerID: id, .restricted) }
         case .notice(.ended(let record, let reason)):
+            handshakes[record.mediaSessionID] = nil
             // Everybody else learns it at once; the owner of a recorded stream when the file is complete.
             if !record.awaitsRecord {
                 var message = record.statusMessage(info: reason.info.rawValue)

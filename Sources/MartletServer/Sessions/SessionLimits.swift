@@ -5,6 +5,9 @@ struct SessionLimits: Sendable, Equatable {
     var maximumSessions = 20_000
     /// Connections of one address; generous, because a proxy in front makes everybody one address.
     var maximumSessionsPerAddress = 5_000
+    /// Connections whose TLS or WebSocket handshake is not over; they have ten seconds for it.
+    var maximumHandshakes = 2_000
+    var maximumHandshakesPerAddress = 500
     /// Publishing and playing together.
     var maximumStreamsPerSession = 200
     /// Notices that may wait for one session before it is dropped.

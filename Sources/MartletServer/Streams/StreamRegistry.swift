@@ -138,7 +138,7 @@ actor StreamRegistry {
     /// Media sessions owned by `ownerID`.
     func count(ofOwner ownerID: String) -> Int { owned[ownerID]?.count ?? 0 }
 
-    // MARK: Beginning (the rest is in StreamRegistry+Publishing and +Playing)
+    // MARK: Beginning (the requests of sessions are in StreamRegistry+Requests, those of this server's own parts in +Sources and +Sinks)
 
     /// Takes the id (and name) for a new media session before the engine is asked, so that nobody else can meanwhile.
     func reserve(_ request: StreamRequest, kind: Entry.Kind, owner: StreamOwner) throws(StreamRefusal) -> UInt64 {

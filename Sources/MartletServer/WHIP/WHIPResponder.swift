@@ -56,6 +56,9 @@ struct WHIPResponder: Sendable {
             return try await create(request, kind, stream, remoteAddress)
         case .session(let stream, let id):
             guard request.method == .patch || request.method == .delete else {
+                do { try await service.check(kind, stream: stream, id: id) } catch {
+                    throw .notFound("there is no session \(id) of \(stream); a slash in the name of a stream is written %2F")
+                }
                 throw .methodNotAllowed("\(request.method.rawValue) is not possible on a session; use PATCH or DELETE", allow: "PATCH, DELETE, OPTIONS")
             }
             try await authorizer.authorize(kind, stream: stream, token: Self.token(of: request))
@@ -75,7 +78,8 @@ struct WHIPResponder: Sendable {
         let offer = try await Self.body(of: request, atMost: SessionDescription.maximumSize)
         guard !offer.isEmpty else { throw .badRequest("the body has to be an SDP offer") }
         let created = try await service.begin(
-            kind, stream: stream, offer: offer, transport: request.uri.queryParameters["transport"].map(String.init))
+            kind, stream: stream, offer: offer, transport: request.uri.queryParameters["transport"].map(String.init),
+            from: AddressKey(remoteAddress))
         var headers: HTTPFields = [
             .contentType: "application/sdp", .cacheControl: "no-store", .eTag: "\"\(created.tag)\"",
             .location: "/\(kind.rawValue)/\(Self.encoded(stream))/\(created.id)",

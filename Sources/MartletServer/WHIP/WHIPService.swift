@@ -2,6 +2,7 @@
 // registry and ends with it. Called by WHIPResponder; owned by the composition.
 import Logging
 import MediaIO
+import Primitives
 import SDP
 import Signalling
 
@@ -43,16 +44,20 @@ actor WHIPService {
         /// The m-line that speaks for the transport.
         let medium: String
         let mid: String
+        /// Until the client is connected.
+        let handshake: MemoryAccount
     }
 
     private let streams: StreamRegistry
     private let engine: any MediaEngineProtocol
     private let membersOnly: Bool
+    private let memory: MemoryBudget
     private let logger: Logger
     private var sessions: [String: Session] = [:]
 
     /// - Parameter membersOnly: streams of rooms are for their participants, who don't come by HTTP.
-    init(streams: StreamRegistry, engine: any MediaEngineProtocol, membersOnly: Bool, logger: Logger) {
+    init(streams: StreamRegistry, engine: any MediaEngineProtocol, membersOnly: Bool, memory: MemoryBudget = .unlimited, logger: Logger) {
+        self.memory = memory
         self.streams = streams
         self.engine = engine
         self.membersOnly = membersOnly
@@ -62,7 +67,13 @@ actor WHIPService {
     var count: Int { sessions.count }
 
     /// Publishes or plays with the client's offer.
-    func begin(_ kind: WHIPKind, stream: String, offer: String, transport: String?) async throws(WHIPFailure) -> Created {
+    func begin(_ kind: WHIPKind, stream: String, offer: String, transport: String?, from network: AddressKey = .other("unknown")) async throws(WHIPFailure) -> Created {
+        let handshake: MemoryAccount
+        switch HandshakeMemory.take(from: memory, for: network) {
+        case .success(let account): handshake = account
+        case .failure(.address): throw .tooMany(MemoryBudget.Refusal.address.description, retryAfter: 5)
+        case .failure(let refusal): throw .unavailable(refusal.description, retryAfter: 5)
+        }
         let description: SessionDescription
         do { description = try SessionDescription(parsing: offer) } catch { throw .badRequest("\(error)") }
         let wanted = description.media.filter { kind.publishes ? $0.direction.sends : $0.direction.receives }
@@ -78,12 +89,17 @@ actor WHIPService {
             hasVideo: wanted.contains { $0.kind == .video }, sdp: offer)
         request.transport = transport
         let owner = StreamOwner(id: "\(kind.rawValue)-\(id)", appKey: kind.rawValue) { [weak self] notice in
-            guard case .ended = notice else { return }
-            Task { await self?.forget(id) }
+            switch notice {
+            case .started: handshake.close()
+            case .ended:
+                handshake.close()
+                Task { await self?.forget(id) }
+            default: break
+            }
         }
         let tag = Identifier.uuid()
         sessions[id] = Session(
-            kind: kind, stream: stream, owner: owner, tag: tag, ufrag: ufrag, medium: speaker.kind.token, mid: speaker.mid ?? "0")
+            kind: kind, stream: stream, owner: owner, tag: tag, ufrag: ufrag, medium: speaker.kind.token, mid: speaker.mid ?? "0", handshake: handshake)
         do throws(StreamRefusal) {
             let answer = kind.publishes ? try await streams.publish(request, owner: owner) : try await streams.play(request, owner: owner)
             return Created(id: id, answer: answer, tag: tag)

@@ -11,7 +11,6 @@ struct StaticFiles: Sendable {
     private let aliases: AliasTable
     /// What requested paths begin with, and is no part of the file's.
     private let prefix: String
-    private let fileIO = FileIO()
 
     /// - Throws: `SettingsError` when the folder doesn't exist.
     init(root: String, below prefix: String = "") throws(SettingsError) {
@@ -27,7 +26,7 @@ struct StaticFiles: Sendable {
     var aliasCount: Int { aliases.count }
 
     /// Answers GET and HEAD.
-    func respond(to request: Request, context: some RequestContext) async -> Response {
+    func respond(to request: Request, context: WebRequestContext) async -> Response {
         guard let path = request.uri.path.removingPercentEncoding.map({ String($0.dropFirst(prefix.count)) }), let relative = Self.safePath(aliases.target(of: path) ?? path) else {
             return WebResponder.text("The path is malformed\n", status: .badRequest)
         }
@@ -41,10 +40,10 @@ struct StaticFiles: Sendable {
         guard let file = found else { return WebResponder.text("There is no page \(path.prefix(200))\n", status: .notFound) }
         // Relative links of a folder's index need the slash.
         if file.isIndex, !path.hasSuffix("/") { return Self.redirect(to: request.uri.path + "/", query: request.uri.query) }
-        return await serve(file, request: request, context: context)
+        return serve(file, request: request, context: context)
     }
 
-    private func serve(_ file: File, request: Request, context: some RequestContext) async -> Response {
+    private func serve(_ file: File, request: Request, context: WebRequestContext) -> Response {
         var headers = HTTPFields()
         headers[.contentType] = MediaTypes.type(ofFile: file.path)
         headers[.lastModified] = HTTPDate.text(seconds: file.modified)
@@ -70,12 +69,8 @@ struct StaticFiles: Sendable {
         headers[.contentLength] = String(range?.count ?? file.size)
         let status: HTTPResponse.Status = range == nil ? .ok : .partialContent
         if request.method == .head || file.size == 0 { return Response(status: status, headers: headers) }
-        do {
-            let body = try await fileIO.loadFile(path: file.path, range: range ?? 0...(file.size - 1), context: context)
-            return Response(status: status, headers: headers, body: body)
-        } catch {
-            return WebResponder.text("The page can't be read\n", status: .notFound)
-        }
+        let body = FileBody.make(path: file.path, range: range ?? 0...(file.size - 1), channel: context.channel)
+        return Response(status: status, headers: headers, body: body)
     }
 
     // MARK: Finding

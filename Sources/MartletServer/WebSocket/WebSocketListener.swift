@@ -5,6 +5,7 @@ import NIOHTTP1
 import NIOPosix
 import NIOSSL
 import NIOWebSocket
+import Primitives
 
 /// One bound port.
 struct WebSocketListener {
@@ -17,15 +18,18 @@ struct WebSocketListener {
         /// `nil`: no TLS.
         var tls: NIOSSLContext?
         var limits = WebSocketLimits()
+        /// What its connections hold counts in it.
+        var memory = MemoryBudget.unlimited
         /// TCP, TLS and HTTP upgrade together may take this long.
         var handshakeTimeout = TimeAmount.seconds(10)
     }
 
-    /// Binds. `admit` is asked for every TCP connection, with the peer's address; `onConnection` gets each established WebSocket,
+    /// Binds. `admit` is asked for every TCP connection: `nil` refuses it, else the closure is called once its handshakes are over, or it
+    /// is; `onConnection` gets each established WebSocket,
     /// on its event loop, and answers with who is to be told of its events.
     static func bind(
         _ configuration: Configuration, group: any EventLoopGroup,
-        admit: @escaping @Sendable (any Channel) -> Bool,
+        admit: @escaping @Sendable (any Channel) -> (@Sendable () -> Void)?,
         onConnection: @escaping @Sendable (WebSocketConnection, any Channel) -> @Sendable (WebSocketEvent) -> Void
     ) async throws -> WebSocketListener {
         let bootstrap = ServerBootstrap(group: group)
@@ -36,16 +40,16 @@ struct WebSocketListener {
             // Most messages are short, and a buffer of this size is kept for each connection.
             .childChannelOption(.recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 256, initial: 512, maximum: 65_536))
             .childChannelInitializer { channel in
-                guard admit(channel) else { return channel.close() }
+                guard let onUpgrade = admit(channel) else { return channel.close() }
                 return channel.eventLoop.makeCompletedFuture {
-                    try configure(channel, configuration, onConnection)
+                    try configure(channel, configuration, onUpgrade, onConnection)
                 }
             }
-        return WebSocketListener(channel: try await bootstrap.bind(host: configuration.host, port: configuration.port).get())
+        return WebSocketListener(channel: try await bootstrap.bind(to: try ListenerAddress.make(configuration.host, port: configuration.port)).get())
     }
 
     private static func configure(
-        _ channel: any Channel, _ configuration: Configuration,
+        _ channel: any Channel, _ configuration: Configuration, _ onUpgrade: @escaping @Sendable () -> Void,
         _ onConnection: @escaping @Sendable (WebSocketConnection, any Channel) -> @Sendable (WebSocketEvent) -> Void
     ) throws {
         let pipeline = channel.pipeline.syncOperations
@@ -54,7 +58,10 @@ struct WebSocketListener {
         let timeout = channel.eventLoop.scheduleTask(in: configuration.handshakeTimeout) {
             channel.close(promise: nil)
         }
-        channel.closeFuture.whenComplete { _ in timeout.cancel() }
+        channel.closeFuture.whenComplete { _ in
+            timeout.cancel()
+            onUpgrade()
+        }
 
         let upgrader = NIOTypedWebSocketServerUpgrader<Void>(
             maxFrameSize: configuration.limits.maximumMessageSize,
@@ -63,9 +70,15 @@ struct WebSocketListener {
             upgradePipelineHandler: { channel, _ in
                 channel.eventLoop.makeCompletedFuture {
                     timeout.cancel()
-                    let handler = WebSocketHandler(isServer: true, limits: configuration.limits)
-                    try channel.pipeline.syncOperations.addHandler(handler)
-                    handler.deliver(to: onConnection(WebSocketConnection(channel: channel, handler: handler), channel))
+                    onUpgrade()
+                    let network = AddressKey(channel.remoteAddress?.ipAddress ?? "unknown")
+                    let handler = WebSocketHandler(isServer: true, limits: configuration.limits, memory: configuration.memory, network: network)
+                    try handler.install(in: channel)
+                    let connection = WebSocketConnection(channel: channel, handler: handler)
+                    handler.deliver(to: onConnection(connection, channel))
+                    if let refusal = configuration.memory.admit(network) { 
+                        connection.close(code: refusal == .server ? .tryAgainLater : .policyViolation, reason: refusal.description)
+                    }
                 }
             })
         let http = NIOTypedHTTPServerUpgradeConfiguration<Void>(

@@ -19,6 +19,8 @@ struct WebSocketServiceConfiguration: Sendable {
     /// Needed for the TLS listener.
     var tls: NIOSSLContext?
     var limits = SessionLimits()
+    /// What connections hold counts in it.
+    var memory = MemoryBudget.unlimited
     /// Told to clients in `getVersion`.
     var serverVersion = "martlet"
     /// How long sockets may take to close at shutdown.
@@ -40,6 +42,10 @@ final class WebSocketService: Service {
     private let streamRate: SourceRateLimiter?
     private let group: any EventLoopGroup
     private let limiter: ConnectionLimiter
+    /// Connections that are not WebSockets yet: TLS and HTTP handshakes cost more than what comes after them.
+    private let handshakes: ConnectionLimiter
+    /// One report a minute from an address.
+    private let bugReports: SourceRateLimiter
     private let logger: Logger
     private let bound = Mutex<(ports: BoundPorts?, waiting: [CheckedContinuation<BoundPorts?, Never>], isOver: Bool)>((nil, [], false))
     private let accepted: AsyncStream<Session>
@@ -60,6 +66,10 @@ final class WebSocketService: Service {
         self.logger = logger
         limiter = ConnectionLimiter(
             maximum: configuration.limits.maximumSessions, maximumPerAddress: configuration.limits.maximumSessionsPerAddress)
+        handshakes = ConnectionLimiter(
+            maximum: configuration.limits.maximumHandshakes, maximumPerAddress: configuration.limits.maximumHandshakesPerAddress)
+        let start = ContinuousClock.now
+        bugReports = SourceRateLimiter(rate: 1.0 / 60, burst: 1, now: { (ContinuousClock.now - start).inNanoseconds })
         (accepted, acceptedSink) = AsyncStream.makeStream()
     }
 
@@ -94,11 +104,11 @@ final class WebSocketService: Service {
         do {
             var ports = BoundPorts()
             if let port = configuration.port {
-                listeners.append(try await bind(port, tls: nil, setting: "ws.port"))
+                listeners.append(try await bind(port, tls: nil, .ws))
                 ports.plain = listeners.last?.port
             }
             if let port = configuration.securePort, let tls = configuration.tls {
-                listeners.append(try await bind(port, tls: tls, setting: "wss.port"))
+                listeners.append(try await bind(port, tls: tls, .wss))
                 ports.secure = listeners.last?.port
             }
             logger.info("signalling is up", metadata: ["ws": "\(ports.plain.map(String.init) ?? "off")", "wss": "\(ports.secure.map(String.init) ?? "off")"])
@@ -124,38 +134,55 @@ final class WebSocketService: Service {
         announce(nil)
     }
 
-    private func bind(_ port: Int, tls: NIOSSLContext?, setting: String) async throws -> WebSocketListener {
+    private func bind(_ port: Int, tls: NIOSSLContext?, _ kind: ListenerKind) async throws -> WebSocketListener {
         var listener = WebSocketListener.Configuration(port: port)
         listener.host = configuration.host
         listener.tls = tls
         listener.limits = configuration.limits.websocket
+        listener.memory = configuration.memory
         do {
             return try await WebSocketListener.bind(
-                listener, group: group, admit: { [weak self] channel in self?.admit(channel) ?? false },
+                listener, group: group, admit: { [weak self] channel in self?.admit(channel) },
                 onConnection: { [weak self] connection, channel in
                     self?.open(connection, channel, isSecure: tls != nil) ?? { _ in }
                 })
         } catch {
-            throw WebSocketBindError(host: configuration.host, port: port, setting: setting, reason: "\(error)")
+            throw ListenerError(kind: kind, host: configuration.host, port: port, error: error)
         }
     }
 
     // MARK: Connections (called on event loops)
 
-    private func admit(_ channel: any Channel) -> Bool {
+    /// `nil`: the connection is refused. Otherwise what is to be called when it is a WebSocket, or closed.
+    private func admit(_ channel: any Channel) -> (@Sendable () -> Void)? {
         let address = channel.remoteAddress?.ipAddress ?? "unknown"
-        guard limiter.enter(AddressKey(address)) else {
-            logger.debug("connection refused: too many", metadata: ["peer": "\(address)"])
-            return false
+        let network = AddressKey(address)
+        func refused(_ reason: String) -> (@Sendable () -> Void)? {
+            logger.info("WebSocket connection refused", metadata: ["peer": "\(address)", "reason": "\(reason)"])
+            return nil
         }
-        channel.closeFuture.whenComplete { [limiter] _ in limiter.leave(AddressKey(address)) }
-        return true
+        guard !DescriptorReserve.isNeeded else { return refused("the process has hardly any file descriptors left (ulimit -n, LimitNOFILE)") }
+        guard limiter.enter(network) else { return refused("too many sessions are open, in all or from its address (max_sessions)") }
+        guard handshakes.enter(network) else {
+            limiter.leave(network)
+            return refused("too many connections have not finished their handshake, in all or from its address")
+        }
+        channel.closeFuture.whenComplete { [limiter] _ in limiter.leave(network) }
+        let isShakingHands = Mutex(true)
+        return { [handshakes] in
+            let was = isShakingHands.withLock { was in
+                defer { was = false }
+                return was
+            }
+            if was { handshakes.leave(network) }
+        }
     }
 
     private func open(_ connection: WebSocketConnection, _ channel: any Channel, isSecure: Bool) -> @Sendable (WebSocketEvent) -> Void {
         let session = Session(
             channel: connection, isSecure: isSecure, registry: registry, application: application, limits: configuration.limits,
-            serverVersion: configuration.serverVersion, snapshots: snapshots, streamRate: streamRate, uuid: Identifier.uuid(), logger: logger,
+            serverVersion: configuration.serverVersion, snapshots: snapshots, streamRate: streamRate, bugReports: bugReports, memory: configuration.memory, uuid: Identifier.uuid(),
+            logger: logger,
             onInfoChange: { [sessions] info in sessions.update(info) })
         sessions.add(session)
         if case .terminated = acceptedSink.yield(session) {
@@ -215,13 +242,4 @@ final class WebSocketService: Service {
             do { try await Task.sleep(for: .milliseconds(10)) } catch { break }
         }
     }
-}
-
-/// A signalling port that could not be had.
-struct WebSocketBindError: Error, CustomStringConvertible {
-    let host: String
-    let port: Int
-    let setting: String
-    let reason: String
-    var description: String { "can't listen on \(host) port \(port) (\(setting)): \(reason)" }
 }

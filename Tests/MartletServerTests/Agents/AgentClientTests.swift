@@ -16,7 +16,7 @@ private final class ScriptedServer {
         var configuration = WebSocketListener.Configuration(port: 0)
         configuration.host = "127.0.0.1"
         listener = try await WebSocketListener.bind(
-            configuration, group: MultiThreadedEventLoopGroup.singleton, admit: { _ in true },
+            configuration, group: MultiThreadedEventLoopGroup.singleton, admit: { _ in {} },
             onConnection: { connection, _ in
                 { event in
                     guard case .text(let text) = event, let envelope = try? Envelope(parsing: text) else { return }

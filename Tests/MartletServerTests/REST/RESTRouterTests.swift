@@ -84,6 +84,11 @@ struct RESTRouterTests {
         let reason = try #require(answer.json?["reason"]?.stringValue)
         #expect(reason.contains("There is no REST method /rest-api/pull/pusch; did you mean /rest-api/pull/push?"))
         #expect(reason.contains("/rest-api/openapi.json"))
+        // A method of another area is no slip of the pen.
+        for path in ["call/find_all", "hls/find_all", "pusch/pull"] {
+            let other = try await harness.send(.post, "/rest-api/\(path)", body: "{}")
+            #expect(other.status == 404 && other.json?["reason"]?.stringValue?.contains("did you mean") == false, "\(path)")
+        }
         #expect(try await harness.send(.get, "/rest-api/").status == 404)
         #expect(try await harness.send(.get, "/rest-api").status == 404)
     }

@@ -1,4 +1,5 @@
 import Signalling
+import Synchronization
 import Testing
 
 @testable import MartletServer
@@ -49,6 +50,27 @@ struct RoomRoutesTests {
         await alice.client.disconnect()
         await bob.client.disconnect()
         #expect(try await call(bench, "room/find", ["name": "r"]).body?.arrayValue?.first?["status"] == "IDLE")
+        await bench.close()
+    }
+
+    @Test("a room's date is the same whenever one asks, until the machine's clock is set anew")
+    func dates() async throws {
+        let bench = RoomBench()
+        let alice = await bench.client("alice")
+        _ = await alice.enter("r")
+        // Between the reading of one clock and of the other there are always some milliseconds, and never the same.
+        let wall = Mutex<Int64>(1_800_000_000_000)
+        let routes = RoomRoutes(rooms: bench.rooms, streams: bench.sessions.registry, wallClock: { wall.withLock { $0 } })
+        let route = try #require(routes.restRoutes.first { $0.path == "room/find_all" })
+        func date() async throws -> Int? { try await route.handle(nil).body?.arrayValue?.first?["createDate"]?.intValue }
+        let first = try #require(try await date())
+        wall.withLock { $0 += 1 }
+        #expect(try await date() == first)
+        wall.withLock { $0 -= 2 }
+        #expect(try await date() == first)
+        wall.withLock { $0 += 3_600_000 }
+        #expect(abs(try #require(try await date()) - first - 3_600_000) < 1_000)
+        await alice.client.disconnect()
         await bench.close()
     }
 

@@ -300,6 +300,7 @@ struct SessionTests {
         client.send(.call(method: "call", callID: "c"))
         guard case .fail(let failure)? = await client.next() else { Issue.record("no fail"); return }
         #expect(!failure.info.isEmpty)
+        #expect(await client.next() == .callFinished(["callId": "c", "status": "FAILED"]))
         for _ in 0..<100 { client.send(.pushLogs("12:00:00 INFO core - \"x\"\n")) }
         client.send(.submitBugReport(["text": "broken"]))
         client.send(.dataStatus(DataStatus(operationID: "unknown", isAccepted: true)))

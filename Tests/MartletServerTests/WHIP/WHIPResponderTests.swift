@@ -51,6 +51,30 @@ import Testing
         #expect(await Self.send(.options, "/whip/a").status.code == 204)
     }
 
+    @Test("a name with a bare slash is no session: it is told how to write it")
+    func slashes() async throws {
+        let response = await Self.send(.post, "/whip/live/cam", [.authorization: "Bearer right", .contentType: "application/sdp"])
+        #expect(response.status.code == 404)
+        #expect(await Self.send(.patch, "/whip/live/cam", [.authorization: "Bearer right"]).status.code == 404)
+    }
+
+    @Test("connections that were begun and never came about end at the share of their address")
+    func unconnected() throws {
+        let budget = MemoryBudget(limit: 100 << 20, share: 10 << 20)
+        var held: [MemoryAccount] = []
+        var refusal: MemoryBudget.Refusal?
+        while refusal == nil, held.count < 1_000 {
+            switch HandshakeMemory.take(from: budget, for: AddressKey("192.0.2.1")) {
+            case .success(let account): held.append(account)
+            case .failure(let reason): refusal = reason
+            }
+        }
+        #expect(refusal == .address && (50..<120).contains(held.count))
+        guard case .success = HandshakeMemory.take(from: budget, for: AddressKey("192.0.2.2")) else { return #expect(Bool(false), "another address") }
+        held.removeAll()
+        #expect(budget.statistics.used == 0)
+    }
+
     @Test("each source has its own allowance, which comes back with time")
     func limits() {
         let now = Mutex<Int64>(0)
