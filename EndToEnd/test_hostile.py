@@ -287,7 +287,7 @@ def test_unfinished_messages_and_bodies_end_at_the_share_of_an_address(make_node
             except OSError:
                 pass
         figures = lambda: node.statistics()["memory_stats"]
-        wait_until(lambda: figures()["memory_budget_evicted"] > 0 and figures()["memory_budget_used"] <= 10 << 20, 10, figures)
+        wait_until(lambda: figures()["memory_budget_evicted"] > 0 and figures()["memory_budget_used"] < 6_700_000, 10, figures)
         assert node.resources()["memory"] < before + 60_000, (before, node.resources())
         words = b""
         for one in sockets:

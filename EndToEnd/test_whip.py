@@ -195,11 +195,13 @@ def test_refusals(make_node, a, http, name, kind, direction):
         early = post(name + "-young", offer(direction))
         problem(early, 409)
         assert int(early.headers["Retry-After"]) >= 1
-    for path, methods, allowed in ((name, ("GET", "HEAD", "PUT", "PATCH", "DELETE"), "POST"), (name + "/some-id", ("GET", "HEAD", "PUT", "POST"), "PATCH, DELETE")):
+    for path, methods, allowed in ((name, ("GET", "HEAD", "PUT", "PATCH", "DELETE"), "POST"), (name + "/some-id", ("GET", "HEAD", "PUT"), "PATCH, DELETE")):
         for method in methods:
             answer = requests.request(method, f"{a.http}/{kind}/{path}", timeout=5)
             assert answer.status_code == 405 and answer.headers["Allow"].startswith(allowed), (method, path)
     problem(requests.delete(f"{a.http}/{kind}/{name}/no-such-session", timeout=5), 404)
+    # A name of two parts looks like a session.
+    assert "%2F" in problem(post(name + "/part", offer(direction)), 404)
 
 
 def test_limits_are_503_and_429(make_node, name):

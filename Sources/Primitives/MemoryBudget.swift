@@ -3,8 +3,8 @@
 import Synchronization
 
 /// How it works: an account may take while the sum stays below `limit`. Above `highMark` no new work is let in, and the largest
-/// holders are asked to go, down to `lowMark`: first those of the network (`AddressKey`) that holds the most. A network that holds
-/// more than its share loses its own largest holders, nobody else's. Safe from any thread; closures run on the thread that took.
+/// holders are asked to go, down to `lowMark`: first those of the network (`AddressKey`) that holds the most. It is the same with the share
+/// of each network: above four fifths of it, its own largest holders go, nobody else's. Safe from any thread; closures run on the thread that took.
 public final class MemoryBudget: Sendable {
     /// Why something isn't let in; a sentence for the peer and the log.
     public enum Refusal: Error, Sendable, Equatable, CustomStringConvertible {
@@ -133,12 +133,12 @@ public final class MemoryBudget: Sendable {
             if let network = holder.network {
                 let entry = state.networks[network] ?? Network()
                 let used = entry.used.addingSaturating(growth)
-                if used > share {
-                    if used - entry.leaving > share {
+                if used > share / 10 * 8 {
+                    if used - entry.leaving > share / 10 * 8 {
                         own = mark(network, &state) { entry, _ in entry.used - entry.leaving + growth <= self.share / 10 * 7 }
                     }
-                    // Those that leave take a moment; meanwhile the network may hold a quarter more. Who asks may be the largest itself.
-                    if own.contains(where: { $0 === holder }) || used > share.addingSaturating(share / 4) {
+                    // Those that leave take a moment. Who asks may be the largest itself.
+                    if own.contains(where: { $0 === holder }) || used > share {
                         state.statistics.refusedByShare &+= 1
                         return .address
                     }

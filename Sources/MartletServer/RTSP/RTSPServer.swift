@@ -59,7 +59,12 @@ final class RTSPServer: Service, Sendable {
                 .childChannelOption(.socketOption(.so_sndbuf), value: 131_072)
                 .childChannelOption(.writeBufferWaterMark, value: .init(low: 32 * 1024, high: 128 * 1024))
                 .bind(to: try ListenerAddress.make(settings.host, port: settings.port)) { channel in
-                    channel.eventLoop.makeCompletedFuture { try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel) }
+                    guard !DescriptorReserve.isNeeded else {
+                        self.counted.withLock { $0.refused += 1 }
+                        channel.close(promise: nil)
+                        return channel.eventLoop.makeFailedFuture(ChannelError.ioOnClosedChannel)
+                    }
+                    return channel.eventLoop.makeCompletedFuture { try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel) }
                 }
         } catch {
             throw ListenerError(kind: .rtsp, host: settings.host, port: settings.port, error: error)
@@ -77,11 +82,6 @@ final class RTSPServer: Service, Sendable {
 
     private func serve(_ channel: NIOAsyncChannel<ByteBuffer, ByteBuffer>) async {
         let address = channel.channel.remoteAddress?.ipAddress ?? "?"
-        guard !DescriptorReserve.isNeeded else {
-            counted.withLock { $0.refused += 1 }
-            _ = try? await channel.executeThenClose { _, _ in }
-            return
-        }
         guard limiter.enter(AddressKey(address)) else {
             counted.withLock { $0.refused += 1 }
             try? await channel.executeThenClose { _, outbound in

@@ -56,8 +56,11 @@ struct WHIPResponder: Sendable {
             return try await create(request, kind, stream, remoteAddress)
         case .session(let stream, let id):
             guard request.method == .patch || request.method == .delete else {
-                do { try await service.check(kind, stream: stream, id: id) } catch {
-                    throw .notFound("there is no session \(id) of \(stream); a slash in the name of a stream is written %2F")
+                // An offer for a name with a bare slash in it looks like this.
+                if request.method == .post {
+                    do { try await service.check(kind, stream: stream, id: id) } catch {
+                        throw .notFound("there is no session \(id) of \(stream); a slash in the name of a stream is written %2F")
+                    }
                 }
                 throw .methodNotAllowed("\(request.method.rawValue) is not possible on a session; use PATCH or DELETE", allow: "PATCH, DELETE, OPTIONS")
             }
