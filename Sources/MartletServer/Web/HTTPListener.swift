@@ -50,6 +50,8 @@ struct HTTPListener: Service, CustomStringConvertible {
                 .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
                 .childChannelOption(.allowRemoteHalfClosure, value: true)
                 .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+                // One piece of a file at a time: the next is read once this one has gone (FileBody).
+                .childChannelOption(.writeBufferWaterMark, value: .init(low: 1, high: FileBody.chunkSize - 1))
                 // A slow reader's bytes stay on the disk rather than in the kernel.
                 .childChannelOption(.tcpOption(.init(rawValue: CInt(TCP_NOTSENT_LOWAT))), value: 131_072)
                 .bind(to: try ListenerAddress.make(host, port: port)) { channel in open(channel, http, quiet) }
