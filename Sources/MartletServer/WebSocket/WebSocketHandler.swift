@@ -215,6 +215,11 @@ final class WebSocketHandler: ChannelDuplexHandler {
         // What still comes would be kept before the decoder.
         hasStoppedReading = true
         close(code: refusal == .server ? .tryAgainLater : .policyViolation, reason: refusal.description)
+        guard let context else { return }
+        // What it holds is wanted back: its words have a moment to go out, and no answer is waited for.
+        closeTimer?.cancel()
+        let handler = NIOLoopBound(self, eventLoop: context.eventLoop)
+        closeTimer = context.eventLoop.scheduleTask(in: .milliseconds(200)) { handler.value.context?.close(promise: nil) }
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
