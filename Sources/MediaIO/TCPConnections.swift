@@ -111,7 +111,7 @@ final class TCPConnections {
                 return
             }
             let peer = SocketAddress(high: from.high, low: from.low, port: from.port, isIPv6: from.is_ipv6 != 0)
-            guard !DescriptorReserve.isNeeded, limiter.enter(AddressKey(peer)) else {
+            guard !DescriptorReserve.includes(accepted), limiter.enter(AddressKey(peer)) else {
                 counters.refused &+= 1
                 Glibc.close(accepted)
                 continue

@@ -6,19 +6,14 @@ public enum DescriptorReserve {
     /// Descriptors that connections don't get: for files, workers, and for accepting what is then closed.
     public static let size: Int32 = 32
 
-    /// Whether less than the reserve is free. Then close what has just been accepted. Any thread; two system calls.
-    public static var isNeeded: Bool {
+    /// Whether a connection that was just accepted is to be closed, because its descriptor is one of the last that the process may
+    /// have. By its number: the system gives the lowest that is free, so however many are accepted at once, those kept lie below.
+    public static func includes(_ descriptor: Int32) -> Bool {
         var limit = rlimit()
         guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return false }
-        return isNeeded(limit: Int32(clamping: limit.rlim_cur))
+        return includes(descriptor, limit: Int32(clamping: limit.rlim_cur))
     }
 
     /// - Parameter limit: descriptors that the process may have open.
-    static func isNeeded(limit: Int32) -> Bool {
-        // The system gives the lowest free number: it tells how many are taken at least, and nearly how many exactly.
-        let lowest = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)
-        guard lowest >= 0 else { return errno == EMFILE || errno == ENFILE }
-        close(lowest)
-        return lowest >= limit - min(size, limit / 4)
-    }
+    static func includes(_ descriptor: Int32, limit: Int32) -> Bool { descriptor >= limit - min(size, limit / 4) }
 }

@@ -127,7 +127,7 @@ final class RTMPService: Service {
             logger.debug("RTMP connection refused: \(refusal)", metadata: ["peer": "\(address)"])
             return false
         }
-        guard !DescriptorReserve.isNeeded, limiter.enter(AddressKey(address)) else {
+        guard !channel.takesReservedDescriptor, limiter.enter(AddressKey(address)) else {
             counts.withLock { $0.refused += 1 }
             logger.debug("RTMP connection refused: too many", metadata: ["peer": "\(address)"])
             return false

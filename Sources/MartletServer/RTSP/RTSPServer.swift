@@ -59,7 +59,7 @@ final class RTSPServer: Service, Sendable {
                 .childChannelOption(.socketOption(.so_sndbuf), value: 131_072)
                 .childChannelOption(.writeBufferWaterMark, value: .init(low: 32 * 1024, high: 128 * 1024))
                 .bind(to: try ListenerAddress.make(settings.host, port: settings.port)) { channel in
-                    guard !DescriptorReserve.isNeeded else {
+                    guard !channel.takesReservedDescriptor else {
                         self.counted.withLock { $0.refused += 1 }
                         channel.close(promise: nil)
                         return channel.eventLoop.makeFailedFuture(ChannelError.ioOnClosedChannel)

@@ -68,7 +68,7 @@ final class HTTPConnections: StatSource {
 
     /// Takes an accepted connection in; `nil`: there is not even room to refuse it in words, and it is to be closed.
     func enter(_ channel: any Channel) -> Admission? {
-        guard !DescriptorReserve.isNeeded else {
+        guard !channel.takesReservedDescriptor else {
             count(\.withoutRoom)
             return nil
         }

@@ -1,6 +1,7 @@
 // Where a TCP listener binds, and the one sentence that says why it can't. Used by all listeners.
 import Glibc
 import NIOCore
+import Primitives
 
 enum ListenerAddress {
     /// The address of a listener. Made of the numbers themselves: a resolver (as behind `bind(host:)`) refuses "::" on machines
@@ -34,5 +35,13 @@ extension ListenerError {
         default:
             description = "\(place) can't be opened: \(String(cString: strerror(code)))"
         }
+    }
+}
+
+extension Channel {
+    /// Whether this connection, just accepted, has one of the last file descriptors and is to be closed. On its event loop.
+    var takesReservedDescriptor: Bool {
+        let descriptor = try? pipeline.syncOperations.withUnsafeTransportIfAvailable { (descriptor: NIOBSDSocket.Handle) in descriptor }
+        return descriptor.map(DescriptorReserve.includes) ?? false
     }
 }

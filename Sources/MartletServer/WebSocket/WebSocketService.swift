@@ -161,7 +161,7 @@ final class WebSocketService: Service {
             logger.info("WebSocket connection refused", metadata: ["peer": "\(address)", "reason": "\(reason)"])
             return nil
         }
-        guard !DescriptorReserve.isNeeded else { return refused("the process has hardly any file descriptors left (ulimit -n, LimitNOFILE)") }
+        guard !channel.takesReservedDescriptor else { return refused("the process has hardly any file descriptors left (ulimit -n, LimitNOFILE)") }
         guard limiter.enter(network) else { return refused("too many sessions are open, in all or from its address (max_sessions)") }
         guard handshakes.enter(network) else {
             limiter.leave(network)
