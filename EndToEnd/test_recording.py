@@ -472,6 +472,31 @@ def test_after_a_killed_worker_the_recording_goes_on_in_a_new_file(make_node, na
     assert again < 1.5, again
 
 
+def test_a_worker_that_stands_still_is_ended_and_the_recording_goes_on(make_node, name):
+    node = make_node("still")
+    with recorded(node, name, "--size", "320x240", "--fps", "20"):
+        wait_for_media(node)
+        run_for(3)
+        first = {path.name for path in unfinished(node)}
+        stopped = time.monotonic()
+        for pid in workers(node):
+            os.kill(pid, signal.SIGSTOP)
+        wait_until(lambda: {path.name for path in unfinished(node)} - first, 30, "another file", pause=0.02)
+        again = time.monotonic() - stopped
+        assert node.has_stream(name)
+        run_for(4)
+        # The next one stands still when it is to end its file: that is waited for no longer than that.
+        for pid in workers(node):
+            os.kill(pid, signal.SIGSTOP)
+        asked = time.monotonic()
+        assert node.rest("recorder/terminate", {"mediaSessionId": session_of(node, name)}, timeout=60).status == 200
+        answered = time.monotonic() - asked
+    wait_until(lambda: len(files(node)) == 2 and not unfinished(node), 30, lambda: f"two files: {files(node)}")
+    for path in files(node):
+        records.decodes(path)
+    assert again < 10 and answered < 15, (again, answered)
+
+
 # The disk.
 
 @pytest.fixture
@@ -507,7 +532,10 @@ def test_a_full_disk_ends_the_recording_and_nothing_else(small_disk, make_node, 
         for node in nodes:
             assert node.has_stream(name)
             assert node.statistics()["record_stats"]["record_disk_full"] == 1
-            assert node.rest("recorder/terminate", {"mediaSessionId": session_of(node, name)}, timeout=60).status in (200, 404)
+            # What has ended is none any more.
+            wait_until(lambda: node.rest("recorder/find_all").status == 404, 20, "the recording to be gone")
+            assert node.rest("recorder/terminate", {"mediaSessionId": session_of(node, name)}, timeout=60).status == 404
+            assert only_record(node)["duration"] > 1000
     for node in nodes:
         found = [path for path in node.settings["record_folder"].iterdir() if path.is_file()]
         assert found, list((node.settings["record_folder"] / ".recording").iterdir())

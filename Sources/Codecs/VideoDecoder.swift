@@ -13,9 +13,11 @@ public final class VideoDecoder {
     /// - Parameters:
     ///   - extradata: out-of-band headers of a container, empty for streams that carry them in band.
     ///   - reordersFrames: give pictures in display order, late if need be (files with B-frames); otherwise each at once.
+    ///   - maximumPixels: larger frames are refused by `decode`.
     /// - Throws: `.unavailable`, `.failed`.
     public init(
-        _ videoCodec: VideoCodec, extradata: [UInt8] = [], reordersFrames: Bool = false, threads: Int = 1
+        _ videoCodec: VideoCodec, extradata: [UInt8] = [], reordersFrames: Bool = false, threads: Int = 1,
+        maximumPixels: Int = VideoFrame.maximumSide * VideoFrame.maximumSide
     ) throws(CodecError) {
         self.videoCodec = videoCodec
         codec = try CodecContext.decoder(videoCodec.decoderNames)
@@ -25,7 +27,7 @@ public final class VideoDecoder {
         // Frame threads add one picture of delay each; slices don't.
         context.pointee.thread_type = Int32(FF_THREAD_SLICE)
         context.pointee.pkt_timebase = AVRational(num: 1, den: 90_000)
-        context.pointee.max_pixels = Int64(VideoFrame.maximumSide * VideoFrame.maximumSide)
+        context.pointee.max_pixels = Int64(max(1, min(maximumPixels, VideoFrame.maximumSide * VideoFrame.maximumSide)))
         try codec.setExtradata(extradata)
         try codec.open(options: [:])
     }

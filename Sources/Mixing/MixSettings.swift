@@ -46,6 +46,12 @@ public struct MixSettings: Sendable, Equatable {
     public var callbackURL: URL?
     /// 0: one per core.
     public var threads = 0
+    /// Frames of a participant with more pixels than this are left out: nobody's camera may take the machine.
+    public var maximumInputPixels = 4096 * 2304
+    /// Mixing is given up after this time, minutes; 0: never.
+    public var timeLimit = 720
+    /// Memory of the mixer, MB; 0: no bound.
+    public var memoryLimit = 4096
 
     public init() {}
 
@@ -86,6 +92,9 @@ public struct MixSettings: Sendable, Equatable {
         case "mixerVoiceActivityFrameThickness": speakerFrame = try number(key, value, 1...50)
         case "mixerAudioSilenceThreshold": silenceThreshold = try decibels(key, value)
         case "mixerVideoThreads": threads = try number(key, value, 0...64)
+        case "mixerMaxInputPixels": maximumInputPixels = try number(key, value, 4096...67_108_864)
+        case "mixerTimeLimitMinutes": timeLimit = try number(key, value, 0...100_000)
+        case "mixerMemoryLimitMb": memoryLimit = try number(key, value, 0...1_048_576)
         case "callbackUrl": callbackURL = try address(key, value)
         default: throw .settings("unknown key \"\(key.prefix(64))\"; known are \(Self.keys.joined(separator: ", ")).")
         }
@@ -96,7 +105,7 @@ public struct MixSettings: Sendable, Equatable {
         "hasVideo", "hasAudio", "mixerDisplayStreamName", "mixerNameSource", "mixerVideoWidth", "mixerVideoHeight", "mixerVideoFps",
         "mixerVideoBitrateKbps", "mixerAudioBitrateKbps", "mixerLayout", "mixerLayoutClass", "mixerDesktopAlign", "mixerDesktopStreamName",
         "mixerFont", "mixerFontSize", "mixerFontSizeAudioOnly", "mixerVoiceActivity", "mixerVoiceActivityFrameThickness",
-        "mixerAudioSilenceThreshold", "mixerVideoThreads", "callbackUrl",
+        "mixerAudioSilenceThreshold", "mixerVideoThreads", "mixerMaxInputPixels", "mixerTimeLimitMinutes", "mixerMemoryLimitMb", "callbackUrl",
     ]
 
     // MARK: values

@@ -16,6 +16,8 @@ public struct Mixer: Sendable {
 
     let file: RoomFile
     let settings: MixSettings
+    /// `nil`: none.
+    var timeLimit: Duration?
     private let hasPictures: Bool
     private let hasSound: Bool
 
@@ -24,6 +26,7 @@ public struct Mixer: Sendable {
     public init(_ path: String, _ settings: MixSettings) throws(MixError) {
         file = try RoomFile(path)
         self.settings = settings
+        timeLimit = settings.timeLimit > 0 ? .seconds(60 * settings.timeLimit) : nil
         // People who only speak are seen by their names.
         hasPictures = settings.hasVideo && file.participants.contains { !$0.pictures.isEmpty }
         hasSound = settings.hasAudio && file.participants.contains { !$0.sounds.isEmpty }
@@ -59,13 +62,18 @@ public struct Mixer: Sendable {
         }
         if file.isCutOff { report.warnings.append("The record is cut off; it is mixed up to there.") }
         if damage.tracks > 0 { report.warnings.append("\(damage.tracks) of its tracks can't be decoded here and are left out.") }
+        if damage.large > 0 {
+            report.warnings.append(
+                "The video of \(damage.large) of its tracks has more than \(settings.maximumInputPixels) pixels (mixerMaxInputPixels) and is left out.")
+        }
         if damage.packets > 0 { report.warnings.append("\(damage.packets) damaged packets are left out.") }
         return report
     }
 
     // MARK: slices
 
-    private struct Damage { var packets = 0, tracks = 0 }
+    /// What is left out; `large`: tracks of frames that are larger than allowed.
+    private struct Damage { var packets = 0, tracks = 0, large = 0 }
 
     private func writePart(_ part: String, _ progress: @escaping @Sendable (Double) -> Void) async throws -> Damage {
         let threads = min(16, settings.threads > 0 ? settings.threads : ProcessInfo.processInfo.activeProcessorCount)
@@ -82,7 +90,11 @@ public struct Mixer: Sendable {
         for participant in file.participants where hasPictures {
             for track in participant.pictures {
                 guard case .video(let video) = file.tracks[track].media else { continue }
-                if let made = try? PictureTrack(video) { tracks[track] = made } else { damage.tracks += 1 }
+                guard video.width * video.height <= settings.maximumInputPixels else {
+                    damage.large += 1
+                    continue
+                }
+                if let made = try? PictureTrack(video, maximumPixels: settings.maximumInputPixels) { tracks[track] = made } else { damage.tracks += 1 }
             }
         }
         let sound = SoundMix(file)
@@ -92,10 +104,15 @@ public struct Mixer: Sendable {
         let rate = Int64(settings.frameRate), step = max(1, rate / 2)
         let total = max(1, (file.duration * rate + 500_000) / 1_000_000)
         var tick: Int64 = 0
+        let deadline = timeLimit.map { ContinuousClock.now + $0 }
         var encoding: Task<Void, any Error>?
         do {
             while tick < total {
                 try Task.checkCancellation()
+                if let deadline, ContinuousClock.now > deadline {
+                    throw MixError.failed(
+                        "Mixing took longer than \(settings.timeLimit) minutes (mixerTimeLimitMinutes); \(tick * 100 / total) % were done.")
+                }
                 let last = min(total, tick + step)
                 let times = (tick..<last).map { $0 * 1_000_000 / rate }
                 let end = last * 1_000_000 / rate

@@ -18,8 +18,10 @@ actor PictureTrack {
     private var needsKeyFrame = true
     private(set) var damaged = 0
 
-    init(_ track: Demuxer.VideoTrack) throws(CodecError) {
-        decoder = try VideoDecoder(track.codec, extradata: track.extradata, reordersFrames: track.hasReorderedFrames)
+    /// - Parameter maximumPixels: frames that are larger are left out, like damaged ones.
+    init(_ track: Demuxer.VideoTrack, maximumPixels: Int) throws(CodecError) {
+        decoder = try VideoDecoder(
+            track.codec, extradata: track.extradata, reordersFrames: track.hasReorderedFrames, maximumPixels: maximumPixels)
     }
 
     /// - Parameters:

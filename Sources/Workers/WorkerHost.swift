@@ -10,6 +10,10 @@ public enum WorkerHost {
     /// Data memory of a worker, bytes: several 4K decoders fit, a leak ends it.
     public static let maximumMemory: UInt64 = 3 << 30
 
+    /// Bounds the memory of this process, for programs that decode what remotes sent without being a worker. An allocation beyond fails.
+    /// - Parameter bytes: of data; 0 = no bound.
+    public static func boundMemory(_ bytes: UInt64) { martlet_worker_settle(bytes) }
+
     /// Runs until the server is gone; then ends the process, whatever its jobs are doing.
     public static func run(kinds: [WorkerJobKind]) -> Never {
         var info = stat()

@@ -4,6 +4,7 @@ import FoundationNetworking
 import Mixing
 import Recording
 import StreamClients
+import Workers
 
 /// `martlet mix FILE`: a record of several streams becomes one picture and one sound.
 struct MixCommand: AsyncParsableCommand {
@@ -43,6 +44,7 @@ struct MixCommand: AsyncParsableCommand {
     private func mix() async throws {
         let start = ContinuousClock.now
         let settings = try settings()
+        WorkerHost.boundMemory(UInt64(settings.memoryLimit) << 20)
         let source = URL(fileURLWithPath: file).standardizedFileURL
         let mixer = try Mixer(source.path, settings)
         let folder = RecordFolder(path: source.deletingLastPathComponent().path)

@@ -4,6 +4,7 @@ import Logging
 import MediaIO
 import Primitives
 import MediaTools
+import Primitives
 import RTP
 import SDP
 import Testing
@@ -114,6 +115,47 @@ private func workerCommand() -> [String]? {
         _ = try await service.acquire(stream, track: 0, source: format, target: .h264, user: "a")
         let forms = await engine.forms(of: stream)
         #expect(forms.map { $0.codec.parameters["profile-level-id"] } == ["640028", "42e01f"] && forms.last?.converts == 0)
+        await service.shutdown()
+        await engine.shutdown()
+    }
+
+    @Test("one address may have so many conversions begun, and no more; the server itself any number")
+    func addresses() async throws {
+        let engine = try engine()
+        let service = try service(engine) { $0.maximumPerAddress = 1 }
+        let stream = try engine.createStream()
+        let aac = try #require(SourceTrack.aac(config: [0x11, 0x90]).format), pcmu = try #require(SourceTrack.pcmu.format)
+        _ = try await engine.addSource(to: stream, tracks: [aac, pcmu])
+        let here = AddressKey("192.0.2.1:5000")
+        _ = try await service.acquire(stream, track: 0, source: aac, target: .opus, user: "a", address: here)
+        // What runs already is shared.
+        _ = try await service.acquire(stream, track: 0, source: aac, target: .opus, user: "b", address: here)
+        await #expect(throws: BridgeError.busyForAddress(1)) {
+            _ = try await service.acquire(stream, track: 1, source: pcmu, target: .opus, user: "a", address: here)
+        }
+        #expect(await service.counters.refusedForAddress == 1)
+        _ = try await service.acquire(stream, track: 1, source: pcmu, target: .opus, user: "c", address: AddressKey("192.0.2.2"))
+        _ = try await service.acquire(stream, track: 1, source: pcmu, target: .aac, user: "d")
+        await service.shutdown()
+        await engine.shutdown()
+    }
+
+    @Test("who comes while a conversion is being ended gets one, and none is left over in the stream")
+    func comingWhileEnding() async throws {
+        let engine = try engine()
+        let service = try service(engine) { $0.grace = .zero }
+        let stream = try engine.createStream()
+        let aac = try #require(SourceTrack.aac(config: [0x11, 0x90]).format)
+        _ = try await engine.addSource(to: stream, tracks: [aac])
+        for round in 0..<20 {
+            _ = try await service.acquire(stream, track: 0, source: aac, target: .opus, user: "\(round)")
+            #expect(await engine.forms(of: stream).count { $0.converts != nil } == 1)
+            await service.release(user: "\(round)")
+        }
+        let end = ContinuousClock.now + .seconds(20)
+        while await service.counters.active > 0, ContinuousClock.now < end { await Task.yield() }
+        #expect(await service.counters.active == 0)
+        #expect(await engine.forms(of: stream).count { $0.converts != nil } == 0)
         await service.shutdown()
         await engine.shutdown()
     }

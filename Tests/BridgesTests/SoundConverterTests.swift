@@ -1,5 +1,6 @@
 import Codecs
 import MediaTools
+import Primitives
 import RTP
 import Testing
 
@@ -47,6 +48,22 @@ struct SoundConverterTests {
 
     private func frame(_ bytes: [UInt8], _ timestamp: Int64) -> EncodedFrame {
         EncodedFrame(bytes: bytes, timestamp: UInt32(truncatingIfNeeded: timestamp), isKeyFrame: true, isComplete: true)
+    }
+
+    @Test("timestamps of any kind cost no more silence than a fifth of a second each, and end nothing", arguments: [(CodecKind.pcmu, CodecKind.opus), (.opus, .pcmu)])
+    func noise(source: CodecKind, target: CodecKind) throws {
+        let converter = try SoundConverter(order(source, source == .opus ? 48_000 : 8_000, 1, target))
+        var random = RandomSource.seeded(5), timestamp: UInt32 = 0, packets = 0
+        let extremes: [UInt32] = [0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 0x4000_0000, 1, 8, 960]
+        let bytes: [UInt8] = source == .opus ? [0xe4] : [UInt8](repeating: 0xff, count: 8), steps = 100_000
+        for step in 0..<steps {
+            timestamp &+= step % 3 == 0 ? UInt32.random(in: 0...UInt32.max, using: &random) : extremes.randomElement(using: &random) ?? 0
+            if step % 1000 == 0 { converter.restart() }
+            _ = converter.targetTicks(timestamp)
+            packets += try converter.convert(EncodedFrame(bytes: bytes, timestamp: timestamp, isKeyFrame: true, isComplete: true)).count
+        }
+        #expect(packets <= steps * 11)
+        #expect(converter.reference.magnitude <= 1 << 53)
     }
 
     @Test("AAC of any rate and width becomes Opus whose beeps lie where they were, within 3 ms", arguments: [(48_000, 2), (44_100, 2), (44_100, 1), (32_000, 1), (22_050, 2)])

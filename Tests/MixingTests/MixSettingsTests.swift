@@ -20,7 +20,7 @@ struct MixSettingsTests {
              "mixerVideoHeight": 480, "mixerVideoFps": 25, "mixerVideoBitrateKbps": "500", "mixerAudioBitrateKbps": 64, "mixerLayout": "Desktop",
              "mixerDesktopAlign": "left", "mixerDesktopStreamName": ["board"], "mixerFont": "DejaVu Sans", "mixerFontSize": 14,
              "mixerFontSizeAudioOnly": 30, "mixerVoiceActivity": false, "mixerVoiceActivityFrameThickness": 3,
-             "mixerAudioSilenceThreshold": "-40.5", "mixerVideoThreads": 1, "callbackUrl": "https://backend.example/mixed", "mixerLayoutClass": null}
+             "mixerAudioSilenceThreshold": "-40.5", "mixerVideoThreads": 1, "mixerMaxInputPixels": 100000, "mixerTimeLimitMinutes": "5", "mixerMemoryLimitMb": 1024, "callbackUrl": "https://backend.example/mixed", "mixerLayoutClass": null}
             """)
         #expect(!all.displaysNames && all.label == .stream && (all.width, all.height) == (640, 480) && all.frameRate == 25)
         #expect(all.videoBitrate == 500_000 && all.audioBitrate == 64_000 && all.layout == .desktop && all.desktopAlign == .left)

@@ -17,6 +17,24 @@ struct MixerTests {
         TileLayout.tiles(count, on: Tile(x: 0, y: 0, width: settings.width, height: settings.height), layout: settings.layout, aspect: 4.0 / 3)
     }
 
+    @Test("video that is larger than allowed is left out with a word, its audio is not; mixing that takes too long ends with one")
+    func bounds() async throws {
+        let scratch = try Scratch()
+        let room = try makeRoom(
+            [Guest(login: "alice", to: 2), Guest(login: "giant", to: 2, tone: 1000, size: (width: 640, height: 480))], in: scratch.path)
+        var settings = small
+        settings.maximumInputPixels = 320 * 240
+        let report = try await Mixer(room, settings).mix(to: scratch.path + "/mixed.mp4")
+        #expect(report.participants == ["alice", "giant"])
+        #expect(report.warnings.count == 1 && report.warnings[0].contains("mixerMaxInputPixels"), "\(report.warnings)")
+        var mixer = try Mixer(room, settings)
+        mixer.timeLimit = .zero
+        let slow = mixer
+        let error = await #expect(throws: MixError.self) { try await slow.mix(to: scratch.path + "/late.mp4") }
+        #expect("\(error as Any)".contains("mixerTimeLimitMinutes"))
+        #expect(!FileManager.default.fileExists(atPath: scratch.path + "/late.mp4"))
+    }
+
     @Test("people who come and go are seen and heard while they are there, in tiles as large as can be")
     func comingAndGoing() async throws {
         let scratch = try Scratch()

@@ -19,6 +19,20 @@ struct RecordFolderTests {
         #expect(FileManager.default.contents(atPath: scratch.path + "/a.mp4") == Data([1]))
     }
 
+    @Test("on a file system without links, too, a name is taken by one file only")
+    func claiming() throws {
+        let scratch = try Scratch()
+        let folder = RecordFolder(path: scratch.path)
+        try folder.prepare()
+        for text in ["first", "second"] { try Data(text.utf8).write(to: URL(fileURLWithPath: scratch.path + "/.recording/\(text)")) }
+        let target = scratch.path + "/name.mp4"
+        #expect(try folder.claimAndRename(scratch.path + "/.recording/first", target))
+        #expect(try !folder.claimAndRename(scratch.path + "/.recording/second", target))
+        #expect(FileManager.default.contents(atPath: target) == Data("first".utf8))
+        #expect(throws: RecordingError.self) { try folder.claimAndRename(scratch.path + "/.recording/missing", scratch.path + "/other.mp4") }
+        #expect(!FileManager.default.fileExists(atPath: scratch.path + "/other.mp4"))
+    }
+
     @Test("what is known of a record is found again by its name, however long that is")
     func notes() throws {
         let scratch = try Scratch()

@@ -143,6 +143,25 @@ struct RecordingJobTests {
         #expect(abs(file.end - 38) < 0.1)
     }
 
+    @Test("the last picture of a file that began before its stream lasts as long as any other", arguments: [VideoCodec.h264, .vp8])
+    func lastPicture(codec: VideoCodec) throws {
+        let scratch = try Scratch()
+        var recording = EmulatedRecording()
+        (recording.codec, recording.seconds) = (codec, 5)
+        recording.order = { $0.origin = 4_982_000_000_000 }
+        let file = try #require(try recording.run(in: scratch.path).files.first)
+        let target = scratch.path + "/finished"
+        _ = try MediaFinisher.finish(file, as: target, container: codec == .h264 ? .mp4 : .webm)
+        for path in [file, target] {
+            let demuxer = try Demuxer(path: path)
+            let video = demuxer.tracks.firstIndex { if case .video = $0 { true } else { false } }
+            var last: EncodedPacket?
+            while let next = try demuxer.next() { if next.track == video { last = next.packet } }
+            // Of 20 a second; up to the end of the sound.
+            #expect(try #require(last).duration < 150_000, "\(path): \(last?.timestamp ?? 0) + \(last?.duration ?? 0)")
+        }
+    }
+
     @Test(
         "timestamps that jump leave a file as long as what was recorded", arguments: [VideoCodec.h264, .vp8],
         [[1_294_967_395, 294_968_530], [3_000_000_000, 4_000_000_000], [0, 4_000_000_000], [480_000, 0]] as [[UInt32]])
@@ -205,7 +224,7 @@ let sequence = track == 1 ? step / 20 : step
     }
 
     /// One a millisecond.
-    static let noiseSteps = 20_000
+    static let noiseSteps = 100_000
 
     @Test("garbage from a tap harms nothing")
     func garbage() throws {

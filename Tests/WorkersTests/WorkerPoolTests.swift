@@ -46,6 +46,79 @@ struct WorkerPoolTests {
         await pool.shutdown()
     }
 
+    @Test("a worker that was asked to bring its work to an end and does not is killed")
+    func stallAtTheEnd() async throws {
+        let pool = pool("sleep 1000") { $0.stallTimeout = .milliseconds(100) }
+        let job = try await pool.open(kind: "x", parameters: [])
+        job.finish()
+        await #expect(throws: WorkerError.timedOut) { for try await _ in job.outputs {} }
+        #expect(await pool.counters.kills == 1)
+        await pool.shutdown()
+    }
+
+    @Test("a stopped worker takes only jobs of its own origin along; others' go on")
+    func stoppedOrigin() async throws {
+        let pool = pool("exec cat <&3 >/dev/null") {
+            ($0.isolatesOrigins, $0.maximumProcesses, $0.maximumJobsPerProcess) = (true, 4, 8)
+            $0.stallTimeout = .milliseconds(100)
+        }
+        let hostile = WorkerOrigin(address: "192.0.2.1", owner: "a")
+        let first = try await pool.open(kind: "x", parameters: [], origin: hostile)
+        let second = try await pool.open(kind: "x", parameters: [], origin: hostile)
+        let other = try await pool.open(kind: "x", parameters: [], origin: WorkerOrigin(address: "192.0.2.1", owner: "b"))
+        #expect(await pool.counters.processes == 2)
+        #expect(first.send([1]))
+        for job in [first, second] { await #expect(throws: WorkerError.timedOut) { for try await _ in job.outputs {} } }
+        #expect(other.silence(at: .now) == .zero && other.send([1]))
+        await pool.shutdown()
+    }
+
+    @Test("where there may be no other process, idle ones make room, then those of one address share, then anybody")
+    func fewProcesses() async throws {
+        let pool = pool("exec cat <&3 >/dev/null") { ($0.isolatesOrigins, $0.maximumProcesses, $0.maximumJobsPerProcess) = (true, 2, 8) }
+        func open(_ address: String, _ owner: String) async throws -> WorkerJob {
+            try await pool.open(kind: "x", parameters: [], origin: WorkerOrigin(address: address, owner: owner))
+        }
+        let first = try await open("192.0.2.1", "a"), before = await pool.processIDs
+        _ = try await open("192.0.2.2", "b")
+        first.cancel()
+        // Takes the place of the first one's process, not that process.
+        _ = try await open("192.0.2.3", "c")
+        #expect(await pool.counters.shared == 0)
+        #expect(await pool.processIDs.count == 2)
+        #expect(await Set(pool.processIDs).isDisjoint(with: before))
+        _ = try await open("192.0.2.3", "d")
+        #expect(await pool.counters.shared == 1)
+        _ = try await open("192.0.2.4", "e")
+        #expect(await pool.counters.shared == 2)
+        await pool.shutdown()
+    }
+
+    @Test("all who wait get a place when a process with several ends")
+    func severalWaiters() async throws {
+        let pool = pool("exec cat <&3 >/dev/null") { ($0.maximumProcesses, $0.maximumJobsPerProcess) = (1, 3) }
+        for _ in 0..<3 { _ = try await pool.open(kind: "x", parameters: []) }
+        let waiting = (0..<3).map { _ in Task { try await pool.open(kind: "x", parameters: [], deadline: .now + .seconds(20)) } }
+        while await pool.counters.waiting < 3 { await Task.yield() }
+        for pid in await pool.processIDs { kill(pid, SIGKILL) }
+        for task in waiting { _ = try await task.value }
+        #expect(await pool.counters.jobs == 6)
+        await pool.shutdown()
+    }
+
+    @Test("who has patience only for a moment is told that all are busy")
+    func patience() async throws {
+        let pool = pool("sleep 1000") { $0.maximumProcesses = 1 }
+        _ = try await pool.open(kind: "x", parameters: [])
+        await #expect(throws: WorkerError.busy) { try await pool.open(kind: "x", parameters: [], patience: .milliseconds(20)) }
+        await pool.shutdown()
+    }
+
+    @Test("the state of a process is read behind its name, whatever that is", arguments: [
+        ("12 (cat) D 1 2", "D"), ("12 (a) R (b) S 1", "S"), ("12 () T 1", "T"),
+    ])
+    func processState(line: String, state: Character) { #expect(ProcessVitals.state(of: line) == state) }
+
     @Test("a worker that talks nonsense fails its job")
     func nonsense() async {
         let pool = pool("yes >&3")
