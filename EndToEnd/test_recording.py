@@ -474,7 +474,8 @@ def test_after_a_killed_worker_the_recording_goes_on_in_a_new_file(make_node, na
 
 def test_a_worker_that_stands_still_is_ended_and_the_recording_goes_on(make_node, name):
     node = make_node("still")
-    with recorded(node, name, "--size", "320x240", "--fps", "20"):
+    with publishing(node, name, "--size", "320x240", "--fps", "20"):
+        assert node.rest("recorder/startup", {"mediaSessionId": session_of(node, name)}).status == 200
         wait_for_media(node)
         run_for(3)
         first = {path.name for path in unfinished(node)}
