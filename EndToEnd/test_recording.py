@@ -347,6 +347,22 @@ def test_unknown_sessions_are_404(a):
 
 # Names.
 
+def test_names_that_only_look_alike_are_two_streams_and_two_rooms(make_node):
+    node = make_node("alike")
+    # One letter, and a letter with a combining accent: the same to Unicode, not to a browser.
+    composed, combined = "caf\u00e9", "cafe\u0301"
+    with publishing(node, composed), publishing(node, combined):
+        for name in (composed, combined):
+            assert [record["name"] for record in node.streams(name=name, published=True)] == [name]
+        for name in (composed, combined):
+            assert node.rest("multipleRecorder/startup", {"uri": f"multi-recorder://{name}"}).status == 200
+        groups = node.rest("multipleRecorder/find_all").body
+        assert sorted(group["uri"] for group in groups) == sorted(f"multi-recorder://{name}" for name in (composed, combined))
+        for name in (composed, combined):
+            assert node.rest("multipleRecorder/terminate", {"uri": f"multi-recorder://{name}"}).status == 200
+    node.stop()
+
+
 def test_no_name_leads_out_of_the_folder(make_node):
     node = make_node("names", stream_record_policy_template="../{streamName}/../x")
     names = ["../../etc/passwd", "a/b\\c", "x" * 900, "Имя потока", ".hidden"]
