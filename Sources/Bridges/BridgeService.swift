@@ -62,6 +62,7 @@ public actor BridgeService {
         result.active = entries.count
         return result
     }
+    public var workers: WorkerPool.Counters { get async { await pool.counters } }
     /// For tests and statistics.
     public var workerProcessIDs: [Int32] { get async { await pool.processIDs } }
 

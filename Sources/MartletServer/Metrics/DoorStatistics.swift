@@ -8,7 +8,7 @@ struct DoorStatistics: StatSource {
     let bridges: BridgeService
 
     func statSections() async -> [StatSection] {
-        let counters = await bridges.counters
+        let counters = await bridges.counters, workers = await bridges.workers
         var figures: [(String, JSONValue)] = [("rtsp_pulls", JSONValue(await pulls.count))]
         if let server = rtsp?.statistics {
             figures += [
@@ -21,7 +21,8 @@ struct DoorStatistics: StatSource {
             StatSection("rtsp", figures),
             StatSection("bridges", [
                 ("bridges", JSONValue(counters.active)), ("bridges_started", JSONValue(counters.started)),
-                ("bridges_worker_crashes", JSONValue(counters.crashes)),
+                ("bridges_worker_crashes", JSONValue(counters.crashes)), ("bridges_refused_for_address", JSONValue(counters.refusedForAddress)),
+                ("bridges_workers_killed", JSONValue(workers.kills)), ("bridges_jobs_sharing_a_worker", JSONValue(workers.shared)),
             ]),
         ]
     }

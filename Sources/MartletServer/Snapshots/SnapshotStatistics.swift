@@ -15,6 +15,8 @@ struct SnapshotStatistics: StatSource {
                 ("snapshot_key_frame_requests", JSONValue(counters.keyFrameRequests)),
                 ("snapshot_last_decode_us", JSONValue(counters.lastDecodeMicroseconds)),
                 ("snapshot_last_encode_us", JSONValue(counters.lastEncodeMicroseconds)),
+                ("snapshots_refused_for_address", .integer(Int64(clamping: snapshots.limiter?.refused ?? 0))),
+                ("snapshot_workers_killed", JSONValue(workers.kills)),
                 ("snapshot_workers", JSONValue(workers.processes)), ("snapshot_workers_started", JSONValue(workers.started)),
                 ("snapshot_worker_jobs", JSONValue(workers.jobs)), ("snapshot_workers_crashed", JSONValue(workers.crashes)),
             ])
