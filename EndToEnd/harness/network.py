@@ -15,7 +15,7 @@ class Network:
 
     _count = 0
 
-    def __init__(self):
+    def __init__(self, mtu=1500):
         if os.geteuid() != 0:
             pytest.skip("network namespaces need root")
         Network._count += 1
@@ -32,11 +32,11 @@ class Network:
             _run("ip", "link", "add", self.outside, "type", "veth", "peer", "name", inside, "netns", self.name)
             _run("ip", "addr", "add", self.host + "/24", "dev", self.outside)
             _run("ip", "-6", "addr", "add", self.host6 + "/64", "dev", self.outside, "nodad")
-            _run("ip", "link", "set", self.outside, "up")
+            _run("ip", "link", "set", self.outside, "mtu", str(mtu), "up")
             self.ip("link", "set", "lo", "up")
             self.ip("addr", "add", f"10.213.{number}.2/24", "dev", inside)
             self.ip("-6", "addr", "add", f"fd13:213:{number:x}::2/64", "dev", inside, "nodad")
-            self.ip("link", "set", inside, "up")
+            self.ip("link", "set", inside, "mtu", str(mtu), "up")
         except subprocess.CalledProcessError:
             self.close()
             raise
@@ -49,11 +49,34 @@ class Network:
         for family in ("-4", "-6"):
             self.ip(family, "rule", "add", "ipproto", "udp", "pref", "10", "prohibit")
 
+    def behind_router(self, mtu):
+        """A further namespace, reached through this one over a link of that MTU; this one sends no word about packets that don't fit."""
+        far = Network.__new__(Network)
+        far.name, far.host, far.outside = self.name + "r", self.host, self.outside
+        number = self.host.split(".")[2]
+        near, away = self.outside.replace("mo", "mr"), self.outside.replace("mo", "mf")
+        _run("ip", "netns", "add", far.name)
+        self._behind = far
+        self.ip("link", "add", near, "type", "veth", "peer", "name", away, "netns", far.name)
+        self.ip("addr", "add", f"10.214.{number}.1/24", "dev", near)
+        self.ip("link", "set", near, "mtu", str(mtu), "up")
+        far.ip("link", "set", "lo", "up")
+        far.ip("addr", "add", f"10.214.{number}.2/24", "dev", away)
+        far.ip("link", "set", away, "mtu", str(mtu), "up")
+        far.ip("route", "add", "default", "via", f"10.214.{number}.1")
+        _run(*self.enter("sysctl", "-qw", "net.ipv4.ip_forward=1"))
+        # The router's word about packets that are too big goes nowhere: its way back is closed for ICMP.
+        self.ip("rule", "add", "ipproto", "icmp", "pref", "10", "prohibit")
+        _run("ip", "route", "add", f"10.214.{number}.0/24", "via", f"10.213.{number}.2")
+        return far
+
     def enter(self, *command):
         return ["ip", "netns", "exec", self.name, *command]
 
     def close(self):
         subprocess.run(["ip", "link", "del", self.outside], capture_output=True)
+        if getattr(self, "_behind", None):
+            subprocess.run(["ip", "netns", "del", self._behind.name], capture_output=True)
         subprocess.run(["ip", "netns", "del", self.name], capture_output=True)
 
 

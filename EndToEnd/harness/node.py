@@ -51,6 +51,8 @@ class Node:
         }
         for key, value in settings.items():
             self.settings[key.replace("__", ".")] = value
+        # Beside the machine's, in which nothing of Martlet's is kept.
+        self.environment = {}
         self.process = None
         # What the program is started by, such as `prlimit …` or `ip netns exec …`; has to become it, not to start it.
         self.inside = []
@@ -106,6 +108,7 @@ class Node:
     def spawn(self):
         """Starts the process without waiting for it."""
         environment = {key: value for key, value in os.environ.items() if not key.startswith("MARTLET")}
+        environment.update(self.environment)
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 self.command(), stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=REPOSITORY, env=environment)

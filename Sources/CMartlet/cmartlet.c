@@ -160,6 +160,12 @@ int martlet_udp_open(uint16_t port, int *is_ipv6, uint16_t *bound_port) {
     if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size)) setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
     if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size)) setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
     setsockopt(fd, SOL_UDP, UDP_GRO, &on, sizeof on);
+    // Packets of cameras and encoders pass through at the size they have, and may be larger than the path to a viewer. Over IPv4 every
+    // router may cut them (no "don't fragment"), so they arrive even where nobody answers "too big". Over IPv6 only the sender may:
+    // the kernel does once it has been told the path's MTU, which is what WANT means.
+    int dont = IP_PMTUDISC_DONT, want = IPV6_PMTUDISC_WANT;
+    setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &dont, sizeof dont);
+    if (*is_ipv6) setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &want, sizeof want);
     struct sockaddr_storage name;
     socklen_t length = sizeof name;
     getsockname(fd, (struct sockaddr *)&name, &length);
@@ -171,6 +177,14 @@ void martlet_udp_note_destination(int fd, int is_ipv6) {
     int on = 1;
     if (is_ipv6) setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on);
     else setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof on);
+}
+
+uint32_t martlet_udp_drops(int fd) {
+    // SO_MEMINFO's ninth number (SK_MEMINFO_DROPS, Linux 4.12).
+    uint32_t numbers[9] = {0};
+    socklen_t length = sizeof numbers;
+    if (getsockopt(fd, SOL_SOCKET, 55, numbers, &length) || length < sizeof numbers) return 0;
+    return numbers[8];
 }
 
 static struct cmsghdr *add_control(struct msghdr *message, struct cmsghdr *last, int level, int type, const void *value, size_t size) {

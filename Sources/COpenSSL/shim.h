@@ -36,6 +36,8 @@ static inline int martlet_dtls_context_defaults(SSL_CTX *context) {
                                  | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_COMPRESSION);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_max_cert_list(context, 32 * 1024);
+    // Our records are no longer than a datagram: a write buffer of 16 KiB would be kept through each handshake.
+    SSL_CTX_set_max_send_fragment(context, 2048);
     return SSL_CTX_set_min_proto_version(context, DTLS1_2_VERSION)
         && SSL_CTX_set_max_proto_version(context, DTLS1_2_VERSION);
 }

@@ -18,7 +18,7 @@ public enum DTLSFailure: Error, Sendable, Equatable, CustomStringConvertible {
     case fingerprintMismatch
     /// The peer and we could not agree, or it sent what no handshake allows; with OpenSSL's reason.
     case handshake(String)
-    /// No answer within 12 retransmissions or 20 s.
+    /// No answer within 12 retransmissions or the time limit.
     case timeout
     /// The peer offers none of our SRTP profiles.
     case noSRTPProfile

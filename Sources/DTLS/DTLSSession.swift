@@ -27,6 +27,8 @@ public final class DTLSSession {
     private var alerts: AlertChannel?
     private var flights: UInt32 = 0
     private var timer = RetransmissionTimer()
+    /// ms that the handshake may take; to be set before `start(at:)`.
+    public var handshakeLimit: Int64 = 20_000
     private var state = State.idle
 
     /// - Parameters:
@@ -90,7 +92,7 @@ public final class DTLSSession {
     public func start(at now: Instant) -> [DTLSAction] {
         guard state == .idle else { return [] }
         state = .handshaking
-        timer.startHandshake(at: now)
+        timer.startHandshake(at: now, limit: handshakeLimit)
         return role == .client ? handshake(at: now) : []
     }
 
@@ -106,7 +108,10 @@ public final class DTLSSession {
         var actions = start(at: now)
         ERR_clear_error()
         guard BIO_write(incoming, bytes, Int32(datagram.count)) == Int32(datagram.count) else { return actions }
-        if state == .handshaking { actions += handshake(at: now) }
+        if state == .handshaking {
+            timer.heard(at: now)
+            actions += handshake(at: now)
+        }
         if state == .connected { actions += drain() }
         martlet_bio_discard(incoming)
         return actions
@@ -115,7 +120,7 @@ public final class DTLSSession {
     /// Retransmits or gives up when it is time to.
     public func advance(to now: Instant) -> [DTLSAction] {
         guard state == .handshaking else { return [] }
-        switch timer.expire(at: now) {
+        switch timer.expire(at: now, patiently: role == .server) {
         case .nothing:
             return []
         case .giveUp:

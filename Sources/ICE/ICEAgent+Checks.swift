@@ -80,7 +80,7 @@ extension ICEAgent {
         pairs[index].check = ICECheck(
             id: id, bytes: bytes, wasControlling: isControlling, isNominating: nominating, sentAt: now,
             lastSentAt: now, dueAt: now.advanced(byMilliseconds: interval), interval: interval * 2)
-        counters.checksSent += 1
+        counters.checksSent &+= 1
         actions.append(.send(bytes, to: pairs[index].remote))
     }
 
@@ -92,7 +92,7 @@ extension ICEAgent {
         check.dueAt = now.advanced(byMilliseconds: interval)
         check.interval = interval * 2
         pairs[index].check = check
-        counters.retransmissions += 1
+        counters.retransmissions &+= 1
         actions.append(.send(check.bytes, to: pairs[index].remote))
     }
 
@@ -120,14 +120,14 @@ extension ICEAgent {
         guard configuration.role == .controlling, response.method == STUNMessage.binding,
             let index = pairIndex(of: source)
         else {
-            counters.unexpectedResponses += 1
+            counters.unexpectedResponses &+= 1
             return
         }
         // Looking the transaction up costs nothing, the HMAC does: strangers get no further than this line.
         let check = pairs[index].check.flatMap { $0.id == response.transactionID ? $0 : nil }
         let consent = consentChecks.first { $0.id == response.transactionID }
         guard check != nil || consent != nil else {
-            counters.unexpectedResponses += 1
+            counters.unexpectedResponses &+= 1
             return
         }
         let isAuthenticated = response.hasValidIntegrity(in: datagram, key: remoteKey)
@@ -137,7 +137,7 @@ extension ICEAgent {
         }
         // An error response to a consent check neither renews nor ends consent.
         guard response.messageClass == .success, isAuthenticated, response.uncomprehendedTypes.isEmpty else {
-            counters.unexpectedResponses += 1
+            counters.unexpectedResponses &+= 1
             return
         }
         if let check {
@@ -154,7 +154,7 @@ extension ICEAgent {
     private mutating func succeeded(
         _ index: Int, nominated: Bool, at now: Instant, into actions: inout [ICEAction]
     ) {
-        counters.responsesReceived += 1
+        counters.responsesReceived &+= 1
         pairs[index].lastResponse = now
         pairs[index].state = .succeeded
         pairs[index].refusals = 0
@@ -184,12 +184,12 @@ extension ICEAgent {
         let (code, reason) = response.errorCode ?? (500, "")
         // Only 400 and 401 may come without integrity (RFC 8489 §9.1.4): their sender couldn't compute it.
         guard isAuthenticated || code == 400 || code == 401 else {
-            counters.unexpectedResponses += 1
+            counters.unexpectedResponses &+= 1
             return
         }
-        counters.checksRefused += 1
+        counters.checksRefused &+= 1
         if code == 487 {
-            counters.roleConflicts += 1
+            counters.roleConflicts &+= 1
             if isControlling == check.wasControlling {
                 isControlling.toggle()
                 tieBreaker = random.next()

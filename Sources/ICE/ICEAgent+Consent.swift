@@ -25,7 +25,7 @@ extension ICEAgent {
         if consentChecks.count >= Self.maximumConsentChecks { consentChecks.removeFirst() }
         consentChecks.append((id, now))
         consentDoubtAt = now + Self.doubt
-        counters.checksSent += 1
+        counters.checksSent &+= 1
         actions.append(.send(bytes, to: selected))
     }
 

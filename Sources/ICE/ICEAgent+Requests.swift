@@ -10,7 +10,8 @@ extension ICEAgent {
         // RFC 8489 §9.1.3: without credentials 400, with wrong ones 401. Both go out unauthenticated, so they are
         // never longer than the request: a forged source address gains nothing.
         guard let username = request.username, request.integrityOffset != nil else {
-            counters.unauthenticated += 1
+            counters.unauthenticated &+= 1
+            guard bounds.refusals.take(at: now) else { return counters.errorsSuppressed &+= 1 }
             refuse(request, 400, "Bad Request", limit: datagram.count, to: source, into: &actions)
             return
         }
@@ -19,10 +20,13 @@ extension ICEAgent {
         guard ufrag.utf8.count < username.utf8.count, ufrag == configuration.local.ufrag,
             request.hasValidIntegrity(in: datagram, key: localKey)
         else {
-            counters.unauthenticated += 1
+            counters.unauthenticated &+= 1
+            guard bounds.refusals.take(at: now) else { return counters.errorsSuppressed &+= 1 }
             refuse(request, 401, "Unauthenticated", limit: datagram.count, to: source, into: &actions)
             return
         }
+        // One who has the password may still not make us send to, or remember, any number of addresses.
+        guard hasVerified(source) || bounds.newSources.take(at: now) else { return counters.sourcesIgnored &+= 1 }
         let unknown = request.uncomprehendedTypes
         guard unknown.isEmpty else {
             refuse(
@@ -35,7 +39,7 @@ extension ICEAgent {
             return
         }
         guard resolveRole(of: request) else {
-            counters.roleConflicts += 1
+            counters.roleConflicts &+= 1
             refuse(request, 487, "Role Conflict", limit: .max, to: source, key: localKey, into: &actions)
             return
         }
@@ -44,7 +48,7 @@ extension ICEAgent {
             .success, transactionID: request.transactionID,
             attributes: [.xorMappedAddress(source, for: request.transactionID)])
         actions.append(.send(response.serialized(integrityKey: localKey), to: source))
-        counters.requestsAnswered += 1
+        counters.requestsAnswered &+= 1
 
         switch configuration.role {
         case .lite: followAsLite(request, from: source, at: now, into: &actions)
@@ -59,10 +63,10 @@ extension ICEAgent {
         let response = STUNMessage.refusal(
             of: request, code: code, reason: reason, limit: limit, integrityKey: key, extra: extra)
         guard let response else {
-            counters.errorsSuppressed += 1
+            counters.errorsSuppressed &+= 1
             return
         }
-        counters.errorsSent += 1
+        counters.errorsSent &+= 1
         actions.append(.send(response, to: source))
     }
 
@@ -71,11 +75,11 @@ extension ICEAgent {
         if configuration.role == .lite { return request.iceControlled == nil }
         if isControlling, let theirs = request.iceControlling {
             if tieBreaker >= theirs { return false }
-            counters.roleConflicts += 1
+            counters.roleConflicts &+= 1
             isControlling = false
         } else if !isControlling, let theirs = request.iceControlled {
             if tieBreaker < theirs { return false }
-            counters.roleConflicts += 1
+            counters.roleConflicts &+= 1
             isControlling = true
         }
         return true
@@ -123,7 +127,7 @@ extension ICEAgent {
                 .min { peers[$0].lastCheck < peers[$1].lastCheck }
             peers.remove(at: oldest ?? 0)
         }
-        peers.append((source, now))
+        peers.append((source, now, CheckBounds.ofPeer))
     }
 
     // MARK: Full
@@ -137,13 +141,13 @@ extension ICEAgent {
                 if earlyAddresses.count < configuration.maximumAddresses {
                     earlyAddresses.append(source)
                 } else {
-                    counters.addressesRefused += 1
+                    counters.addressesRefused &+= 1
                 }
             }
             return
         }
         guard let index = pairIndex(of: source) ?? addPair(source) else {
-            counters.addressesRefused += 1
+            counters.addressesRefused &+= 1
             return
         }
         pairs[index].hasSentCheck = true

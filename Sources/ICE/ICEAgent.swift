@@ -61,13 +61,14 @@ public struct ICEAgent: Sendable {
     let localKey: [UInt8]
     var remote: ICECredentials?
     var connectDeadline: Instant?
+    var bounds = CheckBounds()
     /// Whether `selected` was nominated, rather than merely found working.
     var isNominated = false
 
     // Lite.
     /// Last valid check or authenticated media.
     var lastActivity: Instant
-    var peers: [(address: SocketAddress, lastCheck: Instant)] = []
+    var peers: [(address: SocketAddress, lastCheck: Instant, budget: TokenBucket)] = []
 
     // Full.
     var isControlling: Bool
@@ -134,11 +135,15 @@ public struct ICEAgent: Sendable {
         _ datagram: UnsafeRawBufferPointer, from source: SocketAddress, at now: Instant
     ) -> [ICEAction] {
         guard state != .failed, state != .closed else { return [] }
+        guard mayLook(at: datagram, from: source, at: now) else {
+            counters.checksIgnored &+= 1
+            return []
+        }
         let message: STUNMessage
         do throws(STUNError) {
             message = try STUNMessage(parsing: datagram)
         } catch {
-            counters.malformed += 1
+            counters.malformed &+= 1
             return []
         }
         var actions: [ICEAction] = []

@@ -22,6 +22,10 @@ public struct ICECounters: Equatable, Sendable {
     /// Error responses to our checks.
     public var checksRefused = 0
     public var roleConflicts = 0
+    /// Requests not looked at, because their source, or all unknown sources together, sent more than `ICEAgent.CheckBounds` allow.
+    public var checksIgnored = 0
+    /// Authenticated requests not answered, because they came from too many new sources.
+    public var sourcesIgnored = 0
     /// Peer-reflexive remote addresses not followed because the limit was reached.
     public var addressesRefused = 0
 

@@ -22,5 +22,16 @@ public struct ICECredentials: Hashable, Sendable {
         ICECredentials(ufrag: random.iceCharacters(8), password: random.iceCharacters(24))
     }
 
+    /// What a demultiplexer finds the agent by: the ufrag itself when it has eight characters, as ours have, else a number made of it.
+    public var routingKey: UInt64 {
+        var ufrag = ufrag
+        return ufrag.withUTF8 { Self.routingKey(UnsafeRawBufferPointer($0)) }
+    }
+
+    static func routingKey(_ ufrag: UnsafeRawBufferPointer) -> UInt64 {
+        if ufrag.count == 8 { return ufrag.loadUnaligned(as: UInt64.self) }
+        return ufrag.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+    }
+
     var key: [UInt8] { Array(password.utf8) }
 }

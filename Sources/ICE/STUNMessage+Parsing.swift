@@ -70,6 +70,15 @@ extension STUNMessage {
     /// verifying the rest: for a demultiplexer that has to find the agent a first check is meant for.
     /// `nil` for anything that is not a Binding request with such a name.
     public static func usernameUfrag(of datagram: UnsafeRawBufferPointer) -> String? {
+        usernameBytes(of: datagram).flatMap { String(validating: $0, as: UTF8.self) }
+    }
+
+    /// The same as `ICECredentials.routingKey` of that ufrag, without making a string of it.
+    public static func routingKey(of datagram: UnsafeRawBufferPointer) -> UInt64? {
+        usernameBytes(of: datagram).map { ICECredentials.routingKey($0) }
+    }
+
+    private static func usernameBytes(of datagram: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
         guard datagram.count > headerLength, datagram.bigEndian16(at: 0) == binding,
             datagram.bigEndian32(at: 4) == magicCookie, Int(datagram.bigEndian16(at: 2)) + headerLength == datagram.count
         else { return nil }
@@ -82,7 +91,7 @@ extension STUNMessage {
                 guard let colon = name.firstIndex(of: UInt8(ascii: ":")), colon > name.startIndex,
                     colon - name.startIndex <= ICECredentials.maximumLength
                 else { return nil }
-                return String(validating: name[..<colon], as: UTF8.self)
+                return UnsafeRawBufferPointer(rebasing: name[..<colon])
             }
             offset += 4 + size + (4 - size % 4) % 4
         }

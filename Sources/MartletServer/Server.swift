@@ -58,7 +58,7 @@ public struct Server: Sendable {
         let memory = settings.makeMemoryBudget()
 
         // Media.
-        let engine = try Self.makeEngine(settings)
+        let engine = try Self.makeEngine(settings, memory: memory)
         let recordings = StreamRecordings.make(settings, engine: engine)
         let bridges = BridgeService.make(settings, engine: engine)
         let streams = StreamRegistry(
@@ -259,9 +259,11 @@ public struct Server: Sendable {
         return try StaticFiles(root: folder, below: "/client/records")
     }
 
-    private static func makeEngine(_ settings: Settings) throws -> ReactorEngine {
+    private static func makeEngine(_ settings: Settings, memory: MemoryBudget) throws -> ReactorEngine {
         do {
-            return try ReactorEngine(configuration: settings.mediaEngineConfiguration(announcedAddresses: settings.publicAddresses))
+            var configuration = settings.mediaEngineConfiguration(announcedAddresses: settings.publicAddresses)
+            configuration.memory = memory
+            return try ReactorEngine(configuration: configuration)
         } catch let error as SystemError {
             throw StartError([mediaPortProblem(error, settings)])
         } catch EngineError.limit(let sentence) {

@@ -1,5 +1,6 @@
 // A peer connection attached to a stream: what publishers and players have in common. Carries datagrams into the
 // transports, their actions out, and tells the owner what happened. Lives on the stream's reactor.
+import Glibc
 import Primitives
 import RTP
 import WebRTC
@@ -17,13 +18,23 @@ public class Endpoint {
     /// ns when the last of the transports came up.
     public private(set) var connectedAt: Int64 = 0
     /// When `advance` wants to be called next, ns.
-    public internal(set) var deadline: Int64 = 0
+    public internal(set) var deadline: Int64 = 0 {
+        didSet { deadlinePlace?.cell.pointee = deadline }
+    }
+    /// Where the driver reads `deadline`, beside those of its other endpoints.
+    public var deadlinePlace: (cell: UnsafeMutablePointer<Int64>, index: Int)? {
+        didSet { deadlinePlace?.cell.pointee = deadline }
+    }
     /// Addresses that the transports have chosen since the driver last looked, for its demultiplexer.
     public var addressChanges: [(transport: Int, address: SocketAddress)] = []
     /// Addresses that the driver routes to this endpoint; its own note, so that they can be forgotten with it.
     public var routedAddresses: [SocketAddress] = []
     public internal(set) var roundTripMilliseconds: Double?
+    /// Packets to the peer that could not leave as they were meant to.
+    public private(set) var sendFailures = SendFailures()
 
+    /// `options.label` as a C string, for the last line of a process that crashes while it handles this peer's input.
+    public let crumbLabel: UnsafeMutablePointer<CChar>
     private let onEvent: EndpointEventHandler
     private var actions: [TransportAction] = []
 
@@ -37,7 +48,10 @@ public class Endpoint {
         self.options = options
         self.socket = socket
         self.onEvent = onEvent
+        crumbLabel = strdup(options.label)
     }
+
+    deinit { free(crumbLabel) }
 
     // MARK: what subclasses add
 
@@ -54,7 +68,13 @@ public class Endpoint {
     func periodic(arena: SendArena, at now: Int64) {}
     /// Leaves the stream. Called once, before the endpoint is forgotten.
     public func detach() {}
-    public func statistics() -> EndpointStatistics { EndpointStatistics(endpoint: id) }
+    public func statistics() -> EndpointStatistics {
+        var result = EndpointStatistics(endpoint: id)
+        result.remoteAddress = connection.transports.first?.remote
+        result.roundTripMilliseconds = roundTripMilliseconds
+        result.sendFailures = sendFailures
+        return result
+    }
 
     // MARK: driving
 
@@ -92,6 +112,16 @@ public class Endpoint {
         }
     }
 
+    /// The driver could not send packets to the peer as they were meant to leave. The owner is told once of a path that is too narrow.
+    public func note(_ failures: SendFailures, packetLength: Int) {
+        let wasNarrow = sendFailures.isPathNarrow
+        sendFailures += failures
+        if !wasNarrow, failures.isPathNarrow { tell(.pathTooNarrow(packetLength: packetLength, isFragmented: failures.fragmented > 0)) }
+    }
+
+    /// Connectivity checks of this peer connection that were not looked at, because too many came.
+    public var checksIgnored: UInt64 { connection.transports.reduce(0) { $0 &+ $1.checksIgnored } }
+
     /// Runs everything that is due at `now`.
     public func advance(arena: SendArena, at now: Int64) {
         guard !isFailed else { return }
@@ -119,6 +149,7 @@ public class Endpoint {
     public func fail(_ reason: EndpointFailure) {
         guard !isFailed else { return }
         isFailed = true
+        deadline = 0
         onEvent(.failed(reason))
     }
 

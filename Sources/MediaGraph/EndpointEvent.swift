@@ -31,6 +31,9 @@ public enum EndpointEvent: Sendable {
     case notEnoughBandwidth(bitrate: Int, bandwidth: Int)
     /// Player: its line has become wide enough.
     case enoughBandwidth
+    /// Packets to the peer are larger than the MTU of the path to it (told once). `packetLength`: bytes of UDP payload. Fragmented ones
+    /// arrive where the network lets fragments through; the others are dropped.
+    case pathTooNarrow(packetLength: Int, isFragmented: Bool)
     /// The endpoint is gone and has been removed; nothing follows.
     case failed(EndpointFailure)
 }
@@ -110,6 +113,8 @@ public struct EndpointStatistics: Sendable {
     public var bandwidth: Int?
     /// Player: `notEnoughBandwidth` has been told and not taken back.
     public var lacksBandwidth = false
+    /// Packets to the peer that could not leave as they were meant to.
+    public var sendFailures = SendFailures()
     public init(endpoint: EndpointID) { self.endpoint = endpoint }
 }
 

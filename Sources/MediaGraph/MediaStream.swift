@@ -42,6 +42,9 @@ public final class MediaStream {
     /// The source has a new connection: what comes next on each of its tracks begins anew, whatever its numbers are.
     public func restart() { for track in tracks { track.restart() } }
 
+    /// Bytes that the rings hold.
+    public var memory: Int { forms.reduce(0) { $0 + $1.ring.memory } }
+
     /// Called by the source once it knows what it brings.
     public func setTracks(_ tracks: [UplinkTrack]) {
         // What was made of a track that is no more has nothing to be made of.

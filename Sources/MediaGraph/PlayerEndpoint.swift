@@ -159,6 +159,15 @@ public final class PlayerEndpoint: Endpoint {
                 for block in report.reports { receive(block, at: now) }
             case .senderReport(let report):
                 for block in report.reports { receive(block, at: now) }
+            case .extendedReport(let report):
+                // Another server that we push to asks how long the way is.
+                guard let reference = report.referenceTime, let line = lines.first(where: { $0.transport == transport }) else { continue }
+                let own = line.media.localSSRC
+                sendRTCP(
+                    [
+                        .receiverReport(ReceiverReport(senderSSRC: own, reports: [])),
+                        .extendedReport(.answer(senderSSRC: own, to: report.senderSSRC, referenceTime: reference)),
+                    ], transport: transport, arena: arena)
             default:
                 break
             }
@@ -211,9 +220,7 @@ public final class PlayerEndpoint: Endpoint {
     }
 
     public override func statistics() -> EndpointStatistics {
-        var result = EndpointStatistics(endpoint: id)
-        result.remoteAddress = connection.transports.first?.remote
-        result.roundTripMilliseconds = roundTripMilliseconds
+        var result = super.statistics()
         for case let path? in paths where path.controller.isInformed {
             result.bandwidth = max(result.bandwidth ?? 0, path.controller.estimate)
             if path.alarm.isRaised { result.lacksBandwidth = true }

@@ -63,6 +63,8 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
     private var lastPacket: Int64 = 0
     private var nextReport: Int64 = 0
     private var nextFeedback: Int64 = 0
+    /// NTP middle bits of reference times sent, and when: to read the round trip from the answer (RFC 3611 §4.5).
+    private var sentReferences: [(middle: UInt32, at: Int64)] = []
     private var nextPeriodicKeyFrame: Int64 = 0
     /// Packets of an SSRC that could not be given to a track.
     public private(set) var unknownPackets: UInt64 = 0
@@ -235,6 +237,18 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
                 line.track.reception.receiveSenderReport(ntpTimestamp: report.ntpTimestamp, at: Instant(nanoseconds: now))
             }
         }
+        for case .extendedReport(let report) in packets { receive(report, at: now) }
+    }
+
+    /// The answer to a reference time of ours: how long the way to the publisher and back takes.
+    private func receive(_ report: ExtendedReport, at now: Int64) {
+        for line in lines {
+            guard let answer = report.answer(to: line.media.localSSRC) else { continue }
+            guard let sent = sentReferences.last(where: { $0.middle == answer.reference }) else { return }
+            let roundTrip = now - sent.at - answer.delay.nanoseconds
+            if roundTrip >= 0, roundTrip < 10_000_000_000 { roundTripMilliseconds = Double(roundTrip) / 1e6 }
+            return
+        }
     }
 
     // MARK: start of the stream
@@ -299,9 +313,8 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
                 let missing = track.nack.pending(at: Instant(nanoseconds: now), rtt: .milliseconds(Int64(roundTripMilliseconds ?? 50)))
                 if !missing.isEmpty {
                     track.nacksSent &+= UInt64(missing.count)
-                    sendFeedback(
-                        [.nack(NACK(senderSSRC: lines[i].media.localSSRC, mediaSSRC: track.ssrc, sequenceNumbers: missing))],
-                        lines[i], arena: arena)
+                    let nack = NACK(senderSSRC: lines[i].media.localSSRC, mediaSSRC: track.ssrc, sequenceNumbers: missing)
+                    for part in nack.split() { sendFeedback([.nack(part)], lines[i], arena: arena) }
                 }
                 if track.nack.needsKeyFrame {
                     track.nack.needsKeyFrame = false
@@ -337,6 +350,7 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
     }
 
     private func sendReports(arena: SendArena, at now: Int64) {
+        var asksForRoundTrip = true
         for i in lines.indices where lines[i].track.ssrc != 0 {
             let media = lines[i].media
             let block = lines[i].track.reception.makeReportBlock(ssrc: lines[i].track.ssrc, at: Instant(nanoseconds: now))
@@ -344,6 +358,14 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
                 .receiverReport(ReceiverReport(senderSSRC: media.localSSRC, reports: [block])),
                 .sourceDescription(SourceDescription(ssrc: media.localSSRC, cname: "martlet")),
             ]
+            if asksForRoundTrip {
+                asksForRoundTrip = false
+                // Any clock will do: the publisher only gives its middle bits back.
+                let reference = WallTime(nanoseconds: now).ntp
+                sentReferences.append((UInt32(truncatingIfNeeded: reference >> 16), now))
+                if sentReferences.count > 16 { sentReferences.removeFirst(8) }
+                packets.append(.extendedReport(.referenceTime(senderSSRC: media.localSSRC, ntp: reference)))
+            }
             // Browsers keep below it beside transport-cc as well; without that they have no other way to learn what is welcome.
             if media.remb, let limit = options.publisherLimit {
                 packets.append(
@@ -360,9 +382,10 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
     }
 
     public override func statistics() -> EndpointStatistics {
-        var result = EndpointStatistics(endpoint: id)
-        result.remoteAddress = connection.transports.first?.remote
-        result.roundTripMilliseconds = roundTripMilliseconds
+        var result = super.statistics()
+        if result.roundTripMilliseconds == nil, let measured = lines.map(\.track.nack.roundTrip).max(), measured > 0 {
+            result.roundTripMilliseconds = Double(measured) / 1e6
+        }
         for line in lines {
             var track = line.track.statistics()
             track.otherSourcePackets = line.otherPackets

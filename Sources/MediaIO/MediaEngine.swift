@@ -47,6 +47,11 @@ public struct MediaEngineConfiguration: Sendable {
     /// Players of one stream on its home reactor before further ones go to other reactors, where there are any.
     public var playersPerReactor = 300
     public var tcp = MediaOverTCP()
+    /// DTLS handshakes that peers have begun and that are not through, in all and from one network.
+    public var maximumHandshakes = 1_000
+    public var maximumHandshakesPerAddress = 250
+    /// What rings, peer connections and the queues of TCP connections take their memory from.
+    public var memory = MemoryBudget.unlimited
     public init() {}
 }
 

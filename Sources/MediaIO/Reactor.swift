@@ -22,12 +22,12 @@ final class Reactor: Sendable {
         mailbox = try Mailbox()
         let (socket, listener) = try Self.open(port: port, tcp: configuration.tcp.isOpen)
         self.port = socket.port
-        let tcp = try TCPConnections(listener: listener, limiter: limiter, limits: configuration.tcp.queueLimits)
+        let tcp = try TCPConnections(listener: listener, limiter: limiter, limits: configuration.tcp.queueLimits, memory: configuration.memory)
         let core = try ReactorCore(index: index, socket: socket, tcp: tcp, mailbox: mailbox, configuration: configuration)
         // The core moves to its thread and is never touched by another one again: only jobs reach it.
         nonisolated(unsafe) let handed = core
         let thread = Thread(name: "reactor-\(index)") { handed.run() }
-        thread.start()
+        try thread.start()
     }
 
     /// The same port number for both; -1 = no listener wanted. Port 0: any number that is free in both.
@@ -67,19 +67,23 @@ private struct Thread {
     let name: String
     let body: () -> Void
 
-    func start() {
+    func start() throws(SystemError) {
         final class Box { let thread: Thread; init(_ thread: Thread) { self.thread = thread } }
         var handle = pthread_t()
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
         pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
         let box = Unmanaged.passRetained(Box(self))
-        pthread_create(&handle, &attributes, { raw in
+        let result = pthread_create(&handle, &attributes, { raw in
             let thread = Unmanaged<Box>.fromOpaque(raw!).takeRetainedValue().thread
             martlet_name_thread(thread.name)
             thread.body()
             return nil
         }, box.toOpaque())
         pthread_attr_destroy(&attributes)
+        guard result == 0 else {
+            box.release()
+            throw SystemError(call: "start of the media thread \(name) (the system's limit of threads: ulimit -u, TasksMax of the unit)", code: result)
+        }
     }
 }

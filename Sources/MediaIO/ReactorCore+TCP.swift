@@ -1,4 +1,5 @@
 // How packets of TCP connections join the way of the others, and what a slow receiver means to its endpoint.
+import CMartlet
 import ICE
 import MediaGraph
 import Primitives
@@ -8,11 +9,13 @@ extension ReactorCore {
     /// Everything that waits on TCP connections.
     func pollTCP() {
         tcp.poll(at: now) { packet, connection in receive(packet, on: connection) }
+        leaveCrumb(MARTLET_WORK_NONE)
     }
 
     /// One packet of a connection; false when the connection is to be closed. What comes first has to be a check for one of
     /// our transports, with the right password: anything else is not worth a connection.
     private func receive(_ packet: UnsafeMutableRawBufferPointer, on connection: TCPConnection) -> Bool {
+        leaveCrumb(MARTLET_WORK_TCP_PACKET, peer: connection.address)
         if connection.isBound {
             route(packet, from: connection.address, on: sharedSocket)
             return true

@@ -18,7 +18,13 @@ final class ReactorCore {
         var sentBytes: UInt64 = 0
         /// Nobody waits for this: no such ufrag, no such address.
         var unroutable: UInt64 = 0
+        /// Checks not looked at, because too many came from one network.
+        var checksIgnored: UInt64 = 0
+        /// The same by the transports of endpoints that are gone.
+        var checksIgnoredBefore: UInt64 = 0
         var wakeUps: UInt64 = 0
+        /// Of the sockets of connections that we opened.
+        var clientFailures = SendFailures()
     }
 
     private struct Route {
@@ -36,11 +42,21 @@ final class ReactorCore {
     private let receiver: OpaquePointer
     private(set) var arena: SendArena!
     let tcp: TCPConnections
+    /// What this thread is at, for the last line of a process that crashes; its thread's own once `run` has begun.
+    private var crumb = martlet_breadcrumb_here()!
 
     private var routesByAddress: [SocketAddress: Route] = [:]
-    private var routesByUfrag: [String: Route] = [:]
+    /// By `ICECredentials.routingKey`.
+    private var routesByUfrag: [UInt64: Route] = [:]
+    private var checkLimiter = CheckLimiter()
     private(set) var streams: [UInt64: MediaStream] = [:]
     private(set) var endpoints: [UInt64: Endpoint] = [:]
+    private let deadlines = DeadlineTable()
+    /// What the rings of all streams and the peer connections here hold of the server's memory.
+    private let account: MemoryAccount
+    private var nextAccounting: Int64 = 0
+    /// Bytes that a peer connection takes beside its stream's ring, roughly.
+    private static let endpointMemory = 32_768
     private(set) var localSources: [UInt64: LocalSourceCore] = [:]
     /// What fills the streams here whose home is another reactor, by the handle of the mirror.
     var mirrorSources: [UInt64: MirrorSource] = [:]
@@ -71,6 +87,7 @@ final class ReactorCore {
         self.tcp = tcp
         self.mailbox = mailbox
         self.configuration = configuration
+        account = configuration.memory.account(for: nil)
         poller = epoll_create1(Int32(EPOLL_CLOEXEC))
         guard poller >= 0 else { throw SystemError(call: "epoll_create1", code: errno) }
         guard let receiver = martlet_receiver_create() else { throw SystemError(call: "receive buffers", code: ENOMEM) }
@@ -94,6 +111,7 @@ final class ReactorCore {
     // MARK: the loop
 
     func run() {
+        crumb = martlet_breadcrumb_here()
         var events = [epoll_event](repeating: epoll_event(), count: 64)
         while !isStopped {
             let count = wait(into: &events)
@@ -134,6 +152,8 @@ final class ReactorCore {
         var kept = 0
         for index in touched.indices {
             let stream = touched[index]
+            crumb.pointee.work = MARTLET_WORK_FANOUT
+            crumb.pointee.number = stream.handle.rawValue
             let next = stream.flush(into: arena, at: now)
             if next < .max {
                 nextFlush = min(nextFlush, next)
@@ -144,18 +164,36 @@ final class ReactorCore {
             }
         }
         touched.removeLast(touched.count - kept)
+        crumb.pointee.work = MARTLET_WORK_NONE
+    }
+
+    /// Says what this thread is at, in case it dies of it.
+    @inline(__always)
+    func leaveCrumb(_ work: martlet_work, _ endpoint: Endpoint? = nil) {
+        crumb.pointee.work = work
+        crumb.pointee.label = endpoint.map { UnsafePointer($0.crumbLabel) }
+    }
+
+    /// The same for a packet of a connection.
+    func leaveCrumb(_ work: martlet_work, peer: SocketAddress) {
+        crumb.pointee.peer = martlet_address(high: peer.high, low: peer.low, port: peer.port, is_ipv6: peer.isIPv6 ? 1 : 0)
+        crumb.pointee.work = work
     }
 
     private var hasNoTimers: Bool { endpoints.isEmpty && localSources.isEmpty && conversions.isEmpty && tcp.count == 0 }
 
     private func runJobs() {
+        crumb.pointee.work = MARTLET_WORK_JOB
         for job in mailbox.drain() { job(self) }
+        leaveCrumb(MARTLET_WORK_NONE)
         arena.flush()
     }
 
     // MARK: receive
 
     private func receive(on descriptor: Int32) {
+        crumb.pointee.work = MARTLET_WORK_DATAGRAM
+        defer { crumb.pointee.work = MARTLET_WORK_NONE }
         for _ in 0..<Self.receivesPerTurn {
             let count = martlet_receive(receiver, descriptor)
             guard count > 0 else { return }
@@ -165,6 +203,7 @@ final class ReactorCore {
                     high: buffer.from.high, low: buffer.from.low, port: buffer.from.port, isIPv6: buffer.from.is_ipv6 != 0,
                     via: buffer.has_to != 0 ? socket.number(of: buffer.to) : 0)
                 counters.receivedBytes &+= UInt64(buffer.length)
+                crumb.pointee.peer = buffer.from
                 var offset = 0
                 while offset < Int(buffer.length) {
                     let length = min(Int(buffer.segment), Int(buffer.length) - offset)
@@ -187,8 +226,10 @@ final class ReactorCore {
             guard let route = routesByAddress[source] else { return counters.unroutable &+= 1 }
             return hand(datagram, to: route, from: source)
         }
-        guard let ufrag = STUNMessage.usernameUfrag(of: UnsafeRawBufferPointer(datagram)), let route = routesByUfrag[ufrag]
+        guard let ufrag = STUNMessage.routingKey(of: UnsafeRawBufferPointer(datagram)), let route = routesByUfrag[ufrag]
         else { return counters.unroutable &+= 1 }
+        if isRouted(source, to: route) { return hand(datagram, to: route, from: source) }
+        guard checkLimiter.take(source, at: Instant(nanoseconds: now)) else { return counters.checksIgnored &+= 1 }
         hand(datagram, to: route, from: source)
         if !isRouted(source, to: route) { routeVerified(source, to: route) }
     }
@@ -204,7 +245,7 @@ final class ReactorCore {
 
     /// Whether a first check names a transport that lives here.
     func hasTransport(for check: UnsafeRawBufferPointer) -> Bool {
-        STUNMessage.usernameUfrag(of: check).map { routesByUfrag[$0] != nil } ?? false
+        STUNMessage.routingKey(of: check).map { routesByUfrag[$0] != nil } ?? false
     }
 
     /// A check from a new address: once it is known to be the peer's, media from there is taken, chosen or not.
@@ -233,6 +274,8 @@ final class ReactorCore {
     private func hand(_ datagram: UnsafeMutableRawBufferPointer, to route: Route, from source: SocketAddress) {
         let endpoint = route.endpoint
         guard route.transport < endpoint.connection.transports.count else { return }
+        crumb.pointee.label = UnsafePointer(endpoint.crumbLabel)
+        defer { crumb.pointee.label = nil }
         endpoint.receive(datagram, transport: route.transport, from: source, arena: arena, at: now)
         if !endpoint.addressChanges.isEmpty { noteAddresses(of: endpoint) }
         let stream = endpoint.stream
@@ -244,6 +287,7 @@ final class ReactorCore {
     }
 
     private func noteAddresses(of endpoint: Endpoint) {
+        Breadcrumb.trap(at: "datagram")
         for (transport, address) in endpoint.addressChanges where endpoint.socket == socket.descriptor {
             add(address, to: Route(endpoint: endpoint, transport: transport))
         }
@@ -278,27 +322,52 @@ final class ReactorCore {
             if run.destination.address.isTCP {
                 tcp.send(arena.memory + run.offset, run, at: now)
             } else if run.destination.socket == socket.descriptor {
-                socket.send(arena.memory + run.offset, run)
-            } else {
-                clientSockets[run.destination.socket]?.socket.send(arena.memory + run.offset, run)
+                if !socket.send(arena.memory + run.offset, run) { note(socket.lastFailures, of: run) }
+            } else if let client = clientSockets[run.destination.socket], !client.socket.send(arena.memory + run.offset, run) {
+                counters.clientFailures += client.socket.lastFailures
+                client.endpoint?.note(client.socket.lastFailures, packetLength: run.segmentLength)
             }
         }
+    }
+
+    @inline(never)
+    private func note(_ failures: SendFailures, of run: SendRun) {
+        endpoint(at: run.destination.address)?.note(failures, packetLength: run.segmentLength)
+    }
+
+    /// Checks not looked at, here and by the transports, those of endpoints that are gone included.
+    var checksIgnored: UInt64 {
+        endpoints.values.reduce(counters.checksIgnored &+ counters.checksIgnoredBefore) { $0 &+ $1.checksIgnored }
+    }
+
+    var socketDrops: UInt64 { socket.drops }
+
+    /// Packets that could not leave as they were meant to, of all sockets.
+    var sendFailures: SendFailures {
+        var all = socket.failures
+        all += counters.clientFailures
+        return all
     }
 
     // MARK: timers
 
     private func advance() {
-        var failed: [Endpoint] = []
-        for endpoint in endpoints.values {
-            if endpoint.deadline <= now { endpoint.advance(arena: arena, at: now) }
+        for endpoint in deadlines.due(at: now) {
+            leaveCrumb(MARTLET_WORK_TIMER, endpoint)
+            endpoint.advance(arena: arena, at: now)
             if !endpoint.addressChanges.isEmpty { noteAddresses(of: endpoint) }
-            if endpoint.isFailed { failed.append(endpoint) }
+            if endpoint.isFailed { remove(endpoint) }
         }
-        for endpoint in failed { remove(endpoint) }
+        leaveCrumb(MARTLET_WORK_NONE)
         for source in localSources.values { source.advance(arena: arena, at: now) }
         for conversion in conversions.values { conversion.advance(arena: arena, at: now) }
         for source in mirrorSources.values { source.advance(arena: arena, at: now) }
         settleTCP()
+        if now >= nextAccounting {
+            nextAccounting = now + 1_000_000_000
+            // Refused growth has happened already; what the sum is above, new streams and players are refused by.
+            _ = account.set(streams.values.reduce(endpoints.count * Self.endpointMemory) { $0 + $1.memory })
+        }
     }
 
     // MARK: what jobs do
@@ -329,9 +398,10 @@ final class ReactorCore {
     /// Registers an endpoint and carries out its first actions.
     func add(_ endpoint: Endpoint, initial: [(transport: Int, action: TransportAction)]) {
         endpoints[endpoint.id.rawValue] = endpoint
+        deadlines.add(endpoint)
         if endpoint.socket == socket.descriptor {
             for (index, transport) in endpoint.connection.transports.enumerated() {
-                routesByUfrag[transport.localCredentials.ufrag] = Route(endpoint: endpoint, transport: index)
+                routesByUfrag[transport.localCredentials.routingKey] = Route(endpoint: endpoint, transport: index)
             }
         } else {
             clientSockets[endpoint.socket]?.endpoint = endpoint
@@ -350,13 +420,13 @@ final class ReactorCore {
     /// Restarts ICE; first checks are found under the new name from now on.
     func restart(_ endpoint: Endpoint, remote: ICECredentials) -> PeerConnection.Restart? {
         now = MonotonicClock.now()
-        let old = endpoint.connection.transports.map(\.localCredentials.ufrag)
+        let old = endpoint.connection.transports.map(\.localCredentials.routingKey)
         guard endpoint.socket == socket.descriptor,
             let restart = endpoint.connection.restart(remote: remote, at: Instant(nanoseconds: now))
         else { return nil }
         for ufrag in old { routesByUfrag[ufrag] = nil }
         for (index, transport) in endpoint.connection.transports.enumerated() {
-            routesByUfrag[transport.localCredentials.ufrag] = Route(endpoint: endpoint, transport: index)
+            routesByUfrag[transport.localCredentials.routingKey] = Route(endpoint: endpoint, transport: index)
         }
         begin(endpoint, [])
         return restart
@@ -365,11 +435,14 @@ final class ReactorCore {
     /// Says goodbye to the peer and forgets the endpoint.
     func remove(_ endpoint: Endpoint) {
         guard endpoints.removeValue(forKey: endpoint.id.rawValue) != nil else { return }
+        deadlines.remove(endpoint)
+        counters.checksIgnoredBefore &+= endpoint.checksIgnored
+        crumb.pointee.label = nil
         endpoint.close(arena: arena, at: now)
         endpoint.detach()
         arena.flush()
         if endpoint.socket == socket.descriptor {
-            for transport in endpoint.connection.transports { routesByUfrag[transport.localCredentials.ufrag] = nil }
+            for transport in endpoint.connection.transports { routesByUfrag[transport.localCredentials.routingKey] = nil }
             for address in endpoint.routedAddresses { forget(address, of: endpoint) }
         } else if let client = clientSockets.removeValue(forKey: endpoint.socket) {
             epoll_ctl(poller, EPOLL_CTL_DEL, client.socket.descriptor, nil)

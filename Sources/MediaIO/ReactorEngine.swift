@@ -13,6 +13,7 @@ public final class ReactorEngine: MediaEngineProtocol {
     let reactors: [Reactor]
     let configuration: MediaEngineConfiguration
     private let certificate: DTLSCertificate
+    private let handshakes: HandshakeLimiter
     private let addresses: [SocketAddress]
     private let nextID = Atomic<UInt64>(1)
     let endpointCount = Atomic<Int>(0)
@@ -23,6 +24,7 @@ public final class ReactorEngine: MediaEngineProtocol {
     public init(configuration: MediaEngineConfiguration) throws {
         self.configuration = configuration
         certificate = try DTLSCertificate.selfSigned(commonName: "martlet")
+        handshakes = HandshakeLimiter(maximum: configuration.maximumHandshakes, maximumPerAddress: configuration.maximumHandshakesPerAddress)
         let cores = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
         let wanted = configuration.reactors > 0 ? configuration.reactors : cores
         let limiter = ConnectionLimiter(
@@ -36,7 +38,12 @@ public final class ReactorEngine: MediaEngineProtocol {
                     throw EngineError.limit("media_port_from…media_port_to holds fewer ports than there are reactors (\(wanted))")
                 }
             }
-            reactors.append(try Reactor(index: index, port: port, configuration: configuration, limiter: limiter))
+            do {
+                reactors.append(try Reactor(index: index, port: port, configuration: configuration, limiter: limiter))
+            } catch {
+                for reactor in reactors { reactor.post { $0.stop() } }
+                throw error
+            }
         }
         self.reactors = reactors
         let announced = configuration.announcedAddresses.compactMap { SocketAddress($0, port: 0) }
@@ -289,12 +296,16 @@ public final class ReactorEngine: MediaEngineProtocol {
                     index: core.index, streams: core.streams.count, endpoints: core.endpoints.count,
                     receivedDatagrams: core.counters.receivedDatagrams, receivedBytes: core.counters.receivedBytes,
                     sentDatagrams: core.counters.sentDatagrams, sentRuns: core.counters.sentRuns,
-                    sentBytes: core.counters.sentBytes, unroutable: core.counters.unroutable, wakeUps: core.counters.wakeUps,
-                    tcpConnections: core.tcp.count, tcp: core.tcp.counters)
+                    sentBytes: core.counters.sentBytes, unroutable: core.counters.unroutable,
+                    checksIgnored: core.checksIgnored, socketDrops: core.socketDrops, wakeUps: core.counters.wakeUps,
+                    sendFailures: core.sendFailures, tcpConnections: core.tcp.count, tcp: core.tcp.counters)
             }) { all.append(one) }
         }
         return all
     }
+
+    /// DTLS handshakes that are not through, and first records that found no place among them.
+    public var handshakeStatistics: (count: Int, refused: UInt64) { (handshakes.count, handshakes.refused) }
 
     public func shutdown() async {
         isShutDown.store(true, ordering: .relaxed)
@@ -306,6 +317,7 @@ public final class ReactorEngine: MediaEngineProtocol {
     /// What an endpoint is made with, on the reactor.
     private struct Setup: Sendable {
         let certificate: DTLSCertificate
+        let handshakes: HandshakeLimiter
         let addresses: [SocketAddress]
         let port: UInt16
         let configuration: MediaEngineConfiguration
@@ -324,9 +336,11 @@ public final class ReactorEngine: MediaEngineProtocol {
 
         /// For a peer that we go to, from a socket of its own.
         func connections(port: UInt16) -> PeerConnection.Configuration {
-            PeerConnection.Configuration(
+            var result = PeerConnection.Configuration(
                 certificate: certificate, candidates: addresses.map { $0.withPort(port) }, codecs: configuration.codecs,
                 connectTimeout: .milliseconds(configuration.iceTimeout), consentTimeout: .milliseconds(configuration.consentTimeout))
+            result.handshakes = handshakes
+            return result
         }
 
         var timing: PublisherEndpoint.Timing {
@@ -354,10 +368,12 @@ public final class ReactorEngine: MediaEngineProtocol {
         guard endpointCount.load(ordering: .relaxed) < configuration.maximumEndpoints else {
             throw .limit("\(configuration.maximumEndpoints) peer connections (setting max_endpoints)")
         }
+        // Of whose making it is, the control side has asked already; here it is the sum that counts.
+        if let refusal = configuration.memory.admit(.other("media")) { throw .limit("\(refusal)") }
         let reactor = reactor(of: stream.rawValue)
         let id = EndpointID(rawValue: newID(on: reactor))
         let setup = Setup(
-            certificate: certificate, addresses: addresses, port: reactor.port, configuration: configuration,
+            certificate: certificate, handshakes: handshakes, addresses: addresses, port: reactor.port, configuration: configuration,
             onEnd: { [weak self] in self?.release(1, on: reactor) })
         let result = await reactor.run { core -> Result<String, EngineError> in
             guard let found = core.stream(stream) else { return .failure(.noSuchStream) }
@@ -416,7 +432,13 @@ public struct ReactorStatistics: Sendable {
     public let sentBytes: UInt64
     /// Datagrams for which there was no peer connection.
     public let unroutable: UInt64
+    /// Connectivity checks not looked at, because too many came: from one network, for one transport, or of new sources.
+    public let checksIgnored: UInt64
+    /// Datagrams that the kernel dropped because the media port's receive buffer was full.
+    public let socketDrops: UInt64
     public let wakeUps: UInt64
+    /// Packets that could not leave as they were meant to, by reason.
+    public let sendFailures: SendFailures
     public let tcpConnections: Int
     public let tcp: TCPCounters
 }

@@ -17,10 +17,18 @@ final class TCPConnection {
     var lastReceived: Int64
     var reader = FrameReader()
     let queue: FrameQueue
+    /// What its queue holds of the server's memory, and how much that was when it was last told.
+    let account: MemoryAccount
+    var accounted = 0
+    /// The budget asks it to go; set on any thread, looked at once a second.
+    let isEvicted: Flag
     /// Whether its epoll entry asks for EPOLLOUT.
     var isWaiting = false
 
-    init(descriptor: Int32, address: SocketAddress, limits: FrameQueue.Limits, at now: Int64) {
+    init(descriptor: Int32, address: SocketAddress, limits: FrameQueue.Limits, memory: MemoryBudget, at now: Int64) {
+        let isEvicted = Flag()
+        self.isEvicted = isEvicted
+        account = memory.account(for: AddressKey(address)) { _ in isEvicted.set() }
         self.descriptor = descriptor
         self.address = address
         openedAt = now

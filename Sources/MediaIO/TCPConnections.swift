@@ -29,6 +29,7 @@ final class TCPConnections {
     private var listener: Int32
     private let limiter: ConnectionLimiter
     private let limits: FrameQueue.Limits
+    private let memory: MemoryBudget
     private var slots: [TCPConnection?] = []
     private var freeSlots: [Int] = []
     private var generation: UInt32 = 0
@@ -43,10 +44,11 @@ final class TCPConnections {
     private(set) var count = 0
 
     /// - Parameter listener: a listening socket, which is owned from now on; -1 = none.
-    init(listener: Int32, limiter: ConnectionLimiter, limits: FrameQueue.Limits) throws(SystemError) {
+    init(listener: Int32, limiter: ConnectionLimiter, limits: FrameQueue.Limits, memory: MemoryBudget) throws(SystemError) {
         self.listener = listener
         self.limiter = limiter
         self.limits = limits
+        self.memory = memory
         descriptor = epoll_create1(Int32(EPOLL_CLOEXEC))
         guard descriptor >= 0 else { throw SystemError(call: "epoll_create1", code: errno) }
         if listener >= 0 { watch(listener, number: 0, EPOLLIN.rawValue, EPOLL_CTL_ADD) }
@@ -111,7 +113,7 @@ final class TCPConnections {
                 return
             }
             let peer = SocketAddress(high: from.high, low: from.low, port: from.port, isIPv6: from.is_ipv6 != 0)
-            guard !DescriptorReserve.includes(accepted), limiter.enter(AddressKey(peer)) else {
+            guard !DescriptorReserve.includes(accepted), memory.admit(AddressKey(peer)) == nil, limiter.enter(AddressKey(peer)) else {
                 counters.refused &+= 1
                 Glibc.close(accepted)
                 continue
@@ -123,7 +125,7 @@ final class TCPConnections {
                 continue
             }
             makeRoom(for: peer)
-            let connection = TCPConnection(descriptor: accepted, address: peer.via(number), limits: limits, at: now)
+            let connection = TCPConnection(descriptor: accepted, address: peer.via(number), limits: limits, memory: memory, at: now)
             slots[slot(of: number)] = connection
             unbound.append(connection)
             count += 1
@@ -172,6 +174,7 @@ final class TCPConnections {
 
     private func write(_ connection: TCPConnection) {
         if connection.sendWaiting() { changes.append(.resumed(connection.address)) }
+        _ = account(for: connection)
         watchWrites(of: connection)
     }
 
@@ -192,7 +195,19 @@ final class TCPConnections {
             counters.stalls &+= 1
             changes.append(.stalled(connection.address))
         }
+        guard account(for: connection) else { return }
         watchWrites(of: connection)
+    }
+
+    /// Tells the budget what the connection's queue holds; false when that was too much and the connection is closed.
+    private func account(for connection: TCPConnection) -> Bool {
+        let held = connection.queue.heldMemory
+        guard held != connection.accounted else { return true }
+        connection.accounted = held
+        guard connection.account.set(held) != nil else { return true }
+        counters.evicted &+= 1
+        close(connection)
+        return false
     }
 
     private func watchWrites(of connection: TCPConnection) {
@@ -221,6 +236,9 @@ final class TCPConnections {
             if !connection.isBound, now - connection.openedAt > Self.firstCheckTimeout {
                 counters.strangers &+= 1
                 close(connection)
+            } else if connection.isEvicted.isSet {
+                counters.evicted &+= 1
+                close(connection)
             } else if now - connection.lastReceived > Self.idleTimeout {
                 close(connection)
             }
@@ -235,6 +253,7 @@ final class TCPConnections {
     private func close(_ connection: TCPConnection) {
         guard connection.isOpen else { return }
         connection.isOpen = false
+        connection.account.close()
         epoll_ctl(descriptor, EPOLL_CTL_DEL, connection.descriptor, nil)
         Glibc.close(connection.descriptor)
         let slot = slot(of: connection.address.via)
@@ -273,6 +292,8 @@ public struct TCPCounters: Sendable {
     public var refused: UInt64 = 0
     /// Closed because what came first was no check for a transport of ours, or did not come in time.
     public var strangers: UInt64 = 0
+    /// Closed because the server's memory for remotes was short, or their address held too much of it.
+    public var evicted: UInt64 = 0
     public var receivedPackets: UInt64 = 0
     public var sentPackets: UInt64 = 0
     /// Not sent, because their receiver was too slow or had gone.

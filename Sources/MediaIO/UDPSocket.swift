@@ -9,9 +9,12 @@ final class UDPSocket {
     let descriptor: Int32
     let port: UInt16
     private let isIPv6: Int32
-    /// Runs lost because the socket's send buffer was full or the network refused them.
-    private(set) var sendFailures: UInt64 = 0
-    private var segmentationWorks = true
+    /// Packets that didn't leave as meant, of all destinations.
+    private(set) var failures = SendFailures()
+    /// The same of the newest run for which `send` gave back false.
+    private(set) var lastFailures = SendFailures()
+    /// False once the network card has refused it: then everything leaves one by one.
+    private(set) var segmentationWorks = true
     /// Our addresses that datagrams came to, while that is noted; `SocketAddress.via` is the place in here plus one.
     private var ownAddresses: [martlet_address] = []
     private static let maximumOwnAddresses = 255
@@ -42,44 +45,87 @@ final class UDPSocket {
 
     deinit { close(descriptor) }
 
-    /// Sends one run of the arena.
+    /// Datagrams that the kernel dropped because the receive buffer was full.
+    var drops: UInt64 { UInt64(martlet_udp_drops(descriptor)) }
+
+    /// Sends one run of the arena. False when packets of it were dropped or had to be cut into fragments: see `lastFailures`.
     @inline(__always)
-    func send(_ bytes: UnsafeRawPointer, _ run: SendRun) {
+    func send(_ bytes: UnsafeRawPointer, _ run: SendRun) -> Bool {
         let address = run.destination.address
         let to = martlet_address(high: address.high, low: address.low, port: address.port, is_ipv6: address.isIPv6 ? 1 : 0)
         if address.via != 0 { return sendFromOwnAddress(bytes, run, to) }
         if run.segments == 1 || segmentationWorks {
             let result = martlet_send(
                 descriptor, isIPv6, bytes, run.length, run.segments > 1 ? UInt16(run.segmentLength) : 0, to)
-            if result == 0 { return }
-            // A network card without checksum offload refuses segmentation (udp(7)): send one by one from now on.
-            guard run.segments > 1, result == -EIO || result == -EINVAL else { return sendFailures &+= 1 }
-            segmentationWorks = false
+            return result == 0 ? true : recover(from: result, bytes, run, to, nil)
         }
-        var offset = 0
-        while offset < run.length {
-            let length = min(run.segmentLength, run.length - offset)
-            if martlet_send(descriptor, isIPv6, bytes + offset, length, 0, to) != 0 { sendFailures &+= 1 }
-            offset += length
-        }
+        return sendSeparately(bytes, run, to, nil, fragments: false)
     }
 
     /// The same, leaving from the address of ours that the peer knows.
-    private func sendFromOwnAddress(_ bytes: UnsafeRawPointer, _ run: SendRun, _ to: martlet_address) {
+    private func sendFromOwnAddress(_ bytes: UnsafeRawPointer, _ run: SendRun, _ to: martlet_address) -> Bool {
         let place = Int(run.destination.address.via) - 1
-        guard ownAddresses.indices.contains(place) else { return sendFailures &+= 1 }
+        guard ownAddresses.indices.contains(place) else { return drop(run, .unreachable) }
         var own = ownAddresses[place]
         if run.segments == 1 || segmentationWorks {
             let result = martlet_send_from(
                 descriptor, isIPv6, bytes, run.length, run.segments > 1 ? UInt16(run.segmentLength) : 0, to, &own)
-            if result == 0 { return }
-            guard run.segments > 1, result == -EIO || result == -EINVAL else { return sendFailures &+= 1 }
-            segmentationWorks = false
+            return result == 0 ? true : recover(from: result, bytes, run, to, own)
         }
+        return sendSeparately(bytes, run, to, own, fragments: false)
+    }
+
+    // MARK: when a run is refused
+
+    /// What can still be done for a run that the kernel has refused.
+    @inline(never)
+    private func recover(
+        from result: Int32, _ bytes: UnsafeRawPointer, _ run: SendRun, _ to: martlet_address, _ own: martlet_address?
+    ) -> Bool {
+        guard run.segments > 1 else { return drop(run, SendFailure(code: -result)) }
+        switch -result {
+        case EMSGSIZE, EINVAL:
+            // The segments are larger than the path's MTU (Linux up to 6.11 says EINVAL). One by one they may be cut into fragments. This is
+            // the matter of one destination: others keep the segmentation.
+            return sendSeparately(bytes, run, to, own, fragments: true)
+        case EIO:
+            // A network card without checksum offload refuses segmentation (udp(7)): send one by one from now on.
+            segmentationWorks = false
+            return sendSeparately(bytes, run, to, own, fragments: false)
+        default:
+            return drop(run, SendFailure(code: -result))
+        }
+    }
+
+    private func drop(_ run: SendRun, _ failure: SendFailure) -> Bool {
+        lastFailures = SendFailures()
+        lastFailures.count(failure, packets: run.segments)
+        failures += lastFailures
+        return false
+    }
+
+    /// - Parameter fragments: the packets are larger than the path's MTU.
+    private func sendSeparately(
+        _ bytes: UnsafeRawPointer, _ run: SendRun, _ to: martlet_address, _ own: martlet_address?, fragments: Bool
+    ) -> Bool {
+        var result = SendFailures()
+        var own = own ?? martlet_address()
+        let hasOwn = run.destination.address.via != 0
         for offset in stride(from: 0, to: run.length, by: run.segmentLength) {
             let length = min(run.segmentLength, run.length - offset)
-            if martlet_send_from(descriptor, isIPv6, bytes + offset, length, 0, to, &own) != 0 { sendFailures &+= 1 }
+            let code = hasOwn
+                ? martlet_send_from(descriptor, isIPv6, bytes + offset, length, 0, to, &own)
+                : martlet_send(descriptor, isIPv6, bytes + offset, length, 0, to)
+            if code != 0 {
+                result.count(SendFailure(code: -code))
+            } else if fragments, length == run.segmentLength {
+                result.fragmented &+= 1
+            }
         }
+        guard result != SendFailures() else { return true }
+        lastFailures = result
+        failures += result
+        return false
     }
 }
 

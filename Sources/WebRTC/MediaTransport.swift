@@ -52,6 +52,8 @@ public final class MediaTransport {
     public private(set) var replayedPackets: UInt64 = 0
 
     private var ice: ICEAgent
+    /// `checksIgnored` of the sessions before a restart.
+    private var ignoredBefore: UInt64 = 0
     private var dtls: DTLSSession?
     private let certificate: DTLSCertificate
     private let connectTimeout: Duration
@@ -60,12 +62,22 @@ public final class MediaTransport {
     private var dtlsStarted = false
     /// The peer's media authenticates: the handshake is over for both sides, and OpenSSL's memory of it can go.
     private var isSettled = false
+    /// Who bounds the handshakes that peers begin; `nil` = nobody.
+    private let handshakes: HandshakeLimiter?
+    /// The place taken there.
+    private var handshakePlace: AddressKey?
+    /// A peer that ICE has found must have begun its handshake by then.
+    private var handshakeDue: Instant?
+    /// The handshake's memory goes by then, media or not: whatever the peer still repeats of it is over.
+    private var settleDue: Instant?
+    private static let settleTime = Duration.seconds(20)
 
     public init(
         role: ICEAgent.Role, credentials: ICECredentials, certificate: DTLSCertificate,
-        connectTimeout: Duration, consentTimeout: Duration, random: RandomSource, at now: Instant
+        connectTimeout: Duration, consentTimeout: Duration, handshakes: HandshakeLimiter? = nil, random: RandomSource, at now: Instant
     ) {
         localCredentials = credentials
+        self.handshakes = handshakes
         self.certificate = certificate
         self.connectTimeout = connectTimeout
         self.consentTimeout = consentTimeout
@@ -76,6 +88,7 @@ public final class MediaTransport {
     }
 
     deinit {
+        leaveHandshake()
         srtpSender?.destroy()
         srtpReceiver?.destroy()
     }
@@ -103,6 +116,7 @@ public final class MediaTransport {
     public func restart(local: ICECredentials, remote: ICECredentials, random: RandomSource, at now: Instant) {
         guard state == .connecting || state == .connected else { return }
         localCredentials = local
+        ignoredBefore = checksIgnored
         ice = ICEAgent(
             configuration: .init(role: .lite, local: local, connectTimeout: connectTimeout, consentTimeout: consentTimeout),
             random: random, now: now)
@@ -147,6 +161,7 @@ public final class MediaTransport {
     @inline(never)
     private func settle() {
         isSettled = true
+        settleDue = nil
         dtls?.settle()
     }
 
@@ -170,6 +185,8 @@ public final class MediaTransport {
                 return droppedDatagrams &+= 1
             }
             if !dtlsStarted {
+                // Without a place the record is as good as lost: the peer sends it again.
+                guard enterHandshake(source, dtls) else { return droppedDatagrams &+= 1 }
                 // A browser may begin as soon as one check succeeded, before ICE here calls the pair chosen.
                 dtlsStarted = true
                 actions += handle(dtls.start(at: now), to: source, at: now)
@@ -184,13 +201,18 @@ public final class MediaTransport {
     public func advance(to now: Instant) -> [TransportAction] {
         guard state == .connecting || state == .connected || state == .new else { return [] }
         var actions = handle(ice.advance(to: now), at: now)
+        if let due = handshakeDue, now >= due, !dtlsStarted, state == .connecting {
+            state = .failed
+            actions.append(.failed(.dtlsError("the peer answered connectivity checks but began no DTLS handshake")))
+        }
+        if let due = settleDue, now >= due, !isSettled { settle() }
         if dtlsStarted, let dtls, let remote { actions += handle(dtls.advance(to: now), to: remote, at: now) }
         return actions
     }
 
     public var nextDeadline: Instant? {
         guard state != .failed, state != .closed else { return nil }
-        let dtlsDeadline = dtlsStarted ? dtls?.nextDeadline : nil
+        let dtlsDeadline = settleDue ?? (dtlsStarted ? dtls?.nextDeadline : state == .connecting ? handshakeDue : nil)
         guard let first = ice.nextDeadline else { return dtlsDeadline }
         return dtlsDeadline.map { min($0, first) } ?? first
     }
@@ -198,6 +220,9 @@ public final class MediaTransport {
     /// Whether the peer has proven by an authenticated check to be at `address`. Media may come from there before, and
     /// after, another address is the chosen one: a browser sends on a new pair before it has nominated it.
     public func hasVerified(_ address: SocketAddress) -> Bool { ice.hasVerified(address) }
+
+    /// Checks that were not looked at or not answered, because too many came.
+    public var checksIgnored: UInt64 { ignoredBefore &+ UInt64(ice.counters.checksIgnored &+ ice.counters.sourcesIgnored) }
 
     /// Any authenticated media counts as a sign of life (for the lite side, which sends no checks of its own).
     public func noteTraffic(at now: Instant) { ice.noteTraffic(at: now) }
@@ -208,6 +233,7 @@ public final class MediaTransport {
         var actions: [TransportAction] = []
         if let dtls, let remote, dtlsStarted { actions = handle(dtls.close(), to: remote, at: now) }
         state = .closed
+        leaveHandshake()
         return actions.filter { if case .send = $0 { true } else { false } }
     }
 
@@ -222,7 +248,9 @@ public final class MediaTransport {
             case .connected(let address):
                 remote = address
                 result.append(.remoteChanged(address))
-                if let dtls, !dtlsStarted {
+                if handshakeDue == nil { handshakeDue = now + connectTimeout }
+                // A server waits for the peer's first record, and takes its place among the handshakes then.
+                if let dtls, !dtlsStarted, dtls.role == .client {
                     dtlsStarted = true
                     result += handle(dtls.start(at: now), to: address, at: now)
                 }
@@ -230,6 +258,7 @@ public final class MediaTransport {
                 remote = address
                 result.append(.remoteChanged(address))
             case .failed(let failure):
+                leaveHandshake()
                 guard state != .failed else { continue }
                 state = .failed
                 switch failure {
@@ -250,15 +279,18 @@ public final class MediaTransport {
                 result.append(.send(bytes, to: address))
             case .connected(let keys):
                 guard state == .connecting else { continue }
+                leaveHandshake()
                 do {
                     try install(keys)
                     state = .connected
+                    settleDue = now + Self.settleTime
                     result.append(.connected(remote ?? address))
                 } catch {
                     state = .failed
                     result.append(.failed(.dtlsError("SRTP could not be set up: \(error)")))
                 }
             case .failed(let failure):
+                leaveHandshake()
                 guard state != .failed else { continue }
                 state = .failed
                 if case .fingerprintMismatch = failure { result.append(.failed(.dtlsFingerprint)) }
@@ -270,6 +302,22 @@ public final class MediaTransport {
             }
         }
         return result
+    }
+
+    /// Takes a place for a handshake that the peer begins; false when there is none.
+    private func enterHandshake(_ source: SocketAddress, _ dtls: DTLSSession) -> Bool {
+        guard let handshakes, handshakePlace == nil else { return true }
+        let key = AddressKey(source)
+        dtls.handshakeLimit = handshakes.allowance
+        guard handshakes.enter(key) else { return false }
+        handshakePlace = key
+        return true
+    }
+
+    private func leaveHandshake() {
+        guard let place = handshakePlace else { return }
+        handshakePlace = nil
+        handshakes?.leave(place)
     }
 
     private func install(_ keys: SRTPKeyingMaterial) throws {

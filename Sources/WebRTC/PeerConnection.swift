@@ -17,6 +17,8 @@ public final class PeerConnection {
         public var codecs: CodecPreferences
         public var connectTimeout: Duration
         public var consentTimeout: Duration
+        /// Bounds the handshakes that peers begin; `nil` = nobody does.
+        public var handshakes: HandshakeLimiter?
 
         public init(
             certificate: DTLSCertificate, candidates: [SocketAddress], codecs: CodecPreferences,
@@ -210,7 +212,7 @@ public final class PeerConnection {
                 MediaTransport(
                     role: role, credentials: own, certificate: configuration.certificate,
                     connectTimeout: configuration.connectTimeout, consentTimeout: configuration.consentTimeout,
-                    random: random, at: now))
+                    handshakes: configuration.handshakes, random: random, at: now))
             _ = random.next()
         }
     }

@@ -61,7 +61,7 @@ struct PlayCommand: AsyncParsableCommand {
 
     private static func line(_ f: PlayFigures) -> String {
         String(
-            format: "%dx%d  %.1f fps  %.0f kbit/s  lost %d (%.2f %%)  sound %.1f dBFS  latency %@ ms  frames %d  first frame %@ ms",
+            format: "%dx%d  %.1f fps  %.0f kbit/s  lost %d (%.2f %%)  sound %.1f dBFS  latency %@ ms  %d frames  first frame %@ ms",
             f.width, f.height, f.framesPerSecond, f.bitrate / 1000, f.lostPackets, f.lossFraction * 100, f.audioDecibels,
             text(f.latencyMedian), f.framesDecoded, text(f.firstFrameMilliseconds))
     }

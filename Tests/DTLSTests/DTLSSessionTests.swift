@@ -106,6 +106,31 @@ struct DTLSSessionTests {
         #expect(pump.server.advance(to: Instant(milliseconds: 30_000)).isEmpty)
     }
 
+    @Test("a peer that says hello and then nothing gets a few repetitions and no more; when it is heard again, so do they go on")
+    func silentPeer() throws {
+        let (client, server) = (try TestCertificates.client.get(), try TestCertificates.server.get())
+        let one = try DTLSSession(certificate: client, role: .client, expectedFingerprints: server.expected)
+        let other = try DTLSSession(certificate: server, role: .server, expectedFingerprints: client.expected)
+        other.handshakeLimit = 10_000
+        let hello = one.start(at: .zero).sent
+        _ = other.start(at: .zero)
+        var bytes = 0
+        func note(_ actions: [DTLSAction]) { bytes += actions.sent.reduce(0) { $0 + $1.count } }
+        for datagram in hello { note(other.receive(datagram, at: .zero)) }
+        let flight = bytes
+        var time: Int64 = 0
+        while time < 9_000 {
+            time += 10
+            note(other.advance(to: Instant(milliseconds: time)))
+        }
+        #expect(flight > 0 && bytes == 5 * flight && bytes < 5_000, "\(bytes)")
+        // The same record again: the peer is there, only our flights were lost.
+        for datagram in hello { note(other.receive(datagram, at: Instant(milliseconds: time))) }
+        note(other.advance(to: Instant(milliseconds: time + 10)))
+        #expect(bytes == 6 * flight)
+        #expect(other.advance(to: Instant(milliseconds: 10_001)) == [.failed(.timeout)])
+    }
+
     @Test("nothing is repeated before its time, however often the session is called")
     func earlyCalls() throws {
         let pump = try Pump.make()

@@ -128,6 +128,8 @@ import Testing
         #expect(player.stream.tracks[0].reportedNTP != 0)
         let roundTrip = try #require(player.served.statistics().roundTripMilliseconds)
         #expect((9...40).contains(roundTrip), "\(roundTrip) ms over two 5 ms links")
+        let ofPublisher = try #require(chain.publisher.statistics().roundTripMilliseconds)
+        #expect((9...40).contains(ofPublisher), "\(ofPublisher) ms over two 5 ms links")
     }
 
     @Test("players report what arrives, and the server knows what their lines carry")

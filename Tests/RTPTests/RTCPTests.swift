@@ -41,6 +41,39 @@ import Testing
         }
     }
 
+    @Test("a request for many packets is cut into ones that fit a datagram, and asks for the same in all")
+    func splitNACK() throws {
+        let scattered = (0..<512).map { UInt16($0 &* 97) }
+        let nack = NACK(senderSSRC: 1, mediaSSRC: 2, sequenceNumbers: scattered)
+        let parts = nack.split()
+        #expect(parts.count > 1 && parts.flatMap(\.sequenceNumbers) == scattered)
+        #expect(parts.allSatisfy { RTCP.serialize([.receiverReport(ReceiverReport(senderSSRC: 1, reports: [])), .nack($0)]).count <= 1108 })
+        // Numbers in a row need few entries, however many they are.
+        #expect(NACK(senderSSRC: 1, mediaSSRC: 2, sequenceNumbers: (0..<512).map { UInt16($0) }).split().count == 1)
+        #expect(NACK(senderSSRC: 1, mediaSSRC: 2, sequenceNumbers: [65_535, 0, 1]).split(maximumLength: 16).count == 1)
+        #expect(NACK(senderSSRC: 1, mediaSSRC: 2, sequenceNumbers: [1, 100, 200]).split(maximumLength: 20).map(\.sequenceNumbers) == [[1, 100], [200]])
+    }
+
+    @Test("a reference time and its answer are read and written as RFC 3611 draws them")
+    func roundTripReports() throws {
+        try check("80 cf 0004 00000001 04 00 0002 1122334455667788", .extendedReport(.referenceTime(senderSSRC: 1, ntp: 0x1122_3344_5566_7788)))
+        let reference = ExtendedReport.referenceTime(senderSSRC: 1, ntp: 0x1122_3344_5566_7788)
+        #expect(reference.referenceTime == 0x1122_3344_5566_7788)
+        let answer = ExtendedReport.answer(senderSSRC: 9, to: 1, referenceTime: 0x1122_3344_5566_7788)
+        #expect(answer.answer(to: 1)?.reference == 0x3344_5566 && answer.answer(to: 1)?.delay == .zero)
+        #expect(answer.answer(to: 2) == nil && reference.answer(to: 1) == nil && answer.referenceTime == nil)
+        let late = ExtendedReport(senderSSRC: 9, blocks: [UInt8](hex: "04000002 0000000000000000 05000003 00000001 33445566 ffffffff"))
+        #expect(late.answer(to: 1)?.delay == .nanoseconds(65_535_999_984_741))
+    }
+
+    @Test("blocks of extended reports that are cut off, empty or too long are left alone", arguments: [
+        "", "05000003", "05000001 00000001", "05ffffff 00000001", "05000000", "04000001 00000001", "040000", "ff000000 05000003 00000001",
+    ])
+    func oddExtendedReports(hex: String) {
+        let report = ExtendedReport(senderSSRC: 1, blocks: [UInt8](hex: hex))
+        #expect(report.answer(to: 1) == nil && report.referenceTime == nil)
+    }
+
     @Test("an empty receiver report is eight bytes")
     func receiverReport() throws {
         try check("80 c9 0001 00000001", .receiverReport(ReceiverReport(senderSSRC: 1, reports: [])))

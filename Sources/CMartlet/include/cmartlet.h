@@ -43,6 +43,9 @@ int martlet_udp_open(uint16_t port, int *is_ipv6, uint16_t *bound_port);
 // Asks for the address of ours that each datagram was sent to. For machines with several addresses of one family.
 void martlet_udp_note_destination(int fd, int is_ipv6);
 
+// Datagrams that the kernel has dropped because the socket's receive buffer was full.
+uint32_t martlet_udp_drops(int fd);
+
 // Sends `length` bytes, cut into datagrams of `segment` bytes when segment > 0 (UDP_SEGMENT). 0 or -errno.
 int martlet_send(int fd, int socket_is_ipv6, const void *data, size_t length, uint16_t segment, martlet_address to);
 
@@ -61,6 +64,44 @@ long martlet_tcp_send_frames(int fd, const uint8_t *data, size_t length, size_t 
 
 // Names the calling thread (15 characters at most are kept), as top -H shows it.
 void martlet_name_thread(const char *name);
+
+// MARK: the last line of a process that crashes (crash.c)
+
+// What a thread is at.
+typedef enum {
+    MARTLET_WORK_NONE = 0,
+    MARTLET_WORK_DATAGRAM,
+    MARTLET_WORK_TCP_PACKET,
+    MARTLET_WORK_TIMER,
+    MARTLET_WORK_FANOUT,
+    MARTLET_WORK_JOB,
+    MARTLET_WORK_WEBSOCKET,
+    MARTLET_WORK_HTTP,
+    MARTLET_WORK_RTMP,
+    MARTLET_WORK_RTSP,
+} martlet_work;
+
+// Each thread's own; written by plain stores, read by the signal handler of the same thread.
+typedef struct {
+    martlet_work work;
+    // The peer by address (datagrams), or by the text in `name` when that isn't empty.
+    martlet_address peer;
+    // A stream's handle.
+    uint64_t number;
+    // Whose it is; a C string that lives as long as it stands here, or NULL.
+    const char *label;
+    char name[64];
+} martlet_breadcrumb;
+
+// The calling thread's breadcrumb; the first call on a thread gives it a stack for signal handlers as well.
+martlet_breadcrumb *martlet_breadcrumb_here(void);
+
+// Keeps the first 63 bytes of a peer's name.
+void martlet_breadcrumb_name(martlet_breadcrumb *crumb, const uint8_t *name, size_t length);
+
+// Writes one line to `descriptor` when a thread of the process dies of SIGILL, SIGTRAP, SIGSEGV, SIGBUS, SIGFPE or SIGABRT, and then lets
+// happen what was set up for the signal before. Call once, early.
+void martlet_breadcrumb_install(int descriptor);
 
 #ifdef __cplusplus
 }

@@ -23,6 +23,8 @@ extension Settings {
         configuration.lowestREMB = publisherMinimumBitrate
         configuration.highestREMB = publisherMaximumBitrate
         configuration.maximumEndpoints = maximumEndpoints
+        configuration.maximumHandshakes = maximumHandshakes
+        configuration.maximumHandshakesPerAddress = maximumHandshakesPerAddress
         configuration.tcp.isOpen = mediaOverTCP
         configuration.tcp.isDefault = mediaOverTCPOnly
         configuration.tcp.maximumConnections = maximumTCPConnections

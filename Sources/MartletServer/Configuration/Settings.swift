@@ -253,6 +253,10 @@ public struct Settings: Sendable, Equatable {
     public var maximumStreamsPerSession = 200
     /// Peer connections of the whole server (`max_endpoints`).
     public var maximumEndpoints = 20_000
+    /// DTLS handshakes of peers that are not through (`max_dtls_handshakes`).
+    public var maximumHandshakes = 1_000
+    /// … from one address (`max_dtls_handshakes_per_address`).
+    public var maximumHandshakesPerAddress = 250
     /// Connections on the RTMP ports (`max_rtmp_connections`).
     public var maximumRTMPConnections = 2_000
     /// … from one address (`max_rtmp_connections_per_address`).

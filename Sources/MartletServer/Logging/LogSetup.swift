@@ -1,10 +1,12 @@
 // Puts the line log under swift-log, once per process; the commands call it before anything else logs.
 import Glibc
 public import Logging
+import MediaIO
 
 public enum LogSetup {
-    /// Makes every `Logger` of the process write lines to stderr. Call once, before the first logger is made.
+    /// Makes every `Logger` of the process write lines to stderr, and a crash say there whose input it was. Call once, before the first logger is made.
     public static func bootstrap(level: LogLevel, format: LogFormat) {
+        Breadcrumb.install()
         LoggingSystem.bootstrap { handler(label: $0, level: level, format: format) }
     }
 

@@ -44,11 +44,17 @@ struct ServerStatistics: StatSource {
             ("media_datagrams_in", sum(\.receivedDatagrams)), ("media_bytes_in", sum(\.receivedBytes)),
             ("media_datagrams_out", sum(\.sentDatagrams)), ("media_bytes_out", sum(\.sentBytes)),
             ("media_datagrams_unroutable", sum(\.unroutable)),
+            ("media_datagrams_dropped_by_socket", sum(\.socketDrops)), ("media_checks_ignored", sum(\.checksIgnored)),
+            ("media_handshakes", JSONValue(engine.handshakeStatistics.count)),
+            ("media_handshakes_refused", .integer(Int64(clamping: engine.handshakeStatistics.refused))),
+            ("media_packets_fragmented", sum(\.sendFailures.fragmented)), ("media_packets_too_large", sum(\.sendFailures.tooLarge)),
+            ("media_packets_buffer_full", sum(\.sendFailures.bufferFull)), ("media_packets_unreachable", sum(\.sendFailures.unreachable)),
+            ("media_packets_not_sent", sum(\.sendFailures.other)),
             ("media_tcp_connections", JSONValue(reactors.reduce(0) { $0 + $1.tcpConnections })),
             ("media_tcp_accepted", sum(\.tcp.accepted)), ("media_tcp_refused", sum(\.tcp.refused)),
             ("media_tcp_strangers", sum(\.tcp.strangers)), ("media_tcp_packets_in", sum(\.tcp.receivedPackets)),
             ("media_tcp_packets_out", sum(\.tcp.sentPackets)), ("media_tcp_packets_dropped", sum(\.tcp.droppedPackets)),
-            ("media_tcp_stalls", sum(\.tcp.stalls)),
+            ("media_tcp_stalls", sum(\.tcp.stalls)), ("media_tcp_evicted", sum(\.tcp.evicted)),
         ])
     }
 

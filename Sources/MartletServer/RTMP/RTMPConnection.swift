@@ -1,5 +1,6 @@
 // One TCP connection that speaks RTMP, server or client side: carries bytes between the socket and the state machine, bounds what
 // waits for a peer that doesn't read, and lets senders wait. Safe from any thread; the work is done on the channel's event loop.
+import MediaIO
 import NIOCore
 import Primitives
 import RTMP
@@ -101,6 +102,9 @@ final class RTMPChannelHandler<Machine: RTMPMachine>: ChannelInboundHandler {
         self.limits = limits
     }
 
+    /// The other end's address, for `Breadcrumb`.
+    private var peer = ""
+
     /// Sets who is told, on the event loop; `onClosed` once, last.
     func deliver(onEvent: @escaping (Machine.Event) -> Void, onClosed: @escaping (String) -> Void) {
         self.onEvent = onEvent
@@ -109,6 +113,7 @@ final class RTMPChannelHandler<Machine: RTMPMachine>: ChannelInboundHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        peer = WebSocketConnection.text(context.channel.remoteAddress)
         if context.channel.isActive { flush() }
     }
 
@@ -133,6 +138,8 @@ final class RTMPChannelHandler<Machine: RTMPMachine>: ChannelInboundHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        Breadcrumb.begin(.rtmp, of: peer)
+        defer { Breadcrumb.end() }
         guard closeReason == nil else { return }
         lastReceived = .now()
         let buffer = unwrapInboundIn(data)

@@ -2,6 +2,7 @@
 // one mailbox and is handled one after the other; media doesn't, it goes from the event loop straight to its RTMPIngest. Made
 // and run by RTMPService.
 import Logging
+import MediaIO
 import NIOCore
 import Primitives
 import RTMP
@@ -179,6 +180,8 @@ actor RTMPSession {
     }
 
     private func handle(_ event: RTMPServerSession.Event) async {
+        Breadcrumb.begin(.rtmp, of: connection.remoteAddress)
+        defer { Breadcrumb.end() }
         switch event {
         case .connect(let request): await connect(request)
         case .publish(let request): await publish(request)

@@ -125,6 +125,8 @@ actor RTSPLink {
         defer { watcher.cancel() }
         if let end = try await perform(session.begin(), outbound) { return end }
         for try await buffer in inbound {
+            Breadcrumb.begin(.rtsp, of: "\(address.host):\(address.port)")
+            defer { Breadcrumb.end() }
             parser.append(buffer.readableBytesView)
             while let item = try parser.next() {
                 if let end = try await perform(session.receive(item), outbound) { return end }

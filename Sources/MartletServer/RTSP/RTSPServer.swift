@@ -98,7 +98,7 @@ final class RTSPServer: Service, Sendable {
             counted.withLock { $0.clients -= 1 }
         }
         let client = RTSPServerClient(
-            server: self, address: address, localAddress: channel.channel.localAddress?.ipAddress, membersOnly: settings.membersOnly,
+            server: self, address: address, peer: WebSocketConnection.text(channel.channel.remoteAddress), localAddress: channel.channel.localAddress?.ipAddress, membersOnly: settings.membersOnly,
             idleTimeout: settings.idleTimeout, writeTimeout: settings.writeTimeout)
         do {
             try await channel.executeThenClose { inbound, outbound in

@@ -15,6 +15,8 @@ actor RTSPServerClient {
 
     private let server: RTSPServer
     private let address: String
+    /// The same with the port, for `Breadcrumb`.
+    private let peer: String
     private let localAddress: String?
     private let membersOnly: Bool
     private let idleTimeout: Duration
@@ -31,9 +33,10 @@ actor RTSPServerClient {
     private var isPlaying = false
     private let logger: Logger
 
-    init(server: RTSPServer, address: String, localAddress: String?, membersOnly: Bool, idleTimeout: Duration, writeTimeout: Duration) {
+    init(server: RTSPServer, address: String, peer: String, localAddress: String?, membersOnly: Bool, idleTimeout: Duration, writeTimeout: Duration) {
         self.server = server
         self.address = address
+        self.peer = peer
         self.localAddress = localAddress
         self.membersOnly = membersOnly
         self.idleTimeout = idleTimeout
@@ -59,6 +62,8 @@ actor RTSPServerClient {
         watch = Task { await watchOver() }
         var parser = RTSPParser()
         for try await buffer in inbound {
+            Breadcrumb.begin(.rtsp, of: peer)
+            defer { Breadcrumb.end() }
             // A head that comes byte by byte is no sign of life.
             parser.append(buffer.readableBytesView)
             while let item = try parser.next() {

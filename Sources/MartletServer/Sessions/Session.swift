@@ -1,6 +1,7 @@
 // One client connection: its commands, what it is told, its keep-alive. Everything that concerns it goes through one mailbox
 // and is handled one after the other. Made by WebSocketService, which runs it; owns nothing but its place in the registries.
 import Logging
+import MediaIO
 import NIOWebSocket
 import Primitives
 import Signalling
@@ -160,6 +161,8 @@ actor Session {
     private func work(on input: Input) async {
         switch input {
         case .text(let text):
+            Breadcrumb.begin(.webSocket, of: channel.remoteAddress)
+            defer { Breadcrumb.end() }
             await receive(text)
             channel.messageProcessed()
         case .notice(.started(let record)):

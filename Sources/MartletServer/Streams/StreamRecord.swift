@@ -98,6 +98,12 @@ struct StreamRecord: Sendable, Equatable {
             members["BANDWIDTH"] = JSONValue(bandwidth)
             members["NOT_ENOUGH_BANDWIDTH"] = .bool(statistics?.lacksBandwidth ?? false)
         }
+        if let failures = statistics?.sendFailures, failures != SendFailures() {
+            members["PACKETS_FRAGMENTED"] = count(failures.fragmented)
+            members["PACKETS_TOO_LARGE"] = count(failures.tooLarge)
+            members["PACKETS_NOT_SENT"] = count(failures.dropped)
+        }
+        if let roundTrip = statistics?.roundTripMilliseconds { members["ROUND_TRIP_MS"] = .number(roundTrip) }
         if let video = statistics?.video, isPublished {
             members["VIDEO_NACK_UNNEEDED"] = count(video.unneededNACKs)
             members["VIDEO_RECOVERED"] = count(video.recoveredPackets)

@@ -35,6 +35,8 @@ extension StreamRegistry {
             lackBandwidth(entry, bitrate: bitrate, bandwidth: bandwidth)
         case .enoughBandwidth:
             logger.info("the player's line carries the stream again", metadata: Self.metadata(entry.record))
+        case .pathTooNarrow(let length, let isFragmented):
+            logger.warning("\(Self.narrowPath(length, isFragmented))", metadata: Self.metadata(entry.record))
         case .failed(let failure):
             // The engine has removed the endpoint already.
             entries[id]?.endpoint = nil
@@ -60,6 +62,13 @@ extension StreamRegistry {
         var hosts: [String] = []
         for address in engine.candidateAddresses where !hosts.contains(address.host) { hosts.append(address.host) }
         logger.warning("\(Self.noWay(checks))", metadata: Self.metadata(record, ["candidates": "\(hosts.prefix(16).joined(separator: ","))"]))
+    }
+
+    /// Packets of others' making pass through at the size they have.
+    static func narrowPath(_ length: Int, _ isFragmented: Bool) -> String {
+        let fate = isFragmented ? "they are sent in fragments, which some networks drop" : "they are dropped"
+        return "packets of \(length) bytes are larger than the path to this peer carries (its MTU): \(fate); let the source send smaller ones "
+            + "(an RTP payload of at most 1200 bytes, in ffmpeg `-pkt_size 1200`), let this peer play over TCP, or raise the MTU of the path"
     }
 
     /// What a client and the log are told when ICE found no way in time.

@@ -3,6 +3,7 @@
 import Hummingbird
 import HTTPTypes
 import Logging
+import MediaIO
 import Signalling
 
 struct WebResponder: HTTPResponder {
@@ -22,6 +23,8 @@ struct WebResponder: HTTPResponder {
     let logger: Logger
 
     func respond(to request: Request, context: Context) async throws -> Response {
+        Breadcrumb.begin(.http, of: context.remoteAddress)
+        defer { Breadcrumb.end() }
         let start = ContinuousClock.now
         let response = await answer(request, context: context)
         logger.debug("\(request.method.rawValue) \(request.uri.path)", metadata: [

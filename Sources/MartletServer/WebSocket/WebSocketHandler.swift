@@ -1,5 +1,6 @@
 // WebSocket frames to messages and back (RFC 6455), with its bounds: message size and time, fragments, unread output, unprocessed
 // input, all of it in the memory budget. Last in the pipeline of every WebSocket channel, server or client side; owned by the channel.
+import MediaIO
 import NIOCore
 import NIOWebSocket
 import Primitives
@@ -47,6 +48,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
     private let backlog = FrameBacklog()
     private var onEvent: (@Sendable (WebSocketEvent) -> Void)?
     private var context: ChannelHandlerContext?
+    private var peer = ""
 
     private var fragments: ByteBuffer?
     private var fragmentCount = 0
@@ -92,6 +94,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
         let handler = NIOLoopBound(self, eventLoop: context.eventLoop)
         let eventLoop = context.eventLoop
         account = memory.account(for: network) { refusal in eventLoop.execute { handler.value.refuse(refusal) } }
+        peer = WebSocketConnection.text(context.channel.remoteAddress)
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
@@ -250,6 +253,8 @@ final class WebSocketHandler: ChannelDuplexHandler {
     // MARK: Receiving
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        Breadcrumb.begin(.webSocket, of: peer)
+        defer { Breadcrumb.end() }
         let frame = unwrapInboundIn(data)
         backlog.took(frame)
         guard closeReason == nil || frame.opcode == .connectionClose else { return }

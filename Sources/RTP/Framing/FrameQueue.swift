@@ -46,6 +46,8 @@ public final class FrameQueue {
 
     deinit { memory?.deallocate() }
 
+    /// Memory held, bytes.
+    public var heldMemory: Int { capacity }
     /// Bytes waiting.
     public var count: Int { end - start }
     public var unsent: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: memory.map { UnsafeRawPointer($0) + start }, count: count) }

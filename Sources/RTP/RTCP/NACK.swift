@@ -18,6 +18,27 @@ public struct NACK: Equatable, Sendable {
 }
 
 extension NACK {
+    /// The same request in as many packets as keep each at `maximumLength` bytes at most, so that no datagram outgrows the path's MTU.
+    public func split(maximumLength: Int = 1100) -> [NACK] {
+        let most = max(1, (maximumLength - 12) / 4)
+        guard sequenceNumbers.count > most else { return sequenceNumbers.isEmpty ? [] : [self] }
+        var parts: [NACK] = []
+        var start = 0, entries = 0, first: UInt16 = 0
+        for (index, sequence) in sequenceNumbers.enumerated() {
+            // An entry holds its first number and those of the 16 behind it, as `write` puts them together.
+            if index > start, entries > 0, sequence &- first >= 1, sequence &- first <= 16 { continue }
+            if entries == most {
+                parts.append(NACK(senderSSRC: senderSSRC, mediaSSRC: mediaSSRC, sequenceNumbers: Array(sequenceNumbers[start..<index])))
+                start = index
+                entries = 0
+            }
+            entries += 1
+            first = sequence
+        }
+        parts.append(NACK(senderSSRC: senderSSRC, mediaSSRC: mediaSSRC, sequenceNumbers: Array(sequenceNumbers[start...])))
+        return parts
+    }
+
     init(_ reader: inout ByteReader) throws(RTCPError) {
         senderSSRC = try reader.uint32()
         mediaSSRC = try reader.uint32()
