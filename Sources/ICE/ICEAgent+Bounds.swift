@@ -8,7 +8,7 @@ extension ICEAgent {
         static let ofPeer = TokenBucket(rate: 50, burst: 100)
         /// Of all other sources together: whoever has seen the ufrag but not the password.
         var ofOthers = TokenBucket(rate: 50, burst: 100)
-        /// Full agents only: of all proven sources together.
+        /// Of all proven sources together.
         var ofPairs = TokenBucket(rate: 100, burst: 200)
         /// Error responses to requests that are not authenticated.
         var refusals = TokenBucket(rate: 10, burst: 10)
@@ -22,7 +22,7 @@ extension ICEAgent {
         guard datagram.count >= STUNMessage.headerLength, datagram.bigEndian16(at: 0) & 0x0110 == 0 else { return true }
         if configuration.role == .lite {
             guard let index = peers.firstIndex(where: { $0.address == source }) else { return bounds.ofOthers.take(at: now) }
-            return peers[index].budget.take(at: now)
+            return peers[index].budget.take(at: now) && bounds.ofPairs.take(at: now)
         }
         return hasVerified(source) ? bounds.ofPairs.take(at: now) : bounds.ofOthers.take(at: now)
     }

@@ -145,8 +145,12 @@ struct ICEAgentLiteTests {
         var agent = makeAgent(limit: 8)
         _ = agent.receive(STUNMessage.check(for: local, nominating: true), from: one, at: now)
         for port in 2000..<3000 as Range<UInt16> {
-            _ = agent.receive(STUNMessage.check(for: local), from: one.withPort(port), at: now)
+            // As fast as new sources are taken, beside the peer's own checks.
+            let time = now + .milliseconds(125) * Int(port - 2000)
+            _ = agent.receive(STUNMessage.check(for: local, nominating: true), from: one, at: time)
+            _ = agent.receive(STUNMessage.check(for: local), from: one.withPort(port), at: time)
         }
+        #expect(agent.counters.sourcesIgnored == 0 && agent.counters.checksIgnored == 0)
         #expect(agent.selected == one)
         #expect(agent.hasVerified(one))
         #expect((2000..<3000).count { agent.hasVerified(one.withPort(UInt16($0))) } <= 7)
@@ -160,7 +164,7 @@ struct ICEAgentLiteTests {
         let original = STUNMessage.check(for: local, nominating: true, id: 9)
         // The length field and what lies behind the integrity aren't covered by it: changed alone, they carry nothing.
         let protected = Array(0...1) + Array(4..<(original.count - 8))
-        for _ in 0..<20_000 {
+        for turn in 0..<20_000 {
             var bytes = original
             let position = protected.randomElement(using: &random) ?? 0
             bytes[position] ^= UInt8.random(in: 1...255, using: &random)
@@ -171,7 +175,7 @@ struct ICEAgentLiteTests {
                 bytes[3] = UInt8(bytes.count - 20)
             default: break
             }
-            for case .send(let answer, _) in agent.receive(bytes, from: two, at: now) {
+            for case .send(let answer, _) in agent.receive(bytes, from: two, at: now + .milliseconds(20) * turn) {
                 #expect(answer.count <= bytes.count)
             }
         }
