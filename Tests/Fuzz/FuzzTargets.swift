@@ -1,4 +1,5 @@
-// What libFuzzer calls: one function per parser that takes bytes of strangers. MARTLET_FUZZ chooses; see Tests/Fuzz/run.
+// What libFuzzer calls: one function per parser that takes bytes from outside, and one per part that takes sequences of events from
+// outside (Sequences/). MARTLET_FUZZ chooses; see Tests/Fuzz/run.
 import DTLS
 import Foundation
 import ICE
@@ -27,6 +28,15 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> Int32 {
     case "amf": fuzzAMF(bytes)
     case "rtsp": fuzzRTSP(bytes)
     case "aac": fuzzAAC(bytes)
+    case "timeline": fuzzTimeline(bytes)
+    case "nack": fuzzNACK(bytes)
+    case "forwarding": fuzzForwarding(bytes)
+    case "rooms": fuzzRooms(bytes)
+    case "forwarder": fuzzForwarder(bytes)
+    case "frames": fuzzFrames(bytes)
+    case "recorder": fuzzRecorder(bytes)
+    case "session": fuzzSession(bytes)
+    case "whip": fuzzWHIP(bytes)
     default: fatalError("MARTLET_FUZZ names no target: '\(target)'")
     }
     return 0
