@@ -134,19 +134,25 @@ private func eventually(_ what: String, _ condition: () async throws -> Bool) as
         let source = try await server.addSource(to: stream, tracks: [Self.vp8])
         let keyFrameRequests = Atomic<Int>(0)
         source.onKeyFrameRequest { keyFrameRequests.add(1, ordering: .relaxed) }
-        // A key frame, and from then on packets that are none.
-        var number: UInt16 = 1
-        _ = source.write(track: 0, packet: Self.packet(1))
+        // A key frame for each player that comes, so that none finds one that is too old to begin with however busy the machine is;
+        // from then on packets that are none.
+        var number: UInt16 = 0
+        func writeKeyFrame() -> UInt16 {
+            number += 1
+            _ = source.write(track: 0, packet: Self.packet(number))
+            return number
+        }
         func write() {
             number += 1
             var packet = Self.packet(number)
             packet[13] = 0x11
             _ = source.write(track: 0, packet: packet)
         }
-        write()
 
         var players: [(sink: Sink, id: EndpointID, stream: StreamHandle)] = []
         for count in 1...9 {
+            let keyFrame = writeKeyFrame()
+            write()
             let played = try client.createStream()
             let pull = try await client.offerPull(into: played, audio: false, video: true, options: EndpointOptions()) { _ in }
             let answer = try await server.addPlayer(to: stream, offer: pull.offer, options: EndpointOptions()) { _ in }
@@ -156,7 +162,7 @@ private func eventually(_ what: String, _ condition: () async throws -> Bool) as
             players.append((sink, answer.id, played))
             try await eventually("packets at player \(count), the key frame among them") {
                 write()
-                return sink.count > 3 && sink.packets.withLock { $0[1] != nil }
+                return sink.count > 3 && sink.packets.withLock { $0[keyFrame & 0xff] != nil }
             }
         }
         #expect(keyFrameRequests.load(ordering: .relaxed) == 0, "every player started from the key frame that was there")
