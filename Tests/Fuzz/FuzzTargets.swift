@@ -32,6 +32,8 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ count: Int) -> Int32 {
     case "nack": fuzzNACK(bytes)
     case "forwarding": fuzzForwarding(bytes)
     case "rooms": fuzzRooms(bytes)
+    case "ingest": fuzzIngest(bytes)
+    case "pull": fuzzPull(bytes)
     case "forwarder": fuzzForwarder(bytes)
     case "frames": fuzzFrames(bytes)
     case "recorder": fuzzRecorder(bytes)

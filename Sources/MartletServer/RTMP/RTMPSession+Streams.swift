@@ -248,7 +248,7 @@ struct DoorTarget: IngestTarget {
 
 extension IngestTrack {
     /// As the media graph takes it.
-    fileprivate var source: SourceTrack {
+    var source: SourceTrack {
         switch self {
         case .h264(let configuration, let reorders): .h264(parameterSets: configuration.parameterSets, reordersFrames: reorders)
         case .vp8: .vp8
