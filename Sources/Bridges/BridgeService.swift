@@ -27,6 +27,8 @@ public actor BridgeService {
     private struct Key: Hashable {
         let stream: StreamHandle
         let track: Int
+        /// A track in the same place in another codec is another one.
+        let source: CodecKind
         let target: CodecKind
     }
     private struct Entry {
@@ -76,7 +78,7 @@ public actor BridgeService {
         address: AddressKey? = nil
     ) async throws(BridgeError) -> EndpointID {
         guard configuration.isEnabled else { throw .disabled }
-        let key = Key(stream: stream, track: track, target: target)
+        let key = Key(stream: stream, track: track, source: CodecKind(encodingName: source.codec.name), target: target)
         while let ending = entries[key]?.ending { await ending.value }
         guard !isShutDown else { throw .shutDown }
         if entries[key] == nil {
@@ -131,6 +133,14 @@ public actor BridgeService {
                 try? await Task.sleep(for: grace)
                 if !Task.isCancelled { await self.end(key, number: entry.number) }
             }
+        }
+    }
+
+    /// The stream has other tracks: what was made of those that are gone ends.
+    public func tracksChanged(_ stream: StreamHandle) async {
+        for (key, entry) in entries where key.stream == stream {
+            guard case .success(let bridge) = await entry.making.value, await !engine.isCurrent(bridge.id) else { continue }
+            await end(key, number: entry.number, isForced: true)
         }
     }
 

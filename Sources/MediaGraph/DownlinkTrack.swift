@@ -2,6 +2,7 @@
 // and the key it is encrypted with. A plain struct behind a pointer: the fan-out loop touches nothing that is counted.
 import Primitives
 import RTP
+import SDP
 import SRTP
 
 /// The mapping of one uplink track to one player (RFC 3550 §5.1 header fields, RFC 8285 extensions, RFC 4588 RTX).
@@ -32,9 +33,10 @@ public struct DownlinkTrack {
     var sender: SRTPSender
     var destination: Destination
     let ssrc: UInt32
-    let payloadType: UInt8
-    let rtxPayloadType: UInt8
-    let rtxSSRC: UInt32
+    private(set) var payloadType: UInt8
+    private(set) var rtxPayloadType: UInt8
+    private(set) var rtxSSRC: UInt32
+    private let agreedRTXSSRC: UInt32
     let midID: UInt8, audioLevelID: UInt8, orientationID: UInt8, playoutDelayID: UInt8, transportSequenceID: UInt8
     /// Of the transport, shared with its other tracks: packets are numbered across all of them.
     private let history: UnsafeMutablePointer<SendHistory>
@@ -81,6 +83,11 @@ public struct DownlinkTrack {
     /// Frames left out because the line was too thin for them.
     public internal(set) var droppedFrames: UInt64 = 0
     private var lastTimestamp: UInt32 = 0
+    /// Added to the source's timestamps, so that those of a track that replaces another go on where they were.
+    private(set) var timestampShift: UInt32 = 0
+    /// Set while it waits for the first packet of such a track: when the last one of the old track came (ns), and the new clock rate, Hz.
+    private var changedSince: Int64 = 0
+    private var changedClockRate: UInt32 = 0
 
     init(
         _ parameters: Parameters, sender: SRTPSender, destination: Destination,
@@ -92,7 +99,8 @@ public struct DownlinkTrack {
         ssrc = parameters.ssrc
         payloadType = parameters.payloadType
         rtxPayloadType = parameters.rtxPayloadType ?? 0
-        rtxSSRC = parameters.rtxSSRC ?? 0
+        rtxSSRC = parameters.rtxPayloadType == nil ? 0 : parameters.rtxSSRC ?? 0
+        agreedRTXSSRC = parameters.rtxSSRC ?? 0
         midID = parameters.midID
         audioLevelID = parameters.audioLevelID
         orientationID = parameters.orientationID
@@ -120,6 +128,7 @@ public struct DownlinkTrack {
     mutating func start(at slot: UnsafePointer<PacketSlot>) {
         isStarted = true
         goOn(at: slot.pointee.sequence, after: newestIndex)
+        if changedClockRate != 0 { continueTimestamps(at: slot) }
     }
 
     /// Maps source packet `first` to the number after `index`, or after the highest one used where that is higher. What came before `first`
@@ -129,6 +138,33 @@ public struct DownlinkTrack {
         sequenceBase = first - (newestIndex + 1)
         firstSequence = first
     }
+
+    /// From now on packets come from another track, in the codec `agreed`. To be called while it is suspended.
+    ///
+    /// - Parameters:
+    ///   - clockRate: of the new track, Hz.
+    ///   - since: when the old track's last packet arrived, ns.
+    mutating func change(to agreed: AgreedCodec, clockRate: UInt32, since: Int64) {
+        payloadType = agreed.codec.payloadType
+        rtxPayloadType = agreed.rtx ?? 0
+        // Without retransmissions of its own the codec's packets are repeated as they are, or not at all: see `isUnrepeatable`.
+        rtxSSRC = agreed.rtx == nil ? 0 : agreedRTXSSRC
+        catchUpEnd = 0
+        if packets > 0 {
+            changedSince = since
+            changedClockRate = max(1, clockRate)
+        }
+    }
+
+    /// The new track's timestamps begin where the old one's would be by now.
+    private mutating func continueTimestamps(at slot: UnsafePointer<PacketSlot>) {
+        let elapsed = min(max(0, slot.pointee.arrival &- changedSince), Self.longestPause)
+        let ticks = max(1, elapsed / 1000 &* Int64(changedClockRate) / 1_000_000)
+        timestampShift = lastTimestamp &+ timestampShift &+ UInt32(truncatingIfNeeded: ticks) &- slot.pointee.timestamp
+        changedClockRate = 0
+    }
+
+    private static let longestPause: Int64 = 3_600_000_000_000
 
     /// Goes on at source packet `first` as if nothing had come between it and `last`, the newest one sent: the player's sequence
     /// numbers stay without a gap, as in discontinuous transmission. What came before `first` is over.
@@ -179,9 +215,9 @@ public struct DownlinkTrack {
     @inline(__always)
     private func outgoingTimestamp(_ slot: UnsafePointer<PacketSlot>) -> UInt32 {
         let timestamp = slot.pointee.timestamp
-        guard slot.pointee.sequence <= catchUpEnd else { return timestamp }
+        guard slot.pointee.sequence <= catchUpEnd else { return timestamp &+ timestampShift }
         let behind = Int32(bitPattern: catchUpEdge &- timestamp)
-        return behind <= 0 ? timestamp : catchUpEdge &- UInt32(behind) / catchUpDivisor
+        return (behind <= 0 ? timestamp : catchUpEdge &- UInt32(behind) / catchUpDivisor) &+ timestampShift
     }
 
     /// Writes the player's header for `slot` to `header`; returns its length.

@@ -1,6 +1,7 @@
 // What endpoints are called, what they tell their owner, and what can be read of them.
 // Made on a reactor, consumed by the control plane.
 import Primitives
+import SDP
 import WebRTC
 
 /// A stream inside the engine: one publisher's tracks, and whoever takes them. Lives on one reactor.
@@ -23,6 +24,8 @@ public enum EndpointEvent: Sendable {
     case moved(remote: SocketAddress)
     /// Publisher: media has arrived and the stream is playable (told once). The formats are what players will be offered.
     case mediaStarted(MediaInfo)
+    /// Publisher: a track has come, gone, or changed its codec or configuration. The players have been told, and go on where they can.
+    case tracksChanged(MediaInfo)
     /// Publisher: the picture size changed (also told once for the first size when it became known late).
     case resized(width: Int, height: Int)
     /// Publisher: its timestamps or numbers have jumped, `count` times since it began; its tracks go on by arrival. Told every ten seconds at most.
@@ -48,6 +51,21 @@ public struct MediaInfo: Sendable, Equatable {
     public var height: Int
     public init(audioCodec: String?, videoCodec: String?, width: Int, height: Int) {
         self.audioCodec = audioCodec; self.videoCodec = videoCodec; self.width = width; self.height = height
+    }
+}
+
+/// A track that a player wants and does not get.
+public struct MissingTrack: Sendable, Equatable {
+    /// Its index in the stream.
+    public var track: Int
+    public var format: TrackFormat
+    /// Encoding names that the player takes instead; empty when it has no place for such a track, and must be asked to come again.
+    public var codecs: [String]
+
+    public init(track: Int, format: TrackFormat, codecs: [String]) {
+        self.track = track
+        self.format = format
+        self.codecs = codecs
     }
 }
 

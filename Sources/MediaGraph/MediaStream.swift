@@ -45,15 +45,78 @@ public final class MediaStream {
     /// Bytes that the rings hold.
     public var memory: Int { forms.reduce(0) { $0 + $1.ring.memory } }
 
-    /// Called by the source once it knows what it brings.
+    /// Called by the source once it knows what it brings, and again when that changes. Tracks that go on are given again, as the same
+    /// objects. The players follow with `settleTracks`.
     public func setTracks(_ tracks: [UplinkTrack]) {
-        // What was made of a track that is no more has nothing to be made of.
         let isSame = tracks.map(ObjectIdentifier.init) == self.tracks.map(ObjectIdentifier.init)
-        self.tracks = tracks
+        if !isSame {
+            leaving += self.tracks.filter { old in !tracks.contains { $0 === old } }
+            // Nobody knows others before the first.
+            if !self.tracks.isEmpty { hasOtherForms = true }
+            self.tracks = tracks
+            keepConverted()
+        }
         for track in tracks { track.clocks = clocks }
-        if !isSame { converted = [] }
         forms = tracks + converted
+        for track in forms where track.number == 0 {
+            lastNumber += 1
+            track.number = lastNumber
+        }
         if withholdsSilence { withholdSilence() }
+    }
+
+    /// What was made of a track that is no more has nothing to be made of; the rest follows its origin to its new place.
+    private func keepConverted() {
+        converted = converted.filter { track in
+            guard let place = tracks.firstIndex(where: { $0 === track.origin }) else {
+                leaving.append(track)
+                return false
+            }
+            track.setConverts(place)
+            return true
+        }
+    }
+
+    /// Tracks that have been replaced and may hold packets that are still to be sent.
+    private var leaving: [UplinkTrack] = []
+    /// The forms are others than those that the players know.
+    public private(set) var hasOtherForms = false
+    private var lastNumber = 0
+    private var players: [WeakPlayer] = []
+
+    private struct WeakPlayer {
+        weak var player: PlayerEndpoint?
+    }
+
+    func join(_ player: PlayerEndpoint) {
+        playerCount += 1
+        players.append(WeakPlayer(player: player))
+    }
+
+    func leave(_ player: PlayerEndpoint) {
+        playerCount -= 1
+        players.removeAll { $0.player == nil || $0.player === player }
+    }
+
+    /// Lets the players go on with the tracks that there are now. To be called after `setTracks` and `addConverted`.
+    ///
+    /// - Returns: whether anything was different.
+    @discardableResult
+    public func settleTracks(arena: SendArena, at now: Int64) -> Bool {
+        guard hasOtherForms else { return false }
+        hasOtherForms = false
+        for track in leaving { track.flush(into: arena, at: now) }
+        leaving = []
+        for one in players { one.player?.tracksChanged(arena: arena, at: now) }
+        return true
+    }
+
+    /// What is known of it now.
+    public var info: MediaInfo {
+        let video = track(of: .video)
+        return MediaInfo(
+            audioCodec: track(of: .audio)?.format.codec.name, videoCodec: video?.format.codec.name, width: video?.width ?? 0,
+            height: video?.height ?? 0)
     }
 
     /// From now on players get no sound of this stream while it is silent.
@@ -66,6 +129,12 @@ public final class MediaStream {
     /// - Parameter source: gets the wishes for key frames.
     public func addConverted(_ track: UplinkTrack, source: any StreamSource) {
         track.feeder = source
+        track.origin = track.format.converts.flatMap { tracks.indices.contains($0) ? tracks[$0] : nil }
+        if track.number == 0 {
+            lastNumber += 1
+            track.number = lastNumber
+        }
+        hasOtherForms = true
         if withholdsSilence { track.withholdSilence() }
         converted.append(track)
         forms = tracks + converted
@@ -91,7 +160,7 @@ public final class MediaStream {
 
     /// A track left by an earlier source that a new one of this format can go on in.
     func track(like format: TrackFormat) -> UplinkTrack? {
-        tracks.first { $0.format.kind == format.kind && $0.format.codec.isSameCoding(as: format.codec) }
+        tracks.first { $0.carries(format) }
     }
 
     public func markReady() { isReady = true }
@@ -130,22 +199,49 @@ public struct StreamMirror {
     /// The mirror's own handle, on its reactor.
     public let handle: StreamHandle
     public let link: MirrorLink
-    /// The tracks that feed it: of a stream whose source has come back with other tracks it is a mirror no longer.
-    private let tracks: [ObjectIdentifier]
+    /// The numbers of the tracks that feed it.
+    private var tracks: [Int] = []
 
-    public init(handle: StreamHandle, link: MirrorLink, of stream: MediaStream) {
+    public init(handle: StreamHandle, link: MirrorLink) {
         self.handle = handle
         self.link = link
-        tracks = stream.forms.map(ObjectIdentifier.init)
     }
 
-    public func shows(_ stream: MediaStream) -> Bool { tracks == stream.forms.map(ObjectIdentifier.init) }
+    public func shows(_ stream: MediaStream) -> Bool { tracks == stream.forms.map(\.number) }
+
+    /// From now on it gets all forms of the stream; those that it has already go on without a gap.
+    public mutating func follow(_ stream: MediaStream, arena: SendArena, at now: Int64) {
+        for track in stream.forms where !tracks.contains(track.number) { track.addMirror(link, arena: arena, at: now) }
+        tracks = stream.forms.map(\.number)
+    }
+}
+
+/// A track as a mirror on another reactor is told of it.
+public struct MirroredTrack: Sendable {
+    public let number: Int
+    public let format: TrackFormat
+
+    public init(_ track: UplinkTrack) {
+        number = track.number
+        format = track.format
+    }
+}
+
+extension TrackFormat {
+    /// Somebody who was told of one can be sent the other.
+    public func isSameTrack(as other: TrackFormat) -> Bool { kind == other.kind && codec.isSameCoding(as: other.codec) }
 }
 
 extension SDP.Codec {
-    /// Players that were told of one can be sent the other: equal but for the payload type and the feedback.
+    /// Players that were told of one can be sent the other: equal but for the payload type, the feedback and the parameter sets, which
+    /// may change at any key frame.
     func isSameCoding(as other: SDP.Codec) -> Bool {
-        name.lowercased() == other.name.lowercased() && clockRate == other.clockRate && channels == other.channels
-            && parameters == other.parameters
+        func essential(_ codec: SDP.Codec) -> FormatParameters {
+            var parameters = codec.parameters
+            for key in ["sprop-parameter-sets", "sprop-vps", "sprop-sps", "sprop-pps"] { parameters[key] = nil }
+            return parameters
+        }
+        return name.lowercased() == other.name.lowercased() && clockRate == other.clockRate && channels == other.channels
+            && essential(self) == essential(other)
     }
 }

@@ -12,7 +12,7 @@ public final class MirrorLink: @unchecked Sendable {
     private struct Record {
         /// Of the whole record, a multiple of `alignment`.
         var length: Int32
-        /// `skip`: the rest of the memory is unused. Otherwise the index of the track.
+        /// `skip`: the rest of the memory is unused. Otherwise the number of the track.
         var track: Int32
         /// Length 0 with a report.
         var slot = PacketSlot()

@@ -8,41 +8,55 @@ public final class MirrorSource: StreamSource {
     public let stream: MediaStream
     public let link: MirrorLink
     private let keyFrameGap: Int64
-    /// Hands a wish for a key frame on to the home reactor; with the index of the track.
+    /// Hands a wish for a key frame on to the home reactor; with the number of the track.
     private let onKeyFrameRequest: @Sendable (Int) -> Void
 
     /// - Parameter keyFrameGap: ns between two requests, as for the publisher.
     public init(
-        stream: MediaStream, formats: [TrackFormat], link: MirrorLink, keyFrameGap: Int64, onKeyFrameRequest: @escaping @Sendable (Int) -> Void
+        stream: MediaStream, tracks: [MirroredTrack], link: MirrorLink, keyFrameGap: Int64, onKeyFrameRequest: @escaping @Sendable (Int) -> Void
     ) {
         self.stream = stream
         self.link = link
         self.keyFrameGap = keyFrameGap
         self.onKeyFrameRequest = onKeyFrameRequest
         stream.source = self
-        let tracks = formats.map { UplinkTrack(format: $0, codec: CodecKind(encodingName: $0.codec.name)) }
-        stream.setTracks(tracks.filter { $0.format.converts == nil })
-        for track in tracks where track.format.converts != nil { stream.addConverted(track, source: self) }
+        setTracks(tracks)
         stream.markReady()
+    }
+
+    /// The original's forms, as they are now. Those that are here already go on.
+    public func setTracks(_ mirrored: [MirroredTrack]) {
+        func track(_ one: MirroredTrack) -> UplinkTrack {
+            if let known = stream.forms.first(where: { $0.number == one.number }) {
+                known.update(one.format)
+                return known
+            }
+            let track = UplinkTrack(format: one.format, codec: CodecKind(encodingName: one.format.codec.name))
+            track.number = one.number
+            return track
+        }
+        stream.setTracks(mirrored.filter { $0.format.converts == nil }.map(track))
+        for one in mirrored where one.format.converts != nil && !stream.forms.contains(where: { $0.number == one.number }) {
+            stream.addConverted(track(one), source: self)
+        }
     }
 
     /// Takes what has come over the link.
     public func receive(arena: SendArena, at now: Int64) {
         let tracks = stream.forms
-        link.drain { index, item in
-            guard tracks.indices.contains(index) else { return }
+        link.drain { number, item in
+            // What the stream has lost meanwhile may still be on the way.
+            guard let track = tracks.first(where: { $0.number == number }) else { return }
             switch item {
-            case .packet(let slot, let bytes): tracks[index].receiveMirrored(slot.pointee, bytes: bytes, arena: arena, at: now)
-            case .report(let ntp, let timestamp, let arrival): tracks[index].noteReport(ntp: ntp, timestamp: timestamp, at: arrival)
+            case .packet(let slot, let bytes): track.receiveMirrored(slot.pointee, bytes: bytes, arena: arena, at: now)
+            case .report(let ntp, let timestamp, let arrival): track.noteReport(ntp: ntp, timestamp: timestamp, at: arrival)
             }
         }
     }
 
     public func keyFrameWanted(of track: UplinkTrack, arena: SendArena, at now: Int64) {
-        guard track.mayRequestKeyFrame(gap: keyFrameGap, repeatAfter: 300_000_000, at: now),
-            let index = stream.forms.firstIndex(where: { $0 === track })
-        else { return }
-        onKeyFrameRequest(index)
+        guard track.mayRequestKeyFrame(gap: keyFrameGap, repeatAfter: 300_000_000, at: now) else { return }
+        onKeyFrameRequest(track.number)
     }
 
     /// Repeats requests that have not been answered.

@@ -8,9 +8,9 @@ import WebRTC
 /// A sink over WebRTC: a browser that plays, or another server that we push to.
 public final class PlayerEndpoint: Endpoint {
     struct Line {
-        let track: UplinkTrack
+        var track: UplinkTrack
         let transport: Int
-        let media: NegotiatedMedia
+        var media: NegotiatedMedia
         var sink: UnsafeMutablePointer<DownlinkTrack>?
         var lag = Lag()
         var nacks: UInt64 = 0
@@ -31,6 +31,8 @@ public final class PlayerEndpoint: Endpoint {
     private let cname: String
     /// What the negotiation's track numbers mean.
     private let offered: [UplinkTrack]
+    /// The stream goes to another server, with an offer of ours.
+    private let isPush: Bool
 
     /// Tracks that the stream has lost meanwhile are simply not sent.
     /// - Parameter tracks: those that were negotiated with, in that order.
@@ -40,8 +42,9 @@ public final class PlayerEndpoint: Endpoint {
     ) {
         cname = "martlet-\(stream.handle.rawValue)"
         offered = tracks ?? stream.forms
+        isPush = tracks != nil
         super.init(id: id, stream: stream, connection: connection, options: options, socket: socket, onEvent: onEvent)
-        stream.playerCount += 1
+        stream.join(self)
         takeLines()
     }
 
@@ -52,40 +55,102 @@ public final class PlayerEndpoint: Endpoint {
             let kind: MediaKind = media.kind == .video ? .video : .audio
             let chosen = media.trackIndex.flatMap { offered.indices.contains($0) ? offered[$0] : nil }
             // The source may have come back with other tracks meanwhile.
-            guard let track = stream.forms.first(where: { $0 === chosen && $0.kind == kind }) ?? stream.track(of: kind) else { return nil }
+            if let track = stream.forms.first(where: { $0 === chosen && $0.kind == kind }) {
+                return Line(track: track, transport: media.transportIndex, media: media, sink: nil)
+            }
+            // A push's answer says nothing of other codecs: what is there is sent, as it always was.
+            guard media.alternatives.isEmpty else { return bind(media) }
+            return stream.track(of: kind).map { Line(track: $0, transport: media.transportIndex, media: media, sink: nil) }
+        }
+    }
+
+    /// What of the stream a section can be sent; `nil` when there is nothing, or nothing that the peer takes.
+    private func bind(_ media: NegotiatedMedia) -> Line? {
+        for track in stream.forms {
+            guard let agreed = media.agreement(for: track.format) else { continue }
+            var media = media
+            media.codec = agreed.codec
+            media.rtx = agreed.rtx
             return Line(track: track, transport: media.transportIndex, media: media, sink: nil)
+        }
+        return nil
+    }
+
+    // MARK: tracks that come, change and go
+
+    /// The stream has other tracks than before: takes up what comes new, and goes on with what replaces a track that is gone.
+    func tracksChanged(arena: SendArena, at now: Int64) {
+        for i in lines.indices where !stream.forms.contains(where: { $0 === lines[i].track }) {
+            guard let next = bind(lines[i].media), let codec = next.media.codec else { continue }
+            let old = lines[i].track
+            lines[i].track = next.track
+            lines[i].media = next.media
+            lines[i].lag = .live
+            guard let sink = lines[i].sink else { continue }
+            let isStalled = sink.pointee.isSuspended
+            old.move(sink, to: next.track, AgreedCodec(codec: codec, rtx: next.media.rtx), arena: arena, at: now)
+            guard !isStalled else { continue }
+            sink.pointee.resume()
+            openSink(sink, of: i, arena: arena, at: now)
+        }
+        for media in connection.media where media.direction.sends && !media.alternatives.isEmpty {
+            guard !lines.contains(where: { $0.media.mLineIndex == media.mLineIndex }), let line = bind(media) else { continue }
+            lines.append(line)
+            makeSink(lines.count - 1, arena: arena, at: now)
+        }
+        nextReport = now
+        deadline = min(deadline, now)
+    }
+
+    /// What the peer wants of the stream and does not get: each with the codecs that it takes. Without any a new negotiation is needed.
+    public func missingTracks() -> [MissingTrack] {
+        stream.tracks.indices.compactMap { index in
+            let track = stream.tracks[index]
+            if lines.contains(where: { $0.track === track || $0.track.origin === track }) { return nil }
+            // The first of a kind only, as in an answer.
+            guard stream.track(of: track.kind) === track else { return nil }
+            let sections = connection.media.filter { $0.kind == track.format.kind }
+            if let section = sections.first(where: { $0.direction.sends && $0.codec != nil }) {
+                let codecs = section.alternatives.isEmpty ? [section.codec].compactMap { $0 } : section.alternatives.map(\.codec)
+                return MissingTrack(track: index, format: track.format, codecs: codecs.map(\.name))
+            }
+            // What we send ourselves was offered by us, with a section for each track that there was.
+            let isWanted = sections.contains(where: \.isWanted) || (sections.isEmpty && isPush)
+            return isWanted ? MissingTrack(track: index, format: track.format, codecs: []) : nil
         }
     }
 
     override func transportConnected(_ index: Int, arena: SendArena, at now: Int64) {
-        let transport = connection.transports[index]
-        guard let sender = transport.srtpSender, let remote = transport.remote else { return }
-        let path = path(of: index)
-        for i in lines.indices where lines[i].transport == index && lines[i].sink == nil {
-            let media = lines[i].media
-            guard let codec = media.codec else { continue }
-            var parameters = DownlinkTrack.Parameters(ssrc: media.localSSRC, payloadType: codec.payloadType)
-            if let rtx = media.rtx, let rtxSSRC = media.localRTXSSRC {
-                parameters.rtxPayloadType = rtx
-                parameters.rtxSSRC = rtxSSRC
-            }
-            parameters.midID = media.extensionID(ExtensionURI.mid)
-            parameters.audioLevelID = media.extensionID(ExtensionURI.audioLevel)
-            parameters.orientationID = media.extensionID(ExtensionURI.videoOrientation)
-            parameters.playoutDelayID = media.extensionID(ExtensionURI.playoutDelay)
-            // Without RTX a retransmission must be the same packet again, which one with a number of its own can't be.
-            if media.transportCC, parameters.rtxSSRC != nil || !media.nack {
-                parameters.transportSequenceID = media.extensionID(ExtensionURI.transportWideCC)
-            }
-            parameters.mid = media.mid ?? ""
-            let sink = lines[i].track.addSink(
-                parameters, sender: sender, destination: Destination(address: remote, socket: socket), history: path.history,
-                random: &random)
-            lines[i].sink = sink
-            if lines[i].track.open(sink, arena: arena, at: now) { join(i, path, arena: arena, at: now) }
-            if lines[i].track.wantsKeyFrame { stream.requestKeyFrame(of: lines[i].track, arena: arena, at: now) }
-        }
+        for i in lines.indices where lines[i].transport == index && lines[i].sink == nil { makeSink(i, arena: arena, at: now) }
         nextReport = now
+    }
+
+    /// Line `i` begins, once its transport is up.
+    private func makeSink(_ i: Int, arena: SendArena, at now: Int64) {
+        let media = lines[i].media, transport = connection.transports[lines[i].transport]
+        guard let codec = media.codec, let sender = transport.srtpSender, let remote = transport.remote else { return }
+        var parameters = DownlinkTrack.Parameters(ssrc: media.localSSRC, payloadType: codec.payloadType)
+        parameters.rtxPayloadType = media.rtx
+        parameters.rtxSSRC = media.localRTXSSRC
+        parameters.midID = media.extensionID(ExtensionURI.mid)
+        parameters.audioLevelID = media.extensionID(ExtensionURI.audioLevel)
+        parameters.orientationID = media.extensionID(ExtensionURI.videoOrientation)
+        parameters.playoutDelayID = media.extensionID(ExtensionURI.playoutDelay)
+        // Without RTX a retransmission must be the same packet again, which one with a number of its own can't be.
+        if media.transportCC, (media.rtx != nil && media.localRTXSSRC != nil) || !media.nack {
+            parameters.transportSequenceID = media.extensionID(ExtensionURI.transportWideCC)
+        }
+        parameters.mid = media.mid ?? ""
+        let sink = lines[i].track.addSink(
+            parameters, sender: sender, destination: Destination(address: remote, socket: socket),
+            history: path(of: lines[i].transport).history, random: &random)
+        lines[i].sink = sink
+        openSink(sink, of: i, arena: arena, at: now)
+    }
+
+    private func openSink(_ sink: UnsafeMutablePointer<DownlinkTrack>, of i: Int, arena: SendArena, at now: Int64) {
+        if lines[i].track.open(sink, arena: arena, at: now) { join(i, path(of: lines[i].transport), arena: arena, at: now) }
+        if lines[i].track.wantsKeyFrame { stream.requestKeyFrame(of: lines[i].track, arena: arena, at: now) }
     }
 
     override func transportMoved(_ index: Int, to address: SocketAddress) {
@@ -112,7 +177,7 @@ public final class PlayerEndpoint: Endpoint {
     }
 
     public override func detach() {
-        stream.playerCount -= 1
+        stream.leave(self)
         for i in lines.indices {
             if let sink = lines[i].sink { lines[i].track.removeSink(sink) }
             lines[i].sink = nil
@@ -124,7 +189,7 @@ public final class PlayerEndpoint: Endpoint {
     private func path(of transport: Int) -> PlayerPath {
         while paths.count <= transport { paths.append(nil) }
         if let path = paths[transport] { return path }
-        let hasFeedback = lines.contains { $0.transport == transport && $0.media.transportCC }
+        let hasFeedback = connection.media.contains { $0.codec != nil && $0.transportIndex == transport && $0.transportCC }
         let path = PlayerPath(hasFeedback: hasFeedback)
         paths[transport] = path
         return path

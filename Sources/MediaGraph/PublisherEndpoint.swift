@@ -21,11 +21,13 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
     }
 
     private struct Line {
-        let track: UplinkTrack
-        let media: NegotiatedMedia
+        var track: UplinkTrack
+        var media: NegotiatedMedia
         let transport: Int
         /// What an earlier source had brought into the track.
-        let packetsBefore: UInt64, keyFramesBefore: UInt64
+        var packetsBefore: UInt64, keyFramesBefore: UInt64
+        /// Left out of the stream because nothing of it had come when the stream began.
+        var isAwaited = false
         var toldWidth = 0, toldHeight = 0
         /// When a source that is not the line's was first seen, ns; 0 = never.
         var otherSince: Int64 = 0
@@ -47,6 +49,8 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
     }
 
     private var lines: [Line] = []
+    /// We fetch from another server, which may answer with sections and codecs that it does not use yet.
+    private let isPull: Bool
     private var bindings: ContiguousArray<Binding> = []
     private static let maximumBindings = 16
     /// A line's source has been silent for so long that another of the same line may take its place, ns.
@@ -81,6 +85,7 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
         socket: Int32, onEvent: @escaping EndpointEventHandler
     ) {
         self.timing = timing
+        isPull = connection.transports.isEmpty
         super.init(id: id, stream: stream, connection: connection, options: options, socket: socket, onEvent: onEvent)
         stream.source = self
         // Of a pull nothing is agreed on before the answer is there.
@@ -121,6 +126,34 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
         stream.setTracks(lines.map(\.track))
     }
 
+    /// Tells the owner that the stream's tracks are others than before. Called by the driver.
+    public func tellTracks() { tell(.tracksChanged(stream.info)) }
+
+    /// The far side has changed to another codec of its answer: a new track, in the place of the old one.
+    ///
+    /// - Returns: false when the payload type is none of the answer's.
+    @inline(never)
+    private func changeCodec(of line: Int, to payloadType: UInt8) -> Bool {
+        guard let agreed = lines[line].media.alternatives.first(where: { $0.codec.payloadType == payloadType }) else { return false }
+        lines[line].media.codec = agreed.codec
+        lines[line].media.rtx = agreed.rtx
+        let track = UplinkTrack(
+            format: TrackFormat(kind: lines[line].media.kind, codec: agreed.codec), codec: CodecKind(encodingName: agreed.codec.name))
+        lines[line].track = track
+        (lines[line].packetsBefore, lines[line].keyFramesBefore) = (0, 0)
+        setTracks()
+        return true
+    }
+
+    private func setTracks() { stream.setTracks(lines.filter { !$0.isAwaited }.map(\.track)) }
+
+    /// The first packet of a track that was not there when the stream began.
+    @inline(never)
+    private func takeUp(_ line: Int) {
+        lines[line].isAwaited = false
+        setTracks()
+    }
+
     // MARK: packets
 
     @inline(__always)
@@ -152,10 +185,12 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
             i = replace(line, by: view.ssrc)
         }
         let binding = bindings[i]
-        let track = lines[binding.line].track
         if binding.role == .media {
-            guard view.payloadType == lines[binding.line].media.codec?.payloadType else { return unknownPackets &+= 1 }
-            track.receive(
+            if view.payloadType != lines[binding.line].media.codec?.payloadType {
+                guard changeCodec(of: binding.line, to: view.payloadType) else { return unknownPackets &+= 1 }
+            }
+            if lines[binding.line].isAwaited { takeUp(binding.line) }
+            lines[binding.line].track.receive(
                 view, bytes: UnsafeRawBufferPointer(packet), isRetransmission: false, extensions: extensions, arena: arena, at: now)
         } else {
             receiveRTX(view, packet, line: binding.line, arena: arena, at: now)
@@ -187,6 +222,9 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
     private func learn(_ view: RTPView) -> Int {
         var candidates = lines.indices.filter {
             lines[$0].media.codec?.payloadType == view.payloadType || lines[$0].media.rtx == view.payloadType
+        }
+        if candidates.isEmpty {
+            candidates = lines.indices.filter { lines[$0].media.alternatives.contains { $0.codec.payloadType == view.payloadType } }
         }
         if candidates.count > 1, midID != 0, let value = view.extensionElement(id: midID) {
             let mid = String(decoding: value, as: UTF8.self)
@@ -261,12 +299,17 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
         let complete = lines.allSatisfy { $0.hasMedia && ($0.track.kind == .audio || $0.track.keyFrames > $0.keyFramesBefore) }
         guard complete || now - mediaSince >= Self.startPatience else { return }
         started = true
+        // Servers accept audio that they have not got yet: it is no part of the stream before it comes.
+        if isPull, lines.contains(where: { $0.track.kind == .audio && !$0.hasMedia }) {
+            for i in lines.indices where lines[i].track.kind == .audio && !lines[i].hasMedia { lines[i].isAwaited = true }
+            setTracks()
+        }
         stream.markReady()
         let video = lines.first { $0.track.kind == .video }
         tell(
             .mediaStarted(
                 MediaInfo(
-                    audioCodec: lines.first { $0.track.kind == .audio }?.track.format.codec.name,
+                    audioCodec: lines.first { $0.track.kind == .audio && !$0.isAwaited }?.track.format.codec.name,
                     videoCodec: video?.track.format.codec.name,
                     width: video?.track.width ?? 0, height: video?.track.height ?? 0)))
     }

@@ -3,30 +3,30 @@ import Primitives
 
 extension UplinkTrack {
     /// From now on `link` gets what the players get. It starts with the newest group of pictures, so that players there can start at once.
-    public func addMirror(_ link: MirrorLink, track: Int, arena: SendArena, at now: Int64) {
+    func addMirror(_ link: MirrorLink, arena: SendArena, at now: Int64) {
         flush(into: arena, at: now)
-        mirrors.append((link, track))
+        mirrors.append(link)
         if let first = ring.joinPoint {
             for sequence in first.pointee.sequence...ring.newest {
-                if let slot = ring.slot(sequence) { link.put(slot, ring.bytes(of: slot), track: track) }
+                if let slot = ring.slot(sequence) { link.put(slot, ring.bytes(of: slot), track: number) }
             }
         }
-        reportToMirror(link, track: track)
+        reportToMirror(link)
         link.announce()
     }
 
-    public func removeMirror(_ link: MirrorLink) { mirrors.removeAll { $0.link === link } }
+    public func removeMirror(_ link: MirrorLink) { mirrors.removeAll { $0 === link } }
 
     @inline(never)
     func feedMirrors(_ count: Int) {
-        for (link, track) in mirrors {
-            for i in 0..<count { link.put(outgoing[i].slot, ring.bytes(of: outgoing[i].slot), track: track) }
+        for link in mirrors {
+            for i in 0..<count { link.put(outgoing[i].slot, ring.bytes(of: outgoing[i].slot), track: number) }
             link.announce()
         }
     }
 
-    func reportToMirror(_ link: MirrorLink, track: Int) {
+    func reportToMirror(_ link: MirrorLink) {
         guard reportedNTP != 0 else { return }
-        link.putReport(ntp: reportedNTP, timestamp: reportedTimestamp, arrival: reportArrival, track: track)
+        link.putReport(ntp: reportedNTP, timestamp: reportedTimestamp, arrival: reportArrival, track: number)
     }
 }

@@ -35,13 +35,17 @@ public final class UplinkTrack {
 
     /// Of a converted track: who makes it. `nil` = the stream's source.
     public internal(set) weak var feeder: (any StreamSource)?
+    /// Of a converted track: what it is made of.
+    weak var origin: UplinkTrack?
+    /// Among all tracks that its stream has ever had, from 1; 0 = not in a stream yet. Of a mirror's track: the original's.
+    public internal(set) var number = 0
 
     var sinks: ContiguousArray<UnsafeMutablePointer<DownlinkTrack>> = []
     private var taps: [(id: UInt64, isPassive: Bool, tap: Tap)] = []
     /// Taps whose takers can't ask for a key frame when they need one.
     private var passiveTaps = 0
     /// The same track on other reactors.
-    var mirrors: [(link: MirrorLink, track: Int)] = []
+    var mirrors: [MirrorLink] = []
 
     /// Packets that arrived in this wake-up of the reactor and are still to be fanned out.
     private let pending: UnsafeMutablePointer<Int64>
@@ -539,6 +543,20 @@ public final class UplinkTrack {
 
     public var sinkCount: Int { sinks.count }
 
+    /// Gives a player's downlink to another track, which may be in another codec. To the player it is the same stream of packets: its
+    /// SSRC, sequence numbers and timestamps go on. What came before can no longer be asked for.
+    ///
+    /// It gets nothing before `open`, unless its transport takes no media: then `resume` follows.
+    func move(_ sink: UnsafeMutablePointer<DownlinkTrack>, to other: UplinkTrack, _ agreed: AgreedCodec, arena: SendArena, at now: Int64) {
+        guard let index = sinks.firstIndex(of: sink) else { return }
+        flush(into: arena, at: now)
+        suspend(sink)
+        sinks.swapAt(index, sinks.count - 1)
+        sinks.removeLast()
+        sink.pointee.change(to: agreed, clockRate: other.clockRate, since: lastArrival)
+        other.sinks.append(sink)
+    }
+
     /// - Parameter isPassive: whoever takes it can't ask for a key frame when it needs one; see `isRefreshDue`.
     public func addTap(id: UInt64, isPassive: Bool = false, _ tap: @escaping Tap) {
         taps.append((id, isPassive, tap))
@@ -606,6 +624,17 @@ public final class UplinkTrack {
         return true
     }
 
+    /// Whether a source that now brings `format` goes on in this track.
+    public func carries(_ format: TrackFormat) -> Bool {
+        self.format.kind == format.kind && self.format.converts == nil && self.format.isReordered == format.isReordered
+            && self.format.codec.isSameCoding(as: format.codec)
+    }
+
+    /// The source describes it anew, in a way that `carries` accepts.
+    public func update(_ format: TrackFormat) { self.format = format }
+
+    func setConverts(_ index: Int) { format.converts = index }
+
     /// Its pictures have turned out to come in another order than they are shown in. What is on it already stays.
     public func markReordered() { format.isReordered = true }
 
@@ -669,7 +698,7 @@ public final class UplinkTrack {
         reportedNTP = max(1, ntp)
         reportedTimestamp = timestamp
         reportArrival = now
-        for mirror in mirrors { reportToMirror(mirror.link, track: mirror.track) }
+        for mirror in mirrors { reportToMirror(mirror) }
     }
 
     /// Sender report for one player, on the publisher's own wall clock so that audio and video stay in step over any
@@ -679,7 +708,7 @@ public final class UplinkTrack {
         let elapsed = Instant(nanoseconds: now).span(since: Instant(nanoseconds: reportArrival))
         return SenderReport(
             senderSSRC: sink.pointee.ssrc, ntpTimestamp: (WallTime(ntp: reportedNTP) + elapsed).ntp,
-            rtpTimestamp: reportedTimestamp &+ UInt32(truncatingIfNeeded: elapsed.ticks(clockRate: Int(clockRate))),
+            rtpTimestamp: reportedTimestamp &+ UInt32(truncatingIfNeeded: elapsed.ticks(clockRate: Int(clockRate))) &+ sink.pointee.timestampShift,
             packetCount: UInt32(truncatingIfNeeded: sink.pointee.packets),
             octetCount: UInt32(truncatingIfNeeded: sink.pointee.bytes), reports: [])
     }

@@ -19,7 +19,13 @@ public protocol StreamConverting: Sendable {
     ) async throws(EngineError) -> Conversion
     /// Ends a conversion; false when its track has to stay because a mirror of the stream shows it: it goes on then.
     func removeConversion(_ id: EndpointID) async -> Bool
+    /// Whether the conversion's track is still part of its stream: not when the track that it is made of has been replaced.
+    func isCurrent(_ id: EndpointID) async -> Bool
     func requestKeyFrame(of stream: StreamHandle)
+}
+
+extension StreamConverting {
+    public func isCurrent(_ id: EndpointID) async -> Bool { true }
 }
 
 /// The way back into the stream. Safe from any thread; never blocks.
@@ -100,9 +106,11 @@ final class ConversionCore: StreamSource {
         if track.wantsKeyFrame { keyFrameWanted(of: track, arena: arena, at: now) }
     }
 
+    var isCurrent: Bool { stream.converted.contains { $0 === track } }
+
     /// Nothing is converted any more; false when the track has to stay for a mirror's sake, and goes on.
     func end() -> Bool {
-        guard stream.removeConverted(track) else { return false }
+        guard !isCurrent || stream.removeConverted(track) else { return false }
         origin.removeTap(id: id.rawValue)
         return true
     }
@@ -111,6 +119,10 @@ final class ConversionCore: StreamSource {
 extension ReactorEngine: StreamConverting {
     public func removeConversion(_ id: EndpointID) async -> Bool {
         await reactor(of: id.rawValue).run { $0.removeConversion(id) } ?? true
+    }
+
+    public func isCurrent(_ id: EndpointID) async -> Bool {
+        await reactor(of: id.rawValue).run { $0.conversions[id.rawValue]?.isCurrent ?? false } ?? false
     }
 
     public func addConversion(
@@ -136,6 +148,8 @@ extension ReactorEngine: StreamConverting {
                 stream.requestKeyFrame(of: origin, arena: core.arena, at: core.now)
             }
             origin.addTap(id: id.rawValue) { _, slot in writer.take(slot) }
+            // Players may have waited for it, since what they had before is gone.
+            core.settleTracks(of: stream)
             return .success(origin.format)
         }
         return Conversion(id: id, source: try (result ?? .failure(.shutDown)).get(), reactor: reactor)

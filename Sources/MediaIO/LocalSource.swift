@@ -29,19 +29,34 @@ final class LocalSourceCore: StreamSource {
         self.stream = stream
         self.keyFrameGap = keyFrameGap
         self.onKeyFrameRequest = onKeyFrameRequest
-        stream.setTracks(formats.map { UplinkTrack(format: $0, codec: CodecKind(encodingName: $0.codec.name)) })
-        if formats.contains(where: { $0.kind == .audio && !$0.isRealTime }) {
-            for track in stream.tracks {
-                if track.kind == .video { track.followSound() } else { track.lateness = Lateness() }
-            }
-        }
-        for track in stream.tracks where track.kind == .video {
-            track.followsBitstream = true
-            track.cannotBeAsked()
-        }
+        setTracks(formats)
         stream.source = self
         stream.markReady()
     }
+
+    /// Tracks that are the same go on as they are; the others begin.
+    func setTracks(_ formats: [TrackFormat]) {
+        var known = stream.tracks
+        stream.setTracks(formats.map { format in
+            guard let index = known.firstIndex(where: { $0.carries(format) }) else {
+                return UplinkTrack(format: format, codec: CodecKind(encodingName: format.codec.name))
+            }
+            let track = known.remove(at: index)
+            track.update(format)
+            return track
+        })
+        for track in stream.tracks where track.kind == .video && !track.followsBitstream {
+            track.followsBitstream = true
+            track.cannotBeAsked()
+        }
+        if formats.contains(where: { $0.kind == .audio && !$0.isRealTime }) {
+            for track in stream.tracks where track.lateness == nil {
+                if track.kind == .video { track.followSound() } else { track.lateness = Lateness() }
+            }
+        }
+    }
+
+    func tellTracks() { onEvent(.tracksChanged(stream.info)) }
 
     func receive(_ packet: [UInt8], track index: Int, arena: SendArena, at now: Int64) {
         guard stream.tracks.indices.contains(index) else { return }
@@ -144,6 +159,15 @@ final class LocalSourceHandle: LocalSource {
             guard let source = core.localSources[id.rawValue] else { return }
             for packet in packets { source.receive(packet, track: track, arena: core.arena, at: core.now) }
             core.touch(source.stream)
+        }
+    }
+
+    func setTracks(_ tracks: [TrackFormat]) {
+        let id = id
+        reactor.post { core in
+            guard let source = core.localSources[id.rawValue], source.stream.source === source else { return }
+            source.setTracks(tracks)
+            if core.settleTracks(of: source.stream) { source.tellTracks() }
         }
     }
 

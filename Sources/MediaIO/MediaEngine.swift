@@ -103,6 +103,9 @@ public protocol LocalSource: Sendable {
     func write(track: Int, packet: [UInt8]) -> Bool
     /// The same for several in one go: a picture.
     func write(track: Int, packets: [[UInt8]]) -> Bool
+    /// The source has other tracks from now on; a track whose format goes on keeps its players, others are taken over by the new track of
+    /// their kind. What is written afterwards counts by the new order. The owner is told `.tracksChanged`.
+    func setTracks(_ tracks: [TrackFormat])
     /// The track's pictures come in another order than they are shown in: who begins to play from now on gets a converted form.
     func markReordered(track: Int)
     /// The source's own clock: its wall clock (NTP 32.32) at an RTP timestamp. A source that never says is taken to send each
@@ -137,7 +140,7 @@ public protocol MediaEngineProtocol: Sendable {
                    onEvent: @escaping EndpointEventHandler) async throws(EngineError) -> (id: EndpointID, offer: String)
     func setAnswer(_ endpoint: EndpointID, answer: String) async throws(EngineError)
 
-    /// - Parameter onEvent: told `.resized`; on a reactor thread.
+    /// - Parameter onEvent: told `.resized` and `.tracksChanged`; on a reactor thread.
     func addSource(
         to stream: StreamHandle, tracks: [TrackFormat], onEvent: @escaping EndpointEventHandler
     ) async throws(EngineError) -> any LocalSource
@@ -154,6 +157,8 @@ public protocol MediaEngineProtocol: Sendable {
     func audioLevels(of streams: [StreamHandle]) async -> [StreamHandle: UInt8]
     /// From now on players get no sound of the stream while it is silent. Sinks get everything.
     func withholdSilence(of stream: StreamHandle)
+    /// What a player wants of its stream and does not get since the stream's tracks have changed; `nil` when it is gone.
+    func missingTracks(of player: EndpointID) async -> [MissingTrack]?
     /// The formats of a stream's tracks; empty until known.
     func tracks(of stream: StreamHandle) async -> [TrackFormat]
     /// The same, and then those of what bridges make of them.
@@ -170,6 +175,7 @@ public protocol MediaEngineProtocol: Sendable {
 
 extension MediaEngineProtocol {
     public func silentTracks(of stream: StreamHandle) async -> Set<Int> { [] }
+    public func missingTracks(of player: EndpointID) async -> [MissingTrack]? { [] }
 
     public func addSource(to stream: StreamHandle, tracks: [TrackFormat]) async throws(EngineError) -> any LocalSource {
         try await addSource(to: stream, tracks: tracks, onEvent: { _ in })

@@ -61,6 +61,8 @@ final class ReactorCore {
     /// What fills the streams here whose home is another reactor, by the handle of the mirror.
     var mirrorSources: [UInt64: MirrorSource] = [:]
     private(set) var taps: [UInt64: MediaStream] = [:]
+    /// All reactors of the engine, by index: where mirrors of streams here live.
+    var peers: [Reactor] = []
     /// What bridges make of tracks of streams here.
     private(set) var conversions: [UInt64: ConversionCore] = [:]
     private var touched: ContiguousArray<MediaStream> = []
@@ -279,11 +281,19 @@ final class ReactorCore {
         endpoint.receive(datagram, transport: route.transport, from: source, arena: arena, at: now)
         if !endpoint.addressChanges.isEmpty { noteAddresses(of: endpoint) }
         let stream = endpoint.stream
+        if stream.hasOtherForms { settleTracks(of: endpoint) }
         if stream.hasPending, !stream.isQueued {
             stream.isQueued = true
             touched.append(stream)
         }
         if endpoint.isFailed { remove(endpoint) }
+    }
+
+    /// A publisher has brought another track, or another codec.
+    @inline(never)
+    private func settleTracks(of endpoint: Endpoint) {
+        guard settleTracks(of: endpoint.stream) else { return }
+        (endpoint as? PublisherEndpoint)?.tellTracks()
     }
 
     private func noteAddresses(of endpoint: Endpoint) {
@@ -356,6 +366,7 @@ final class ReactorCore {
             leaveCrumb(MARTLET_WORK_TIMER, endpoint)
             endpoint.advance(arena: arena, at: now)
             if !endpoint.addressChanges.isEmpty { noteAddresses(of: endpoint) }
+            if endpoint.stream.hasOtherForms { settleTracks(of: endpoint) }
             if endpoint.isFailed { remove(endpoint) }
         }
         leaveCrumb(MARTLET_WORK_NONE)

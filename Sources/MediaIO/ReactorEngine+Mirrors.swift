@@ -39,23 +39,46 @@ extension ReactorCore {
     ) -> StreamHandle {
         // Handles carry their reactor in the top byte.
         let isThere = { (mirror: StreamMirror) in mirror.handle.rawValue >> 56 == fresh.rawValue >> 56 }
-        if let known = stream.mirrors.first(where: { isThere($0) && $0.shows(stream) }) { return known.handle }
+        if let known = stream.mirrors.first(where: isThere) { return known.handle }
         let link = MirrorLink { other.post { $0.receiveMirrored(fresh) } }
-        let formats = stream.forms.map(\.format), original = stream.handle, withholdsSilence = stream.withholdsSilence
+        let tracks = stream.forms.map(MirroredTrack.init), original = stream.handle, withholdsSilence = stream.withholdsSilence
         // What is posted first is done first: the mirror exists before anything arrives for it, players included.
         other.post { core in
             let mirror = core.addStream(fresh)
             if withholdsSilence { mirror.withholdSilence() }
-            core.mirrorSources[fresh.rawValue] = MirrorSource(stream: mirror, formats: formats, link: link, keyFrameGap: keyFrameGap) { track in
+            core.mirrorSources[fresh.rawValue] = MirrorSource(stream: mirror, tracks: tracks, link: link, keyFrameGap: keyFrameGap) { number in
                 home.post { core in
-                    guard let stream = core.stream(original), stream.forms.indices.contains(track) else { return }
-                    stream.requestKeyFrame(of: stream.forms[track], arena: core.arena, at: core.now)
+                    guard let stream = core.stream(original), let track = stream.forms.first(where: { $0.number == number }) else { return }
+                    stream.requestKeyFrame(of: track, arena: core.arena, at: core.now)
                 }
             }
         }
-        for (index, track) in stream.forms.enumerated() { track.addMirror(link, track: index, arena: arena, at: now) }
-        stream.mirrors.append(StreamMirror(handle: fresh, link: link, of: stream))
+        var mirror = StreamMirror(handle: fresh, link: link)
+        mirror.follow(stream, arena: arena, at: now)
+        stream.mirrors.append(mirror)
         return fresh
+    }
+
+    /// Lets everybody who watches a stream go on with the tracks that it has now, on other reactors as well. On the home reactor.
+    ///
+    /// - Returns: whether anything was different.
+    @discardableResult
+    func settleTracks(of stream: MediaStream) -> Bool {
+        guard stream.settleTracks(arena: arena, at: now) else { return false }
+        let tracks = stream.forms.map(MirroredTrack.init)
+        for number in stream.mirrors.indices where !stream.mirrors[number].shows(stream) {
+            let handle = stream.mirrors[number].handle
+            // Posted before anything of the new tracks is announced.
+            let index = Int(handle.rawValue >> 56)
+            guard peers.indices.contains(index) else { continue }
+            peers[index].post { core in
+                guard let source = core.mirrorSources[handle.rawValue] else { return }
+                source.setTracks(tracks)
+                source.stream.settleTracks(arena: core.arena, at: core.now)
+            }
+            stream.mirrors[number].follow(stream, arena: arena, at: now)
+        }
+        return true
     }
 
     fileprivate func receiveMirrored(_ handle: StreamHandle) {

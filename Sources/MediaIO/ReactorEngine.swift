@@ -46,6 +46,8 @@ public final class ReactorEngine: MediaEngineProtocol {
             }
         }
         self.reactors = reactors
+        let all = reactors
+        for reactor in reactors { reactor.post { $0.peers = all } }
         let announced = configuration.announcedAddresses.compactMap { SocketAddress($0, port: 0) }
         addresses = announced.isEmpty ? LocalAddresses.all(loopback: configuration.offersLoopback) : announced
     }
@@ -84,6 +86,10 @@ public final class ReactorEngine: MediaEngineProtocol {
             guard let stream = core.stream(stream) else { return }
             for track in stream.tracks { stream.requestKeyFrame(of: track, arena: core.arena, at: core.now) }
         }
+    }
+
+    public func missingTracks(of player: EndpointID) async -> [MissingTrack]? {
+        await reactor(of: player.rawValue).run { ($0.endpoint(player) as? PlayerEndpoint)?.missingTracks() } ?? nil
     }
 
     public func forms(of stream: StreamHandle) async -> [TrackFormat] {
@@ -198,7 +204,10 @@ public final class ReactorEngine: MediaEngineProtocol {
             do throws(NegotiationError) {
                 let actions = try found.connection.setAnswer(answer, at: Instant(nanoseconds: core.now))
                 if let player = found as? PlayerEndpoint { player.takeLines() }
-                if let publisher = found as? PublisherEndpoint { publisher.takeLines() }
+                if let publisher = found as? PublisherEndpoint {
+                    publisher.takeLines()
+                    if core.settleTracks(of: publisher.stream) { publisher.tellTracks() }
+                }
                 core.begin(found, actions)
                 return .success(())
             } catch {

@@ -58,6 +58,8 @@ actor GroupRecorder {
         return true
     }
 
+    func tracksChanged(_ mediaSessionID: String) async { await members[mediaSessionID]?.tracksChanged() }
+
     func pump() async { for recorder in members.values { await recorder.pump() } }
 
     /// Ends all streams' recordings and puts the file together. `nil` when nothing was recorded.

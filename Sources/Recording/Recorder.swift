@@ -36,6 +36,8 @@ actor Recorder {
     static let maximumCrashes = 5
     /// A worker process is waited for by this much where all are taken.
     static let startPatience = Duration.seconds(2)
+    /// After a change of tracks a new video track is recorded from its first frame on, which may have come this long ago; ns.
+    static let changeBacklog: Int64 = 2_000_000_000
     /// A finished part is copied within this time, or used as it is.
     static let finishingTime = Duration.seconds(1800)
 
@@ -55,7 +57,7 @@ actor Recorder {
     private let pool: WorkerPool
     private let onFinished: @Sendable (FinishedRecord) async -> Void
     private var logger: Logger
-    private let pipe = PacketPipe()
+    private var pipe = PacketPipe()
     private var tap: StreamTap?
     private var job: WorkerJob?
     private var nextPart = 1
@@ -63,6 +65,8 @@ actor Recorder {
     private var groupParts: [GroupPart] = []
     private var finishing: [Task<FinishedRecord?, Never>] = []
     private var follower: Task<Void, Never>?
+    /// The newest change of tracks.
+    private var changing: Task<Void, Never>?
     private var crashes: [ContinuousClock.Instant] = []
     private var unfinished: UnfinishedRecord
     private var reportedDrops = 0
@@ -150,7 +154,51 @@ actor Recorder {
             throw error == .cancelled ? .shutDown : .failed("\(error)")
         }
         self.job = job
-        follower = Task { await follow(job) }
+        let before = follower
+        follower = Task {
+            // What an earlier worker still reports of its last file.
+            await before?.value
+            await follow(job)
+        }
+    }
+
+    /// The stream has other tracks: what there is of the old ones is finished, and the recording goes on in a new file.
+    func tracksChanged() async {
+        let before = changing
+        let task = Task {
+            await before?.value
+            await changeTracks()
+        }
+        changing = task
+        await task.value
+    }
+
+    /// The new tap is set before the old one is taken away, so that nothing is missing between the files.
+    private func changeTracks() async {
+        guard !isOver, let old = tap else { return }
+        let newPipe = PacketPipe()
+        var choice = TapChoice()
+        choice.beginsTogether = true
+        let next: StreamTap
+        do throws(EngineError) {
+            next = try await taps.tap(request.stream, into: newPipe, backlog: Self.changeBacklog, choice: choice)
+        } catch {
+            return logger.debug("the recording keeps its tracks", metadata: ["reason": "\(error)"])
+        }
+        let isOther = !isOver && next.tracks != old.tracks
+        await taps.removeEndpoint(isOther ? old.id : next.id)
+        // The same tracks: two changes came together.
+        guard isOther else { return }
+        pump()
+        job?.finish()
+        (job, pipe, tap) = (nil, newPipe, next)
+        // The old worker may still begin a file of the next number.
+        nextPart += 1
+        do throws(RecordingError) { try await openJob() } catch {
+            logger.error("recording given up: its new tracks can't be recorded", metadata: ["reason": "\(error)"])
+            configuration.onStopped(request.facts, .givenUp)
+            await close()
+        }
     }
 
     /// Hands on what has arrived. Called a few times a second; never waits.
@@ -168,6 +216,7 @@ actor Recorder {
 
     /// Ends the recording and waits until its files are in the folder.
     func end() async -> [FinishedRecord] {
+        await changing?.value
         if !isOver {
             isOver = true
             if let tap { await taps.removeEndpoint(tap.id) }
@@ -206,12 +255,14 @@ actor Recorder {
     private func follow(_ job: WorkerJob) async {
         do {
             for try await output in job.outputs { try take(RecordingReport(decoding: output)) }
-            if !isOver {
+            if !isOver, self.job === job {
                 // Nobody asked it to end.
                 configuration.onStopped(request.facts, .givenUp)
                 await close()
             }
         } catch {
+            // One that was only to finish its file has been followed by another already.
+            guard isOver || self.job === job else { return logger.error("the end of a part may be missing", metadata: ["reason": "\(error)"]) }
             await recover(from: error)
         }
     }
@@ -222,7 +273,7 @@ actor Recorder {
             // The time is one of the monotonic clock.
             let start = Self.wallClock(at: time)
             parts[number] = Part(file: file, start: start, time: time)
-            nextPart = number + 1
+            nextPart = max(nextPart, number + 1)
             unfinished.partStarts[number] = start
             unfinished.partTimes = (unfinished.partTimes ?? [:]).merging([number: time]) { $1 }
             try? folder.note(unfinished, stem: stem)

@@ -191,6 +191,12 @@ public actor RecordingService {
         usedBytes[address, default: 0] += await recorder.bytesRecorded
     }
 
+    /// The tracks of a recorded stream have changed: each of its recordings, a group's included, goes on in a new file.
+    public func tracksChanged(_ mediaSessionID: String) async {
+        if let entry = entries[mediaSessionID], case .success = await entry.beginning.value { await entry.recorder.tracksChanged() }
+        for group in groups.values { await group.tracksChanged(mediaSessionID) }
+    }
+
     public func isRecording(_ mediaSessionID: String) -> Bool { entries[mediaSessionID] != nil }
 
     @discardableResult

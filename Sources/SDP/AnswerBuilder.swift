@@ -9,8 +9,11 @@ struct AnswerBuilder {
         case reject
         /// Nobody sends. Kept alive inside a BUNDLE group, rejected outside: no transport is run for nothing.
         case idle
-        /// Media flows: our direction, the offered codec, and the track we send.
-        case take(Direction, Codec, trackIndex: Int?)
+        /// Media flows: our direction, the offered codec, and the track we send. `others`: what we may change to later.
+        case take(Direction, Codec, trackIndex: Int?, others: [Codec] = [])
+        /// There is nothing to send yet, but it may come: accepted where another section of its BUNDLE group carries media, so that no
+        /// transport is run for nothing.
+        case waiting([Codec])
     }
 
     let offer: SessionDescription
@@ -37,7 +40,9 @@ struct AnswerBuilder {
         for (index, section) in offer.media.enumerated() {
             if case .reject = decisions[index] {
                 answer.media.append(Self.rejection(of: section))
-                results.append(NegotiatedMedia(mLineIndex: index, mid: section.mid, kind: section.kind, direction: .inactive))
+                var rejected = NegotiatedMedia(mLineIndex: index, mid: section.mid, kind: section.kind, direction: .inactive)
+                rejected.isWanted = !section.rejected && section.direction.receives
+                results.append(rejected)
                 continue
             }
             let known = bundles[index].flatMap { transportOfBundle[$0] }
@@ -53,6 +58,7 @@ struct AnswerBuilder {
                 mLineIndex: index, mid: section.mid, kind: section.kind, direction: .inactive,
                 localSSRC: Negotiation.freshSSRC(&random, taken: &taken))
             result.transportIndex = transportIndex
+            result.isWanted = section.direction.receives
             try Negotiation.setRemote(of: &result, from: speaker, isLite: offer.isICELite)
             result.localSetup = Self.role(offered: speaker.setup, wished: transport.setup)
 
@@ -87,8 +93,14 @@ struct AnswerBuilder {
             if case .take = decision, let bundle { live.insert(bundle) }
         }
         return zip(decisions, bundles).map { decision, bundle in
-            guard case .idle = decision else { return decision }
-            return bundle.map { live.contains($0) } ?? false ? .idle : .reject
+            let isInUse = bundle.map { live.contains($0) } ?? false
+            switch decision {
+            case .idle: return isInUse ? .idle : .reject
+            case .waiting(let codecs):
+                guard isInUse, let first = codecs.first else { return .reject }
+                return .take(.sendonly, first, trackIndex: nil, others: Array(codecs.dropFirst()))
+            case .reject, .take: return decision
+            }
         }
     }
 
@@ -101,7 +113,7 @@ struct AnswerBuilder {
         described.rtcpMux = true
         described.rtcpReducedSize = section.rtcpReducedSize
         described.extmapAllowMixed = section.extmapAllowMixed
-        guard case .take(let direction, let offered, let trackIndex) = decision else {
+        guard case .take(let direction, let offered, let trackIndex, let others) = decision else {
             // An inactive section must still name a format; nothing will be sent in it.
             let codec = section.codecs.first { !$0.isAuxiliary }
             described.codecs = codec.map { [$0] } ?? []
@@ -130,9 +142,19 @@ struct AnswerBuilder {
         described.direction = direction
         described.extensions = maps
         described.codecs = [codec] + (rtx.map { [$0] } ?? [])
+        if direction.sends {
+            result.alternatives = [AgreedCodec(codec: codec, rtx: rtx?.payloadType)]
+            for other in others where !result.alternatives.contains(where: { $0.codec.payloadType == other.payloadType }) {
+                var other = other, rtx = section.retransmission(of: other.payloadType)
+                other.feedback = Negotiation.feedback(of: other, in: section, extensions: result.extensions)
+                rtx?.feedback = []
+                result.alternatives.append(AgreedCodec(codec: other, rtx: rtx?.payloadType))
+                described.codecs += [other] + (rtx.map { [$0] } ?? [])
+            }
+        }
         described.formats = described.codecs.map { String($0.payloadType) }
         if direction.sends {
-            if rtx != nil { result.localRTXSSRC = Negotiation.freshSSRC(&random, taken: &taken) }
+            if result.alternatives.contains(where: { $0.rtx != nil }) { result.localRTXSSRC = Negotiation.freshSSRC(&random, taken: &taken) }
             Negotiation.announce(&described, media: result, streamID: streamID)
         }
         return described

@@ -26,6 +26,7 @@ extension Negotiation {
             var result = offered
             result.codec = nil
             result.rtx = nil
+            result.alternatives = []
             result.remoteSources = []
             result.transportIndex = 0
             guard let position = order[index] else { results.append(refuse(result)); continue }
@@ -89,6 +90,7 @@ extension Negotiation {
 
     /// Settles codec, retransmission and extensions; false when the answer names no codec of the offer.
     private static func agree(on result: inout NegotiatedMedia, section: MediaDescription, offered: MediaDescription) -> Bool {
+        var isAgreed = false
         for theirs in section.codecs where !theirs.isAuxiliary {
             // Normally the number of our offer comes back; a peer may also use one of its own (RFC 3264 §6.1).
             let same = offered.codec(payloadType: theirs.payloadType).flatMap { CodecMatching.sameEncoding($0, theirs) ? $0 : nil }
@@ -102,12 +104,14 @@ extension Negotiation {
             }
             // An answer may leave the parameters to the offer.
             if codec.parameters.isEmpty { codec.parameters = ours.parameters }
+            result.alternatives.append(AgreedCodec(codec: codec, rtx: section.retransmission(of: codec.payloadType)?.payloadType))
+            if isAgreed { continue }
+            isAgreed = true
             result.codec = codec
             result.rtx = section.retransmission(of: codec.payloadType)?.payloadType
             if result.rtx == nil { result.localRTXSSRC = nil }
             if result.direction.receives { result.remoteSources = remoteSources(of: section) }
-            return true
         }
-        return false
+        return isAgreed
     }
 }

@@ -30,7 +30,10 @@ extension Negotiation {
     }
 
     /// Answers somebody who wants to receive `tracks`. Everything sent carries the same MediaStream id, because players
-    /// show one MediaStream only. A kind the stream lacks is made inactive (rejected outside a BUNDLE group).
+    /// show one MediaStream only. Each section names all codecs that both sides know, the track's first, so that the source may change.
+    /// Audio that the stream lacks is accepted within a BUNDLE group, since it may still come and an audio track without packets
+    /// disturbs nobody. Video that it lacks is made inactive (rejected outside a BUNDLE group): browsers play nothing of a stream, not even
+    /// its audio, before the first frame of a video track.
     /// - Parameters:
     ///   - tracks: at most one per m-line of its kind is sent, in order. Of a track and its converted forms the first that the player
     ///     can take is sent.
@@ -48,7 +51,11 @@ extension Negotiation {
         for section in offer.media {
             guard isMedia(section) else { decisions.append(.reject); continue }
             let next = tracks.indices.first { tracks[$0].kind == section.kind && tracks[$0].converts == nil && !sent.contains($0) }
-            guard section.direction.receives, let origin = next else { decisions.append(.idle); continue }
+            guard section.direction.receives, let origin = next else {
+                let isAwaited = section.direction.receives && section.kind == .audio && !tracks.contains { $0.kind == .audio }
+                decisions.append(isAwaited ? .waiting(alternatives(in: section)) : .idle)
+                continue
+            }
             let forms = [origin] + tracks.indices.filter { tracks[$0].converts == origin }
             var found: (track: Int, codec: Codec)?
             for form in forms where found == nil && tracks[form].isRealTime {
@@ -56,10 +63,23 @@ extension Negotiation {
             }
             guard let (track, codec) = found else { throw .noCommonCodecs }
             sent.insert(origin)
-            decisions.append(.take(.sendonly, codec, trackIndex: track))
+            decisions.append(.take(.sendonly, codec, trackIndex: track, others: alternatives(in: section)))
         }
         let builder = AnswerBuilder(offer: offer, wantedExtensions: extensions, streamID: token(streamID))
         return try builder.build(decisions, transports: transports, random: &ssrcs)
+    }
+
+    /// What may be sent in an offered section, each codec (of H.264 each usual profile) once, in the order of our own offers.
+    private static func alternatives(in section: MediaDescription) -> [Codec] {
+        let names = section.kind == .audio ? ["opus", "PCMU", "PCMA", "G722"] : ["H264", "VP8", "VP9", "AV1", "H265"]
+        var found: [Codec] = []
+        for flavour in names.flatMap(StandardFormats.flavours) where flavour.parameters["packetization-mode"] != "0" {
+            guard let codec = CodecMatching.best(for: flavour, in: section.codecs),
+                !found.contains(where: { $0.payloadType == codec.payloadType })
+            else { continue }
+            found.append(codec)
+        }
+        return found
     }
 
     private static func isMedia(_ section: MediaDescription) -> Bool {

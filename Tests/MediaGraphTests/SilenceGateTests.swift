@@ -48,8 +48,9 @@ import Testing
             let link = MirrorLink {}
             let stream = MediaStream(handle: StreamHandle(rawValue: 2))
             stream.withholdSilence()
-            mirror = MirrorSource(stream: stream, formats: [track.format], link: link, keyFrameGap: 0) { _ in }
-            track.addMirror(link, track: 0, arena: arena, at: now)
+            track.number = 1
+            mirror = MirrorSource(stream: stream, tracks: [MirroredTrack(track)], link: link, keyFrameGap: 0) { _ in }
+            track.addMirror(link, arena: arena, at: now)
             addPlayer(of: stream.tracks[0])
         }
 

@@ -33,6 +33,7 @@ struct FrameSourceTests {
         func report(track: Int, ntp: UInt64, timestamp: UInt32) { notes.withLock { $0.reports.append((track, ntp, timestamp)) } }
         func markReordered(track: Int) { notes.withLock { $0.reordered.append(track) } }
         func restart() {}
+        func setTracks(_ tracks: [TrackFormat]) {}
         func onKeyFrameRequest(_ handler: @escaping @Sendable () -> Void) {}
     }
 

@@ -149,6 +149,22 @@ import Testing
         #expect(sections[1].sources.map(\.ssrc) == [video.localSSRC, video.localRTXSSRC])
     }
 
+    @Test("an answer to a player names the track's codec first, and all others that the source may change to")
+    func codecsToChangeTo() throws {
+        let result = try Support.play(Fixtures.chromiumPlay, [Support.opus, Support.vp8])
+        let video = result.media[1]
+        #expect(result.description.media[1].formats.prefix(2) == ["96", "97"])
+        #expect(video.alternatives.map(\.codec.name) == ["VP8", "H264", "H264", "H264", "H264", "VP9", "AV1"])
+        #expect(video.alternatives.allSatisfy { $0.rtx != nil && $0.codec.feedback.contains("nack pli") })
+        #expect(video.agreement(for: Support.h264("64001f"))?.codec.payloadType == 41)
+        #expect(video.agreement(for: Support.h264())?.rtx == 109)
+        #expect(video.agreement(for: Support.opus) == nil)
+        #expect(result.media[0].alternatives.map(\.codec.name) == ["opus", "PCMU", "PCMA", "G722"])
+        var reordered = Support.h264()
+        reordered.isReordered = true
+        #expect(video.agreement(for: reordered) == nil)
+    }
+
     @Test("a Firefox player gets VP8 under its own number and takes playout-delay")
     func firefoxPlayer() throws {
         let result = try Support.play(Fixtures.firefoxPlay, [Support.opus, Support.vp8])
@@ -206,12 +222,23 @@ import Testing
         #expect(result.media.count == 1 && result.media[0].codec?.name == "opus" && result.media[0].trackIndex == 0)
     }
 
-    @Test("a kind that the stream lacks becomes inactive inside the bundle, and rejected outside")
-    func missingKind() throws {
+    @Test("video that the stream lacks becomes inactive inside the bundle, and whoever asked for it is known")
+    func missingVideo() throws {
+        let bundled = try Support.play(Fixtures.chromiumPlay, [Support.opus])
+        try expectWellFormed(bundled, for: Fixtures.chromiumPlay)
+        #expect(bundled.media[1].codec == nil && bundled.media[1].direction == .inactive && !bundled.media[1].isActive)
+        #expect(bundled.media[1].isWanted)
+        #expect(!bundled.description.media[1].rejected && bundled.description.media[1].direction == .inactive)
+        #expect(bundled.transportCount == 1)
+    }
+
+    @Test("audio that the stream lacks is accepted inside the bundle for when it comes, and rejected outside")
+    func missingAudio() throws {
         let bundled = try Support.play(Fixtures.chromiumPlay, [Support.vp8])
         try expectWellFormed(bundled, for: Fixtures.chromiumPlay)
-        #expect(bundled.media[0].codec == nil && bundled.media[0].direction == .inactive && !bundled.media[0].isActive)
-        #expect(!bundled.description.media[0].rejected && bundled.description.media[0].direction == .inactive)
+        #expect(bundled.media[0].codec?.name == "opus" && bundled.media[0].direction == .sendonly && bundled.media[0].trackIndex == nil)
+        #expect(bundled.description.media[0].sources.map(\.ssrc) == [bundled.media[0].localSSRC])
+        #expect(bundled.media[0].agreement(for: Support.opus)?.codec.payloadType == 111)
         #expect(bundled.transportCount == 1)
         let text = Support.without(Fixtures.chromiumPlay, "a=group")
         let separate = try Support.play(text, [Support.vp8])

@@ -110,11 +110,13 @@ struct AgentLife {
             case .user: return .expectGoodbye  // the far side closed the peer connection
             case .failed(let failure): return .broken(.media(failure.info))
             case .terminated: return .end(.terminated)
+            // The next attempt offers the tracks that there are now.
+            case .tracksChanged: return .broken(.media(.publisherStop))
             case .publisherStopped, .sessionLost, .restricted, .rtspEnded, .reordered, .shutdown: return .end(.localStreamEnded)
             }
         case .linkLost(_, let failure):
             return failure == .closedByPeer ? .expectGoodbye : .broken(.media(failure.info))
-        case .rate, .notEnoughBandwidth, .recorded: return .nothing
+        case .rate, .notEnoughBandwidth, .recorded, .tracksChanged: return .nothing
         }
     }
 

@@ -18,7 +18,6 @@ final class PulledStream: IngestTarget {
         /// The newest time given on, and when that was.
         var newest = MediaTime.zero
         var newestAt = Instant(nanoseconds: MonotonicClock.now())
-        var hasOtherTracks = false
     }
     private let state = Mutex(State())
 
@@ -27,21 +26,12 @@ final class PulledStream: IngestTarget {
         door = DoorTarget(source: source)
     }
 
-    /// The far side came back with tracks that this stream can't go on with.
-    var hasOtherTracks: Bool { state.withLock { $0.hasOtherTracks } }
-
     func start(_ tracks: [IngestTrack]) async throws(StreamRefusal) {
         guard let known = state.withLock({ $0.tracks }) else {
             try await door.start(tracks)
             return state.withLock { $0.tracks = tracks }
         }
-        guard known.count == tracks.count, zip(known, tracks).allSatisfy({ $0.isContinued(by: $1) }) else {
-            state.withLock { $0.hasOtherTracks = true }
-            throw .refused(.noCommonCodecs, "the far side came back with other codecs")
-        }
-        for (index, track) in tracks.enumerated() {
-            if case .h264(let configuration, _) = track { door.update(track: index, parameterSets: configuration.parameterSets) }
-        }
+        if known != tracks { change(tracks) }
         state.withLock { state in
             state.hasNewClock = true
             state.needsKeyFrame = true

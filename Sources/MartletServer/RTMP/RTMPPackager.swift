@@ -13,8 +13,10 @@ struct RTMPPackager: Sendable {
         var channels = 2
     }
 
-    private let tracks: [Track]
-    private let hasVideo: Bool
+    private var tracks: [Track]
+    private var hasVideo: Bool
+    /// The tracks have changed: the next frame says so.
+    private var isChanged = false
     private var configuration: AVCConfiguration?
     private var hasBegun = false
     /// Sound that came before the first picture.
@@ -34,6 +36,16 @@ struct RTMPPackager: Sendable {
         lastTime = tracks.map { _ in -1 }
     }
 
+    /// The stream has other tracks from now on; frames count by their order. Metadata and configurations precede the next frame, times go on.
+    mutating func change(to others: [Track]) {
+        func newest(_ isVideo: Bool) -> Int64 { zip(tracks, lastTime).filter { $0.0.isVideo == isVideo }.map(\.1).max() ?? -1 }
+        lastTime = others.map { newest($0.isVideo) }
+        if others.contains(where: \.isVideo), !hasVideo { configuration = nil }
+        tracks = others
+        hasVideo = others.contains { $0.isVideo }
+        isChanged = true
+    }
+
     /// A frame, video in Annex B. `time` in nanoseconds on one clock.
     mutating func take(track index: Int, _ bytes: [UInt8], time: Int64, isKeyFrame: Bool) -> [RTMPMessage] {
         guard tracks.indices.contains(index) else { return [] }
@@ -47,8 +59,12 @@ struct RTMPPackager: Sendable {
         }
         lastTime[index] = milliseconds
         firstTime = firstTime ?? milliseconds
-        return tracks[index].isVideo
-            ? video(bytes, milliseconds, isKeyFrame) : audio(tracks[index], bytes, milliseconds)
+        let frames = tracks[index].isVideo ? video(bytes, milliseconds, isKeyFrame) : audio(tracks[index], bytes, milliseconds)
+        guard isChanged, hasBegun, !frames.isEmpty else { return frames }
+        isChanged = false
+        // A configuration of the video's comes with its own metadata.
+        let isToldAnyway = tracks[index].isVideo && frames.first?.type == RTMPMessageType.dataAMF0
+        return (isToldAnyway ? [] : [metadata(milliseconds, width: nil, height: nil)]) + audioConfigurations(milliseconds) + frames
     }
 
     private mutating func video(_ bytes: [UInt8], _ time: Int64, _ isKeyFrame: Bool) -> [RTMPMessage] {

@@ -1,5 +1,6 @@
 // A stream on its way to one RTMP peer: takes frames from the sink, packs them, waits for the peer. Used for players and for
 // republishing.
+import MediaIO
 import RTMP
 import Synchronization
 
@@ -48,13 +49,14 @@ final class RTMPPlayback: Sendable {
 
     /// Until the stream or the peer is gone.
     func run() async {
-        let tracks = sink.tracks
-        var packager = RTMPPackager(tracks: tracks.map { track in
-            track.kind == .video
-                ? .init(isVideo: true) : .init(isVideo: false, config: track.aacConfig, clockRate: track.clockRate, channels: track.channels)
-        })
+        var tracks = sink.tracks
+        var packager = RTMPPackager(tracks: tracks.map(Self.packaged))
         while !Task.isCancelled, let item = await sink.next() {
-            guard case .frame(let frame) = item, tracks.indices.contains(frame.track) else { continue }
+            if case .tracks(let others) = item {
+                tracks = others
+                packager.change(to: others.map(Self.packaged))
+            }
+            guard case .media(.frame(let frame)) = item, tracks.indices.contains(frame.track) else { continue }
             let isVideo = tracks[frame.track].kind == .video
             let isWanted = wishes.withLock { wishes in
                 guard !wishes.isPaused, isVideo ? wishes.wantsVideo : wishes.wantsAudio else { return false }
@@ -66,5 +68,10 @@ final class RTMPPlayback: Sendable {
             let messages = packager.take(track: frame.track, frame.bytes, time: frame.time, isKeyFrame: frame.isKeyFrame)
             if !messages.isEmpty, await !send(messages) { break }
         }
+    }
+
+    private static func packaged(_ track: SubscribedTrack) -> RTMPPackager.Track {
+        track.kind == .video
+            ? .init(isVideo: true) : .init(isVideo: false, config: track.aacConfig, clockRate: track.clockRate, channels: track.channels)
     }
 }

@@ -364,13 +364,7 @@ final class RTMPRelay: Sendable {
         } atEnd: { (reason, _) throws(End) in
             ingest?.end()
             if isTerminated || Task.isCancelled { throw .terminated }
-            if let why = failure.withLock({ $0 }) {
-                guard stream?.hasOtherTracks == true else { throw .refused(.noCommonCodecs, why) }
-                // The next connection begins the stream anew.
-                await stream?.source.stop()
-                stream = nil
-                throw .failed(why)
-            }
+            if let why = failure.withLock({ $0 }) { throw .refused(.noCommonCodecs, why) }
             throw .failed(reason)
         }
     }

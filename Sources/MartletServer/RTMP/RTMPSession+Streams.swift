@@ -209,7 +209,7 @@ extension RTMPSession {
         case .ended(let record, let reason):
             await ended(record, reason)
             await application.mediaEnded(record, reason, of: link)
-        case .recorded, .event, .notEnoughBandwidth, .rate, .linkLost: break
+        case .recorded, .event, .notEnoughBandwidth, .rate, .tracksChanged, .linkLost: break
         }
     }
 
@@ -237,7 +237,7 @@ struct DoorTarget: IngestTarget {
 
     func start(_ tracks: [IngestTrack]) async throws(StreamRefusal) { try await source.start(tracks.map(\.source)) }
 
-    func change(_ tracks: [IngestTrack]) {}
+    func change(_ tracks: [IngestTrack]) { source.setTracks(tracks.map(\.source)) }
 
     func write(track: Int, frame: [UInt8], time: MediaTime, isKeyFrame: Bool) {
         source.write(track: track, frame: frame, time: time, isKeyFrame: isKeyFrame)

@@ -50,7 +50,11 @@ actor RTSPServerClient {
 
     private var owner: StreamOwner {
         StreamOwner(id: "/rtsp/\(mediaSessionID)", appKey: Self.appKey, address: AddressKey(address)) { [weak self] notice in
-            if case .ended = notice { Task { await self?.streamEnded() } }
+            switch notice {
+            case .ended: Task { await self?.streamEnded() }
+            case .tracksChanged(let formats): Task { await self?.tracksChanged(formats) }
+            default: break
+            }
         }
     }
     private var close: (@Sendable () -> Void)?
@@ -86,6 +90,20 @@ actor RTSPServerClient {
     }
 
     private func streamEnded() { close?() }
+
+    /// What was described to a client can't be changed. One for whom there is something new, or to whom nothing is left, is let go, so that it
+    /// comes again and gets what there is; one that has merely lost a track goes on with the others.
+    private func tracksChanged(_ formats: [TrackFormat]) {
+        let isNew = formats.contains { new in !tracks.contains { $0.isSameTrack(as: new) } }
+        let hasAny = session.transports.keys.contains { index in
+            tracks.indices.contains(index) && formats.contains { $0.isSameTrack(as: tracks[index]) }
+        }
+        guard isNew || !hasAny else { return }
+        logger.notice("RTSP client let go: the stream has other tracks than were described to it", metadata: [
+            "stream": "\(session.stream ?? "")", "tracks": "\(formats.map(\.codec.name).joined(separator: ","))",
+        ])
+        close?()
+    }
 
     /// Drops who says nothing, and who takes nothing.
     private func watchOver() async {

@@ -37,6 +37,8 @@ struct StreamRecordings: PublisherRecorder {
         }
     }
 
+    func tracksChanged(_ mediaSessionID: String) async { await service.tracksChanged(mediaSessionID) }
+
     func end(_ mediaSessionID: String) async -> String? { await service.stopOfEndedStream(mediaSessionID)?.first?.fileName }
 
     /// On demand: what runs is ended, and another recording begun.

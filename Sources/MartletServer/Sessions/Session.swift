@@ -141,7 +141,7 @@ actor Session {
             send(.streamStatus(status))
         case .notice(.rate(let rate, let isPublisher)): channel.send(rate.serialized(isInbound: isPublisher))
         case .notice(.recorded(let record, let reason)): send(.streamStatus(record.statusMessage(info: reason.info.rawValue)))
-        case .notice(.linkLost): break  // only agents are told
+        case .notice(.linkLost), .notice(.tracksChanged): break  // only agents and sinks are told
         case .frame(let text): channel.send(text)
         case .probe(let probe): begin(probe)
         case .keepAliveDue: keepAlive()

@@ -53,6 +53,10 @@ final class PublishedSource: Sendable {
         return frames.write(track: track, frame: frame, time: time, isKeyFrame: isKeyFrame)
     }
 
+    /// The source has these tracks from now on: see `FrameSource.setTracks`. False before `start`, and when a track can't be described.
+    @discardableResult
+    func setTracks(_ tracks: [SourceTrack]) -> Bool { state.withLock { $0.frames }?.setTracks(tracks) ?? false }
+
     func update(track: Int, parameterSets: [[UInt8]]) {
         state.withLock { $0.frames }?.update(track: track, parameterSets: parameterSets)
     }

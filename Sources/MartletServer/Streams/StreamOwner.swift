@@ -1,6 +1,7 @@
 // How the registry of streams speaks to whoever asked for a publisher or player: a WebSocket session or an agent.
 import MediaIO
 import Primitives
+import SDP
 import Signalling
 import Workers
 
@@ -39,6 +40,8 @@ enum StreamNotice: Sendable {
     case notEnoughBandwidth(StreamRecord, info: String)
     /// The figures of the last second.
     case rate(VideoRate, isPublisher: Bool)
+    /// The stream of a packet sink has these tracks from now on; those that are the same as before go on by themselves.
+    case tracksChanged([TrackFormat])
     /// An agent's peer connection broke; its stream is kept, the agent decides what follows.
     case linkLost(mediaSessionID: String, EndpointFailure)
 }
@@ -58,6 +61,8 @@ enum StreamEnd: Sendable, Equatable {
     case rtspEnded
     /// It has B-frames, and such publishers are refused.
     case reordered
+    /// A player's stream has a track now, or a codec, that it can get only by playing anew.
+    case tracksChanged
     case shutdown
     case failed(EndpointFailure)
 
@@ -73,6 +78,7 @@ enum StreamEnd: Sendable, Equatable {
         case .reordered: StreamRegistry.reorderingRefusal
         case .failed(.timestampJumps(let count)):
             "The publisher's timestamps jumped more than \(count) times within a minute; its clock can't be followed. Does it count its timestamps on without breaks, at the clock rate of its codec?"
+        case .tracksChanged: "The stream has another track or codec now; play it again to get it"
         default: nil
         }
     }
@@ -80,7 +86,8 @@ enum StreamEnd: Sendable, Equatable {
     var info: StreamStatusInfo {
         switch self {
         case .user: .user
-        case .publisherStopped: .publisherStop
+        // Pages begin to play again by themselves after this one.
+        case .publisherStopped, .tracksChanged: .publisherStop
         case .sessionLost: .sessionDisconnect
         case .terminated: .restTerminate
         case .restricted: .restrictedAccess

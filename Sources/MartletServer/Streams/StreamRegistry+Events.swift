@@ -25,6 +25,8 @@ extension StreamRegistry {
                 entries[id]?.record.hasVideo = info.videoCodec != nil
             }
             if entry.record.isPublished { start(id, .publishing) }
+        case .tracksChanged(let info):
+            return noteTracks(id, info)
         case .resized(let width, let height):
             resize(id, width: width, height: height)
         case .clockJumped(let count):

@@ -26,6 +26,7 @@ extension StreamRegistry {
         let (stream, link) = try reservePlayer(request, kind: .player, owner: owner)
         let added = try await addPlayer(request, to: stream, link: link, owner: owner)
         try await attach(added.id, to: request.mediaSessionID, link: link)
+        await catchUpWithTracks(request.mediaSessionID)
         return added.answer
     }
 
@@ -76,6 +77,7 @@ extension StreamRegistry {
             throw await refuse(request.mediaSessionID, link: link, error)
         }
         try await attach(opened.id, to: request.mediaSessionID, link: link)
+        await catchUpWithTracks(request.mediaSessionID)
         return opened.offer
     }
 
@@ -155,6 +157,7 @@ extension StreamRegistry {
         entries[publisherID]?.players.insert(id)
         entries[id]?.publisherID = publisherID
         entries[id]?.stream = stream
+        entries[id]?.tracksVersion = publisher.tracksVersion
         entries[id]?.record.follow(publisher.record)
         return (stream, link)
     }

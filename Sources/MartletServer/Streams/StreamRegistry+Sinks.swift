@@ -17,9 +17,11 @@ extension StreamRegistry {
             withdraw(request.mediaSessionID, link: link)
             throw StreamRefusal(error)
         }
-        let subscription = opened.subscription
-        try await startSink(request.mediaSessionID, link: link, opened.id) { Task { await subscription.finish() } }
-        return SubscribedSink(request.mediaSessionID, ownerID: owner.id, registry: self, subscription: subscription)
+        let sink = SubscribedSink(request.mediaSessionID, ownerID: owner.id, registry: self, subscription: opened.subscription)
+        try await startSink(request.mediaSessionID, link: link, opened.id) { sink.finish() }
+        entries[request.mediaSessionID]?.frames = (request, sink)
+        await catchUpWithTracks(request.mediaSessionID)
+        return sink
     }
 
     /// The same for packets.
@@ -35,6 +37,7 @@ extension StreamRegistry {
         }
         let subscription = opened.subscription
         try await startSink(request.mediaSessionID, link: link, opened.id) { subscription.finish() }
+        await catchUpWithTracks(request.mediaSessionID)
         return subscription
     }
 
@@ -59,29 +62,35 @@ extension StreamRegistry {
         let (stream, link) = try reservePlayer(message, kind: .sink, owner: owner)
         let id = request.mediaSessionID
         entries[id]?.record.mediaProvider = request.mediaProvider
-        var choice = TapChoice()
         do throws(StreamRefusal) {
-            let forms = await engine.forms(of: stream)
-            var hasAny = false
-            for (index, form) in forms.enumerated() where form.converts == nil {
-                let wishes = request.wishes(form.kind == .video)
-                guard let first = wishes.first, form.kind == .audio || form.kind == .video else {
-                    choice.skipped.insert(index)
-                    continue
-                }
-                hasAny = true
-                if wishes.contains(CodecKind(encodingName: form.codec.name)), !form.isReordered || request.takesReordered { continue }
-                choice.conversions[index] = try await convert(stream, track: index, source: form, to: first, for: id, link: link)
-            }
-            guard hasAny else { throw .refused(.noCommonCodecs, "the stream has none of the media that is wanted") }
-            for kind in [SDPMediaKind.audio, .video] {
-                let has = forms.indices.contains { forms[$0].kind == kind && forms[$0].converts == nil && !choice.skipped.contains($0) }
-                if kind == .audio { entries[id]?.record.hasAudio = has } else { entries[id]?.record.hasVideo = has }
-            }
+            return (stream, link, try await choose(request, of: stream, link: link))
         } catch {
             withdraw(id, link: link)
             throw error
         }
-        return (stream, link, choice)
+    }
+
+    /// What a sink gets of a stream's tracks as they are now; begins the conversions that are needed.
+    func choose(_ request: SinkRequest, of stream: StreamHandle, link: UInt64) async throws(StreamRefusal) -> TapChoice {
+        let id = request.mediaSessionID
+        var choice = TapChoice()
+        let forms = await engine.forms(of: stream)
+        var hasAny = false
+        for (index, form) in forms.enumerated() where form.converts == nil {
+            let wishes = request.wishes(form.kind == .video)
+            guard let first = wishes.first, form.kind == .audio || form.kind == .video else {
+                choice.skipped.insert(index)
+                continue
+            }
+            hasAny = true
+            if wishes.contains(CodecKind(encodingName: form.codec.name)), !form.isReordered || request.takesReordered { continue }
+            choice.conversions[index] = try await convert(stream, track: index, source: form, to: first, for: id, link: link)
+        }
+        guard hasAny else { throw .refused(.noCommonCodecs, "the stream has none of the media that is wanted") }
+        for kind in [SDPMediaKind.audio, .video] {
+            let has = forms.indices.contains { forms[$0].kind == kind && forms[$0].converts == nil && !choice.skipped.contains($0) }
+            if kind == .audio { entries[id]?.record.hasAudio = has } else { entries[id]?.record.hasVideo = has }
+        }
+        return choice
     }
 }

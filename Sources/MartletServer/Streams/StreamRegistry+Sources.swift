@@ -43,7 +43,7 @@ extension StreamRegistry {
         noteReordering(id, record)
     }
 
-    private func noteReordering(_ id: String, _ record: StreamRecord) {
+    func noteReordering(_ id: String, _ record: StreamRecord) {
         entries[id]?.record.hasBFrames = true
         logger.warning("\(Self.reorderingRemark)", metadata: Self.metadata(record))
     }

@@ -28,6 +28,12 @@ actor StreamRegistry {
         var usesBridges = false
         /// Of a sink: called when it is over.
         var onEnd: (@Sendable () -> Void)?
+        /// Of a sink of frames: what it wants, and where they go. It gets another subscription when the stream's tracks change.
+        var frames: (request: SinkRequest, sink: SubscribedSink)?
+        /// Of a publisher: counts the changes of its tracks. Of a player: those that it has been carried over.
+        var tracksVersion = 0
+        /// Of a publisher: its players are being carried over to its new tracks.
+        var isCarryingOver = false
         /// Of a publisher that is being recorded from its start: done once the recording has begun.
         var recording: Task<Void, Never>?
     }
@@ -36,6 +42,8 @@ actor StreamRegistry {
     enum Cleanup: Sendable {
         case destroyStream(StreamHandle)
         case removeEndpoint(EndpointID)
+        /// The tracks of a publisher have changed.
+        case carryOver(publisherID: String)
     }
 
     struct LinkEvent: Sendable {
@@ -276,6 +284,7 @@ actor StreamRegistry {
                 await engine.destroyStream(stream)
                 await doors?.bridges.streamEnded(stream)
             case .removeEndpoint(let endpoint): await engine.removeEndpoint(endpoint)
+            case .carryOver(let id): await carryOver(id)
             }
         }
     }

@@ -10,7 +10,7 @@ public final class FrameSource: Sendable {
     private struct Track {
         var kind: SourceTrack
         let clockRate: Int
-        let firstTimestamp: UInt32
+        var firstTimestamp: UInt32
         var sender: RTPFrameSender
         var parameterSets: [[UInt8]] = []
         var newest: MediaTime?
@@ -39,20 +39,57 @@ public final class FrameSource: Sendable {
     /// - Parameter onReordered: B-frames have been found that nobody had announced; told once.
     /// `nil` when a track can't be packetised.
     public init?(_ source: any LocalSource, tracks: [SourceTrack], onReordered: @escaping @Sendable () -> Void = {}) {
-        var made: [Track] = [], random = RandomSource.system
+        var made: [Track] = []
         for kind in tracks {
-            guard let format = kind.format,
-                let sender = RTPFrameSender(codec: kind.codec, payloadType: format.codec.payloadType, random: &random)
-            else { return nil }
-            var track = Track(
-                kind: kind, clockRate: format.codec.clockRate, firstTimestamp: UInt32.random(in: 0...UInt32.max, using: &random),
-                sender: sender, isReordered: format.isReordered, needsKeyFrame: kind.codec.isVideo)
-            if case .h264(let sets, _, _) = kind { track.parameterSets = sets }
+            guard let track = Self.track(kind) else { return nil }
             made.append(track)
         }
         self.source = source
         self.onReordered = onReordered
         state = Mutex(State(tracks: made))
+    }
+
+    private static func track(_ kind: SourceTrack) -> Track? {
+        var random = RandomSource.system
+        guard let format = kind.format,
+            let sender = RTPFrameSender(codec: kind.codec, payloadType: format.codec.payloadType, random: &random)
+        else { return nil }
+        var track = Track(
+            kind: kind, clockRate: format.codec.clockRate, firstTimestamp: UInt32.random(in: 0...UInt32.max, using: &random),
+            sender: sender, isReordered: format.isReordered, needsKeyFrame: kind.codec.isVideo)
+        if case .h264(let sets, _, _) = kind { track.parameterSets = sets }
+        return track
+    }
+
+    /// From now on the source has these tracks; the numbers of `write` count by this order. A track that is the same as before goes on.
+    ///
+    /// - Returns: false, and nothing has changed, when a track can't be described or packetised.
+    @discardableResult
+    public func setTracks(_ tracks: [SourceTrack]) -> Bool {
+        state.withLock { state in
+            var known = state.tracks, next: [Track] = [], formats: [TrackFormat] = []
+            for kind in tracks {
+                guard var format = kind.format, var track = Self.track(kind) else { return false }
+                if let index = known.firstIndex(where: { kind.continues($0.kind) }) {
+                    let before = known.remove(at: index)
+                    // Another profile makes it another track for players: it begins anew for them.
+                    let isSame = before.kind == kind
+                    track.sender = before.sender
+                    track.firstTimestamp = before.firstTimestamp
+                    track.newest = before.newest
+                    track.isReordered = before.isReordered || format.isReordered
+                    track.needsKeyFrame = isSame ? before.needsKeyFrame : track.needsKeyFrame
+                    format.isReordered = track.isReordered
+                }
+                next.append(track)
+                formats.append(format)
+            }
+            guard !next.isEmpty else { return false }
+            state.tracks = next
+            // Under the lock, so that nothing written later overtakes it.
+            source.setTracks(formats)
+            return true
+        }
     }
 
     public var id: EndpointID { source.id }

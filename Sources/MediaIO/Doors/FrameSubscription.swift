@@ -72,7 +72,9 @@ public actor FrameSubscription {
     private var ready: [Item] = []
     private var firstArrival: Int64?
     private var now: Int64 = 0
-    private var origin: Instant?
+    /// Time 0 of the frames, on the server's clock.
+    public private(set) var origin: Instant?
+    private var hasBegun = false
     private var lastKeyFrameRequest: Int64 = .min / 2
     private var isOver = false
     /// Frames left out: the reader was slow, or packets were missing.
@@ -81,7 +83,11 @@ public actor FrameSubscription {
     /// - Parameters:
     ///   - formats: the tap's tracks; `nil` for those that are not wanted.
     ///   - signal: set by the pipe.
-    init(formats: [TrackFormat?], pipe: PacketPipe, signal: WakeSignal, requestKeyFrame: @escaping @Sendable () -> Void) {
+    ///   - origin: of a subscription that this one takes the place of.
+    init(
+        formats: [TrackFormat?], pipe: PacketPipe, signal: WakeSignal, origin: Instant? = nil, requestKeyFrame: @escaping @Sendable () -> Void
+    ) {
+        self.origin = origin
         self.pipe = pipe
         self.signal = signal
         self.requestKeyFrame = requestKeyFrame
@@ -173,9 +179,10 @@ public actor FrameSubscription {
 
     private func release() {
         guard !waiting.isEmpty, let firstArrival else { return }
-        if origin == nil {
+        if !hasBegun {
             guard lanes.indices.allSatisfy(timeline.hasReports) || now - firstArrival >= Self.reportPatience else { return }
             timeline.settle()
+            hasBegun = true
         }
         leaveOutTheOld()
         for one in waiting {
@@ -200,7 +207,7 @@ public actor FrameSubscription {
 
     /// A reader that was away for too long goes on with the newest key frame.
     private func leaveOutTheOld() {
-        guard let oldest = waiting.first, now - oldest.arrival > Self.maximumAge, origin != nil else { return }
+        guard let oldest = waiting.first, now - oldest.arrival > Self.maximumAge, hasBegun else { return }
         let video = lanes.firstIndex { $0.track.kind == .video }
         let start = waiting.lastIndex { $0.lane == video && $0.frame.isKeyFrame && now - $0.arrival <= Self.maximumAge }
         if let start {
@@ -242,9 +249,11 @@ public actor FrameSubscription {
 
 extension StreamTapping {
     /// Subscribes to a stream's frames. End it with `removeEndpoint` and `finish`.
-    /// - Parameter backlog: ns; a picture not older than this is given at once.
+    /// - Parameters:
+    ///   - backlog: ns; a picture not older than this is given at once.
+    ///   - origin: time 0 of the frames, of a subscription that this one takes the place of.
     public func subscribe(
-        to stream: StreamHandle, choice: TapChoice = TapChoice(), backlog: Int64 = 2_000_000_000
+        to stream: StreamHandle, choice: TapChoice = TapChoice(), backlog: Int64 = 2_000_000_000, origin: Instant? = nil
     ) async throws(EngineError) -> (id: EndpointID, subscription: FrameSubscription) {
         var choice = choice
         choice.beginsTogether = true
@@ -253,7 +262,7 @@ extension StreamTapping {
         let tap = try await tap(stream, into: pipe, backlog: backlog, choice: choice)
         let formats = tap.tracks.enumerated().map { choice.skipped.contains($0.offset) ? nil : $0.element }
         let tapped = choice
-        let subscription = FrameSubscription(formats: formats, pipe: pipe, signal: signal) {
+        let subscription = FrameSubscription(formats: formats, pipe: pipe, signal: signal, origin: origin) {
             requestKeyFrame(of: stream, choice: tapped)
         }
         return (tap.id, subscription)

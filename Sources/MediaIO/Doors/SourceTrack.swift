@@ -33,6 +33,12 @@ public enum SourceTrack: Sendable, Equatable {
         }
     }
 
+    /// The frames of a source that has been `other` can go on as this, in the same sequence of packets.
+    func continues(_ other: SourceTrack) -> Bool {
+        guard case .h264(_, let framing, _) = self, case .h264(_, let before, _) = other else { return self == other }
+        return framing == before
+    }
+
     /// As SDP says it; `nil` for AAC whose header can't be read.
     public var format: TrackFormat? {
         switch self {

@@ -26,6 +26,24 @@ struct RTMPPackagerTests {
         #expect(values[1]["width"] == 1280 && values[1]["height"] == 720 && values[1]["stereo"] == true)
     }
 
+    @Test("a track that comes later, and another configuration, are announced before their first frame; times go on")
+    func changes() throws {
+        var packager = RTMPPackager(tracks: [.init(isVideo: false, config: [0x12, 0x10], clockRate: 44_100)])
+        _ = packager.take(track: 0, [7], time: 0, isKeyFrame: true)
+        packager.change(to: [.init(isVideo: false, config: [0x12, 0x10], clockRate: 44_100), .init(isVideo: true)])
+        // What was sent before is not sent again.
+        #expect(packager.take(track: 0, [7], time: 0, isKeyFrame: true).isEmpty)
+        let video = packager.take(track: 1, Self.key, time: 6_000_000_000, isKeyFrame: true)
+        #expect(video.map(\.type) == [8, 18, 9, 9] && video.allSatisfy { $0.timestamp == 6000 })
+        var reader = AMF0Reader(video[1].payload)
+        #expect(try reader.readAll()[1]["videocodecid"] == 7)
+        packager.change(to: [.init(isVideo: false, config: [0x11, 0x88], clockRate: 48_000, channels: 1), .init(isVideo: true)])
+        let audio = packager.take(track: 0, [8], time: 6_020_000_000, isKeyFrame: true)
+        #expect(audio.map(\.type) == [18, 8, 8])
+        #expect(audio[1].payload == [0xaf, 0, 0x11, 0x88] && audio[2].payload == [0xaf, 1, 8])
+        #expect(packager.take(track: 0, [8], time: 6_040_000_000, isKeyFrame: true).map(\.type) == [8])
+    }
+
     @Test("a picture that depends on others does not come first, and a configuration is not repeated")
     func later() {
         var packager = RTMPPackager(tracks: [.init(isVideo: true)])

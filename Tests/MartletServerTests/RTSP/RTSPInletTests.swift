@@ -20,6 +20,7 @@ private final class WrittenSource: LocalSource {
     func markReordered(track: Int) {}
     func report(track: Int, ntp: UInt64, timestamp: UInt32) {}
     func restart() {}
+    func setTracks(_ tracks: [TrackFormat]) {}
     func onKeyFrameRequest(_ handler: @escaping @Sendable () -> Void) {}
 }
 

@@ -1,0 +1,88 @@
+"""Encoded media in memory, to be sent in any order and with any mistake: H.264 access units and AAC frames made by ffmpeg."""
+import functools
+import subprocess
+
+START = b"\x00\x00\x00\x01"
+SLICE, IDR, SEI, SPS, PPS, AUD = 1, 5, 6, 7, 8, 9
+
+
+def kind(nal):
+    return nal[0] & 31
+
+
+@functools.lru_cache
+def access_units(seconds=8, fps=25, gop=25, size="320x240", profile="baseline", options="", hue=0):
+    """Lists of NAL units, one list a frame, in decoding order, without delimiters. Key frames bring their parameter sets."""
+    run = subprocess.run(
+        ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", f"testsrc2=s={size}:r={fps},hue=h={hue}", "-t", str(seconds), "-c:v", "libx264",
+         "-preset", "ultrafast", "-profile:v", profile, "-pix_fmt", "yuv420p", "-g", str(gop), "-keyint_min", str(gop), "-sc_threshold", "0",
+         "-b:v", "500k", "-x264-params", ":".join(filter(None, ["aud=1", options])), "-f", "h264", "-"], capture_output=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+    units = []
+    for piece in run.stdout.split(b"\x00\x00\x01"):
+        nal = piece.rstrip(b"\x00")
+        if not nal:
+            continue
+        if kind(nal) == AUD:
+            units.append([])
+        else:
+            units[-1].append(nal)
+    return units
+
+
+@functools.lru_cache
+def aac(seconds=8, rate=48000, channels=2):
+    """(AudioSpecificConfig, frames of 1024 samples)."""
+    run = subprocess.run(
+        ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", f"sine=f=440:r={rate}", "-t", str(seconds), "-ac", str(channels), "-c:a", "aac", "-b:a", "96k",
+         "-f", "adts", "-"], capture_output=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+    data, frames, config = run.stdout, [], b""
+    while len(data) >= 7:
+        head = int.from_bytes(data[:7], "big")
+        object_type, frequency, layout, length = (head >> 38 & 3) + 1, head >> 34 & 15, head >> 30 & 7, head >> 13 & 0x1FFF
+        config = (object_type << 11 | frequency << 7 | layout << 3).to_bytes(2, "big")
+        frames.append(data[7:length])
+        data = data[length:]
+    return config, frames
+
+
+def adts(config, frame):
+    """A frame with its ADTS head."""
+    value = int.from_bytes(config, "big")
+    object_type, frequency, layout, length = value >> 11, value >> 7 & 15, value >> 3 & 15, len(frame) + 7
+    head = 0xFFF1 << 40 | (object_type - 1) << 38 | frequency << 34 | layout << 30 | length << 13 | 0x7FF << 2
+    return head.to_bytes(7, "big") + frame
+
+
+def is_key(unit):
+    return any(kind(nal) == IDR for nal in unit)
+
+
+def without(unit, *kinds):
+    return [nal for nal in unit if kind(nal) not in kinds]
+
+
+def sets(units):
+    """SPS and PPS of the first frame."""
+    return [next(nal for nal in units[0] if kind(nal) == wanted) for wanted in (SPS, PPS)]
+
+
+# FLV: what RTMP carries.
+
+def avc_configuration(sps, pps):
+    record = b"\x01" + sps[1:4] + b"\xff\xe1" + len(sps).to_bytes(2, "big") + sps + b"\x01" + len(pps).to_bytes(2, "big") + pps
+    return b"\x17\x00\x00\x00\x00" + record
+
+
+def avc_frame(unit, is_key_frame, composition=0):
+    body = b"".join(len(nal).to_bytes(4, "big") + nal for nal in unit)
+    return bytes([0x17 if is_key_frame else 0x27, 1]) + composition.to_bytes(3, "big", signed=True) + body
+
+
+def aac_configuration(config):
+    return b"\xaf\x00" + config
+
+
+def aac_frame(frame):
+    return b"\xaf\x01" + frame
