@@ -332,7 +332,7 @@ extension String {
             #expect(needed.map(\.track) == [0] && needed.first?.targets == ["H264", "VP8"], "\(profile)")
         }
         #expect(Negotiation.conversionsNeeded(offer: Fixtures.crlf(Fixtures.aiortc), tracks: [Support.h264()]).isEmpty)
-        let withoutH264 = Support.strippingCodecs(Fixtures.crlf(Fixtures.aiortc), ["H264"])
+        let withoutH264 = Fixtures.crlf(Support.strippingCodecs(Fixtures.aiortc, ["H264"]))
         #expect(Negotiation.conversionsNeeded(offer: withoutH264, tracks: [Support.h264("640028")]).first?.targets == ["VP8"])
     }
 
