@@ -254,7 +254,7 @@ public final class PlayerEndpoint: Endpoint {
         sink.pointee.noteReport()
         lines[i].lost = UInt64(max(0, block.cumulativeLost))
         guard block.lastSR != 0, let sent = sentReports.last(where: { $0.middle == block.lastSR }) else { return }
-        let held = Int64(block.delaySinceLastSR) * 1_000_000_000 >> 16
+        let held = (Int64(block.delaySinceLastSR) * 1_000_000_000) >> 16
         let roundTrip = now - sent.at - held
         if roundTrip >= 0, roundTrip < 10_000_000_000 { roundTripMilliseconds = Double(roundTrip) / 1e6 }
     }
