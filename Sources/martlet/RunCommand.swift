@@ -10,10 +10,11 @@ struct RunCommand: AsyncParsableCommand {
 
     func run() async throws {
         let loaded = try settings.load()
+        // Before the log, which installs the line that a crash leaves.
+        CrashReports.leaveOutBacktraces()
         LogSetup.bootstrap(level: loaded.settings.logLevel, format: loaded.settings.logFormat)
         // A peer or a log reader that goes away is an error of that write, not the end of the server.
         signal(SIGPIPE, SIG_IGN)
-        CrashReports.leaveOutBacktraces()
         let watchdog = Watchdog.endingProcess(after: .milliseconds(4_500), of: [SIGTERM, SIGINT])
         defer { for source in watchdog { source.cancel() } }
         do {
