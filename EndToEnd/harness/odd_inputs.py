@@ -1,7 +1,9 @@
 """Publishers that do what real ones have been seen to do and what servers stumble over: each a class with `start(node, name)` and `stop()`."""
 import asyncio
+import contextlib
 import fractions
 import itertools
+import socket
 import subprocess
 import threading
 import time
@@ -41,6 +43,9 @@ class RtmpFeed:
         return self
 
     def stop(self):
+        # Closing alone would wait for the thread that reads.
+        with contextlib.suppress(OSError):
+            self.client.socket.shutdown(socket.SHUT_RDWR)
         self.client.close()
 
 
