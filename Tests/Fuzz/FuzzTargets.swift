@@ -77,7 +77,7 @@ private func fuzzRTSP(_ bytes: UnsafeRawBufferPointer) {
     let text = String(decoding: bytes, as: UTF8.self)
     _ = RTSPTransport.parse(text)
     _ = RTSPAuthentication(challenges: ["Digest " + text])
-    _ = try? RTSPDescription.tracks(in: text)
+    _ = try? RTSPDescription.offer(in: text)
 }
 
 /// Payloads of AAC, headers of it, and H.264 units in both framings: each piece prefixed with its length in one byte.
@@ -234,7 +234,7 @@ private func fuzzRTMP(_ bytes: UnsafeRawBufferPointer) {
             if first & 2 == 0 {
                 for event in (try? server.receive(raw)) ?? [] { take(event, &server) }
                 _ = server.takeOutput()
-                precondition(server.incompleteBytes <= limits.maximumIncomplete + limits.maximumMediaMessage)
+                precondition(server.heldBytes <= limits.maximumIncomplete + limits.maximumMediaMessage + limits.maximumEarly)
             } else {
                 for case .media(let message) in (try? client.receive(raw)) ?? [] { read(message) }
                 _ = client.takeOutput()
