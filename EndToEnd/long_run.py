@@ -1,5 +1,6 @@
 """Publishers that jump, restart, change codecs and tracks at random while each second somebody joins by a random protocol and leaves.
-Seeded; `MARTLET_TEST_SECONDS` sets its length (20; 1800 is the long form), `MARTLET_TEST_SEED` its seed."""
+Seeded; `MARTLET_TEST_SECONDS` sets its length (20; 1800 is the long form), `MARTLET_TEST_SEED` its seed. Run by hand,
+`.venv/bin/python -m pytest EndToEnd/long_run.py -s`: about one join in a hundred still gets nothing for six seconds, neither media nor a word."""
 import concurrent.futures
 import itertools
 import json
