@@ -8,16 +8,6 @@ import Testing
 
 @testable import MediaIO
 
-/// Waits for something that another thread brings about; the deadline is only there to end a broken run.
-private func eventually(_ what: String, _ condition: () async throws -> Bool) async throws {
-    let deadline = ContinuousClock.now + .seconds(20)
-    while ContinuousClock.now < deadline {
-        if try await condition() { return }
-        try await Task.sleep(for: .milliseconds(5))
-    }
-    Issue.record("never happened: \(what)")
-}
-
 @Suite("ReactorEngine on loopback sockets") struct ReactorEngineTests {
     private static func engine() throws -> ReactorEngine {
         var configuration = MediaEngineConfiguration()
