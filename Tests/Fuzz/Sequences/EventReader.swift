@@ -7,8 +7,6 @@ struct EventReader {
 
     init(_ bytes: UnsafeRawBufferPointer) { rest = bytes[...] }
 
-    var isAtEnd: Bool { rest.isEmpty }
-
     mutating func byte() -> UInt8? { rest.popFirst() }
 
     mutating func word() -> UInt32? {

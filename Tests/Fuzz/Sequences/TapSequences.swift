@@ -123,7 +123,7 @@ func fuzzForwarder(_ bytes: UnsafeRawBufferPointer) {
 func fuzzFrames(_ bytes: UnsafeRawBufferPointer) {
     guard var records = TapRecords(bytes) else { return }
     let signal = WakeSignal(), pipe = PacketPipe(onData: { signal.set() })
-    let subscription = FrameSubscription(formats: records.formats.map { $0 }, pipe: pipe, signal: signal) {}
+    let subscription = FrameSubscription(formats: records.formats, pipe: pipe, signal: signal) {}
     let turns = sequence(state: (), next: { _ in records.next() }).reduce(into: [[UInt8]]()) { $0.append($1) }
     blocking {
         let reader = Task { () -> Int in
@@ -157,8 +157,7 @@ func fuzzRecorder(_ bytes: UnsafeRawBufferPointer) {
     let tracks = records.formats.map {
         RecordingOrder.Track(codec: CodecKind(encodingName: $0.codec.name), clockRate: $0.codec.clockRate, channels: $0.codec.channels, parameterSets: nil)
     }
-    guard let formats = RecordFormats("mp4,webm,webm,webm") ?? RecordFormats(RecordFormats().text) else { return }
-    let order = RecordingOrder(folder: folder, stem: "f", firstPart: 1, tracks: tracks, formats: formats)
+    let order = RecordingOrder(folder: folder, stem: "f", firstPart: 1, tracks: tracks, formats: RecordFormats())
     guard let job = try? RecordingJob(order) else { return }
     let written = Mutex(0)
     let output = WorkerOutput { bytes in written.withLock { $0 += bytes.count } }
