@@ -159,6 +159,16 @@ final class RecordingJob: WorkerHandler {
         output.send(RecordingReport.began(part: part.number, file: part.file, time: origin.nanoseconds).encoded)
     }
 
+    /// All audio that has come, with silence in steps before what comes after a long pause.
+    private func drain(_ part: RecordingPart, _ sound: SoundLane, _ output: WorkerOutput) throws {
+        while true {
+            let (samples, gap) = try sound.drain(&timeline)
+            part.take(samples)
+            guard let gap else { return }
+            try fill(part, with: sound, to: gap, output)
+        }
+    }
+
     /// Silence of any length, a step at a time: written out as it is made, with signs of life in between.
     private func fill(_ part: RecordingPart, with sound: SoundLane, to time: Instant, _ output: WorkerOutput) throws {
         while true {
@@ -189,7 +199,7 @@ final class RecordingJob: WorkerHandler {
         }
         if hasPicture, let picture { part.take(picture.drain(&timeline, origin: part.origin)) }
         if hasSound, let sound {
-            part.take(try sound.drain(&timeline))
+            try drain(part, sound, output)
             try fill(part, with: sound, to: now - Self.silencePatience, output)
         }
         if try part.flushIfDue(now), order.minimumFree > 0, part.free < order.minimumFree {
@@ -208,7 +218,11 @@ final class RecordingJob: WorkerHandler {
     ) throws {
         guard let part else { return }
         self.part = nil
-        if hasSound, let sound { part.take(try sound.finish(&timeline, everythingBy: end == .finished ? now : nil)) }
+        if hasSound, let sound {
+            if end == .finished { sound.stopWaiting(at: now) }
+            try drain(part, sound, output)
+            part.take(try sound.finish())
+        }
         if hasPicture, let picture { part.take(picture.finish(&timeline, origin: part.origin, before: stop, now: now, end: sound?.end ?? 0)) }
         try part.finish()
         report(part, end, reason, output)

@@ -41,6 +41,8 @@ final class SoundLane {
     private(set) var undecodable = 0
     /// Where the file's audio ends, microseconds.
     private(set) var end: Int64 = 0
+    /// Where the audio ended when `drain` last stopped at a gap.
+    private var gapEnd: Int64?
     /// By as much as this a packet may begin late and still follow on: it is rounding of the clock.
     private static let rounding = TimeSpan.milliseconds(1)
 
@@ -80,6 +82,7 @@ final class SoundLane {
     /// Begins a file whose time 0 is `origin`; what the muxer has to know.
     func begin(_ target: Target, origin: Instant) throws -> MuxerTrack {
         end = 0
+        gapEnd = nil
         nextMedia = nil
         self.origin = origin
         if target == .opus, codec == .opus {
@@ -92,14 +95,21 @@ final class SoundLane {
         return MuxerTrack(.audio(encoder.configuration.codec, sampleRate: 48_000, channels: channels, header: encoder.extradata))
     }
 
-    /// Everything that has come since the last call, placed.
-    func drain(_ timeline: inout StreamTimeline) throws -> [RecordedSample] {
+    /// What has come since the last call, placed; up to a gap longer than `fillStep`, which is to be filled before what comes behind it.
+    /// - Returns: `gap`: where what still waits begins. `nil`: all is placed.
+    func drain(_ timeline: inout StreamTimeline) throws -> (samples: [RecordedSample], gap: Instant?) {
         var samples: [RecordedSample] = []
         let packets = waiting
         waiting = []
-        for packet in packets {
+        for (index, packet) in packets.enumerated() {
             let (media, made) = timeline.place(packet.timestamp, track: track)
             guard let time = made.map({ bound.place($0, arrival: packet.arrival) }) else { continue }
+            // Once only for each end: where silence didn't bring it nearer, the packet follows on as it is.
+            if time.span(since: origin) > TimeSpan.microseconds(end) + Self.fillStep, gapEnd != end {
+                gapEnd = end
+                waiting = Array(packets[index...])
+                return (samples, time)
+            }
             switch way {
             case .pass(var opus):
                 let followsOn = nextMedia.map { media - $0 <= Self.rounding } ?? false
@@ -111,7 +121,7 @@ final class SoundLane {
             case nil: break
             }
         }
-        return samples
+        return (samples, nil)
     }
 
     /// How much silence is made in one go.
@@ -134,18 +144,16 @@ final class SoundLane {
         }
     }
 
-    /// Ends the file; the rest of what is inside the encoder.
-    /// - Parameter now: the newest arrival; `nil` leaves what waits for missing packets to the next file.
-    func finish(_ timeline: inout StreamTimeline, everythingBy now: Instant?) throws -> [RecordedSample] {
-        if let now { keep(assembler.finish(), at: now) }
-        var samples = try drain(&timeline)
-        if case .encode(let sound, let encoder) = way {
-            let last = SampleTime.microseconds(sound.position)
-            let rest = [Float](repeating: 0, count: (encoder.packetSamples + encoder.delay) * channels)
-            samples += try encode(rest, from: sound.position, with: encoder).filter { $0.time < last }
-        }
-        way = nil
-        return samples
+    /// Nothing more comes: what waits for missing packets goes without them.
+    func stopWaiting(at now: Instant) { keep(assembler.finish(), at: now) }
+
+    /// Ends the file; the rest of what is inside the encoder. What has not been drained is left to the next file.
+    func finish() throws -> [RecordedSample] {
+        defer { way = nil }
+        guard case .encode(let sound, let encoder) = way else { return [] }
+        let last = SampleTime.microseconds(sound.position)
+        let rest = [Float](repeating: 0, count: (encoder.packetSamples + encoder.delay) * channels)
+        return try encode(rest, from: sound.position, with: encoder).filter { $0.time < last }
     }
 
     private func note(_ pieces: [OpusTimeline.Piece]) -> [RecordedSample] {

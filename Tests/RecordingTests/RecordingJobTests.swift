@@ -200,7 +200,7 @@ struct RecordingJobTests {
             times[track] &+= step % 3 == 0 ? extremes.randomElement(using: &random) ?? 0 : UInt32.random(in: 0...UInt32.max, using: &random)
             // A VP8 key frame of 64 x 48 (RFC 6386 §9.1) behind its descriptor.
             let payload = track == 0 ? audio : [0x10, 0x10, 0, 0, 0x9d, 0x01, 0x2a, 64, 0, 48, 0, 0, 0]
-let sequence = track == 1 ? step / 20 : step
+            let sequence = track == 1 ? step / 20 : step
             var rtp: [UInt8] = [0x80, track == 1 ? 0x80 : 0, UInt8(truncatingIfNeeded: sequence >> 8), UInt8(truncatingIfNeeded: sequence)]
             rtp += (0..<4).map { UInt8(truncatingIfNeeded: times[track] >> UInt32(24 - 8 * $0)) } + [0, 0, 0, UInt8(track + 1)] + payload
             var input = TapRecord(track: track, arrival: arrival, content: .packet(orientation: 0xff, audioLevel: 0xff, rtp: rtp[...])).encoded
@@ -225,6 +225,36 @@ let sequence = track == 1 ? step / 20 : step
 
     /// One a millisecond.
     static let noiseSteps = 100_000
+
+    @Test("a pause of any length is as long in the file, and is written in steps", arguments: [CodecKind.opus, .pcmu])
+    func longPause(codec: CodecKind) throws {
+        let scratch = try Scratch()
+        let rate = codec == .opus ? 48_000 : 8_000
+        let job = try RecordingJob(RecordingOrder(
+            folder: scratch.path, stem: "pause", firstPart: 1, tracks: [.init(codec: codec, clockRate: rate, channels: 1)], formats: RecordFormats()))
+        let reports = Mutex<[RecordingReport]>([]), signsOfLife = Mutex(0)
+        let output = WorkerOutput(sign: { signsOfLife.withLock { $0 += 1 } }) { bytes in
+            reports.withLock { if let report = try? RecordingReport(decoding: bytes) { $0.append(report) } }
+        }
+        let audio: [UInt8] = codec == .opus ? [0xfc, 0xff, 0xfe] : [UInt8](repeating: 0xff, count: 160)
+        let pause = 660
+        for number in 0..<300 {
+            // Five seconds before the pause, one behind it.
+            let shift = number < 250 ? 0 : pause
+            let timestamp = UInt32(number * rate / 50 + shift * rate)
+            var rtp: [UInt8] = [0x80, 0, UInt8(number >> 8), UInt8(number & 0xff)]
+            rtp += (0..<4).map { UInt8(truncatingIfNeeded: timestamp >> UInt32(24 - 8 * $0)) } + [0, 0, 0, 1] + audio
+            let arrival = Int64(1000 + number * 20 + shift * 1000) * 1_000_000
+            try job.receive(
+                TapRecord(track: 0, arrival: arrival, content: .packet(orientation: 0xff, audioLevel: 0xff, rtp: rtp[...])).encoded, output: output)
+        }
+        try job.finish(output: output)
+        let files = reports.withLock { $0 }.compactMap { if case .began(_, let file, _) = $0 { file } else { nil } }
+        #expect(files.count == 1)
+        let summary = try MediaFinisher.measure(scratch.path + "/" + (files.first ?? ""))
+        #expect(abs(summary.milliseconds - Int64(pause + 6) * 1000) < 100, "\(summary.milliseconds) ms")
+        #expect(signsOfLife.withLock { $0 } >= pause / 10 - 2)
+    }
 
     @Test("garbage from a tap harms nothing")
     func garbage() throws {
