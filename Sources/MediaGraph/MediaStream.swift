@@ -34,7 +34,13 @@ public final class MediaStream {
     /// The driver's mark: already on its list of streams with something to send.
     public var isQueued = false
 
-    public init(handle: StreamHandle) { self.handle = handle }
+    /// What the rings ask when they grow: the reactor's account.
+    private let allowance: MemoryAccount?
+
+    public init(handle: StreamHandle, allowance: MemoryAccount? = nil) {
+        self.handle = handle
+        self.allowance = allowance
+    }
 
     /// Players get no sound of this stream while it is silent.
     public private(set) var withholdsSilence = false
@@ -56,7 +62,10 @@ public final class MediaStream {
             self.tracks = tracks
             keepConverted()
         }
-        for track in tracks { track.clocks = clocks }
+        for track in tracks {
+            track.clocks = clocks
+            track.ring.allowance = allowance
+        }
         forms = tracks + converted
         for track in forms where track.number == 0 {
             lastNumber += 1
@@ -129,6 +138,7 @@ public final class MediaStream {
     /// - Parameter source: gets the wishes for key frames.
     public func addConverted(_ track: UplinkTrack, source: any StreamSource) {
         track.feeder = source
+        track.ring.allowance = allowance
         track.origin = track.format.converts.flatMap { tracks.indices.contains($0) ? tracks[$0] : nil }
         if track.number == 0 {
             lastNumber += 1

@@ -33,7 +33,8 @@ import RTP
 /// A bounded ring of packets: a table of slots indexed by sequence number and a circular slab of bytes.
 ///
 /// Both parts start small and double until the newest group of pictures fits or `maximumBytes` is reached,
-/// so an audio track costs tens of kilobytes and a long video GOP a few megabytes. Not thread-safe.
+/// so an audio track costs tens of kilobytes and a long video GOP a few megabytes. Nothing is there before the first packet: a source
+/// that never sends costs nothing. Not thread-safe.
 public final class PacketRing {
     /// A packet further than this from the newest one is refused (a restarted or hostile source).
     public static let maximumSlots = 8192
@@ -44,6 +45,9 @@ public final class PacketRing {
     private(set) var slab: UnsafeMutableRawPointer
     private(set) var slabCapacity: UInt64
     private let maximumBytes: UInt64
+    /// Asked for what the ring grows by beyond its first size; when it says no, the newest group of pictures isn't kept whole.
+    public var allowance: MemoryAccount?
+    private static let firstSlots = 512
     private var head: UInt64 = 0
 
     /// Unwrapped sequence number of the newest packet; 0 when empty.
@@ -63,11 +67,21 @@ public final class PacketRing {
         precondition(initialBytes > 0 && initialBytes & (initialBytes - 1) == 0, "the slab's size must be a power of two")
         slabCapacity = UInt64(initialBytes)
         self.maximumBytes = UInt64(maximumBytes)
-        slab = .allocate(byteCount: initialBytes, alignment: 64)
-        let count = 512
-        slots = .allocate(capacity: count)
-        slots.initialize(repeating: PacketSlot(), count: count)
-        slotMask = Int64(count - 1)
+        // One slot in which nothing ever is, until the first packet.
+        slab = .allocate(byteCount: 1, alignment: 64)
+        slots = .allocate(capacity: 1)
+        slots.initialize(to: PacketSlot())
+        slotMask = 0
+    }
+
+    @inline(never)
+    private func begin() {
+        slab.deallocate()
+        slots.deallocate()
+        slab = .allocate(byteCount: Int(slabCapacity), alignment: 64)
+        slots = .allocate(capacity: Self.firstSlots)
+        slots.initialize(repeating: PacketSlot(), count: Self.firstSlots)
+        slotMask = Int64(Self.firstSlots - 1)
     }
 
     deinit {
@@ -76,7 +90,7 @@ public final class PacketRing {
     }
 
     /// Memory held, in bytes.
-    public var memory: Int { Int(slabCapacity) + Int(slotMask + 1) * MemoryLayout<PacketSlot>.stride }
+    public var memory: Int { slotMask == 0 ? 0 : Int(slabCapacity) + Int(slotMask + 1) * MemoryLayout<PacketSlot>.stride }
 
     /// The slot of `sequence` when that packet is still here.
     @inline(__always)
@@ -107,6 +121,7 @@ public final class PacketRing {
         let sequence = description.sequence
         let length = UInt64(packet.count)
         guard sequence > 0, packet.count <= Self.maximumPacketLength else { return false }
+        if slotMask == 0 { begin() }
         if newest != 0, sequence <= newest - (slotMask + 1) / 2 || slots[Int(sequence & slotMask)].sequence == sequence {
             return false
         }
@@ -179,6 +194,9 @@ public final class PacketRing {
             return keyFrameStart = 0
         }
         if !slotsFull, slabCapacity * 2 > maximumBytes { return keyFrameStart = 0 }
+        // Both are bounded by a few megabytes.
+        let growth = slotsFull ? Int(slotMask + 1) * MemoryLayout<PacketSlot>.stride : Int(slabCapacity)
+        if let allowance, allowance.take(growth) != nil { return keyFrameStart = 0 }
 
         let oldSlots = slots, oldMask = slotMask, oldSlab = slab, oldCapacity = slabCapacity
         if slotsFull { slotMask = slotMask * 2 + 1 } else { slabCapacity *= 2 }

@@ -137,7 +137,10 @@ final class ReactorCore {
 
     /// Sleeps until something arrives or is due.
     private func wait(into events: inout [epoll_event]) -> Int32 {
-        if hasNoTimers { return epoll_wait(poller, &events, Int32(events.count), -1) }
+        if hasNoTimers {
+            settleMemory()
+            return epoll_wait(poller, &events, Int32(events.count), -1)
+        }
         let left = max(0, min(nextTick, nextFlush) - now)
         if hasFineTimeout {
             var timeout = timespec(tv_sec: Int(left / 1_000_000_000), tv_nsec: Int(left % 1_000_000_000))
@@ -376,9 +379,14 @@ final class ReactorCore {
         settleTCP()
         if now >= nextAccounting {
             nextAccounting = now + 1_000_000_000
-            // Refused growth has happened already; what the sum is above, new streams and players are refused by.
-            _ = account.set(streams.values.reduce(endpoints.count * Self.endpointMemory) { $0 + $1.memory })
+            settleMemory()
         }
+    }
+
+    /// Tells the budget what is held here. Rings have asked before they grew, and give back here; the rest is there already, and when it
+    /// is too much, new streams and players are refused.
+    private func settleMemory() {
+        account.note(streams.values.reduce(endpoints.count * Self.endpointMemory) { $0 + $1.memory })
     }
 
     // MARK: what jobs do
@@ -388,7 +396,7 @@ final class ReactorCore {
 
     @discardableResult
     func addStream(_ handle: StreamHandle) -> MediaStream {
-        let stream = MediaStream(handle: handle)
+        let stream = MediaStream(handle: handle, allowance: account)
         streams[handle.rawValue] = stream
         return stream
     }

@@ -62,6 +62,7 @@ public final class ReactorEngine: MediaEngineProtocol {
 
     public func createStream() throws(EngineError) -> StreamHandle {
         guard !isShutDown.load(ordering: .relaxed) else { throw .shutDown }
+        if let refusal = configuration.memory.admit(.other("media")) { throw .limit("\(refusal)") }
         let reactor = reactors.min { $0.load.load(ordering: .relaxed) < $1.load.load(ordering: .relaxed) } ?? reactors[0]
         let handle = StreamHandle(rawValue: newID(on: reactor))
         reactor.load.add(1, ordering: .relaxed)

@@ -83,8 +83,9 @@ public final class MemoryBudget: Sendable {
     }
 
     /// - Parameters:
-    ///   - network: whose share it counts in; `nil` for what can't be laid at one remote's door, such as the ring of a stream: it
-    ///     counts in the sum only, and is never asked to go.
+    ///   - network: whose share it counts in; `nil` for what can't be laid at one remote's door, such as the rings of streams: it
+    ///     counts in the sum only, is never asked to go, and gets no more once the sum is above `highMark`, so that the rest is left
+    ///     for what remotes have to say.
     ///   - onEviction: called once, if this account is to go: end what it is for, soon; then `close`. Must not block.
     public func account(
         for network: AddressKey?, onEviction: @escaping @Sendable (Refusal) -> Void = { _ in }
@@ -111,7 +112,8 @@ public final class MemoryBudget: Sendable {
     private static let step = 16_384
 
     /// Moves a holder's reservation to what `held` bytes need. Returns why not, with nothing changed.
-    fileprivate func reserve(_ held: Int, for holder: Holder) -> Refusal? {
+    /// - Parameter isFact: they are held already.
+    fileprivate func reserve(_ held: Int, for holder: Holder, isFact: Bool = false) -> Refusal? {
         var leavers: [Holder] = []
         // Of the network's own, for its share.
         var own: [Holder] = []
@@ -124,8 +126,13 @@ public final class MemoryBudget: Sendable {
                 move(holder, from: old, to: new, &state)
                 return nil
             }
+            if isFact {
+                move(holder, from: old, to: new, &state)
+                if state.used - state.leaving > highMark { leavers = markLargest(&state) }
+                return nil
+            }
             if old.isLeaving { return .evicted }
-            guard state.used.addingSaturating(growth) <= limit else {
+            guard state.used.addingSaturating(growth) <= (holder.network == nil ? highMark : limit) else {
                 state.statistics.refusedByLimit &+= 1
                 leavers = markLargest(&state)
                 return .server
@@ -157,7 +164,7 @@ public final class MemoryBudget: Sendable {
         guard new != old.bytes else { return }
         let growth = new - old.bytes
         holder.reserved.withLock { $0.bytes = new }
-        state.used += growth
+        state.used = state.used.addingSaturating(growth)
         state.statistics.highest = max(state.statistics.highest, state.used)
         guard let network = holder.network else { return }
         if old.isLeaving { state.leaving += growth }
@@ -242,6 +249,13 @@ public final class MemoryAccount: Sendable {
 
     /// Holds `count` bytes from now on. Returns why not, with what was held before kept.
     public func set(_ count: Int) -> MemoryBudget.Refusal? { change { _ in max(0, count) } }
+
+    /// Holds `count` bytes, whatever the budget says: they are there already. What is too much is made up for by others, who are
+    /// refused or asked to go.
+    public func note(_ count: Int) {
+        bytes.withLock { $0 = max(0, count) }
+        if MemoryBudget.reservation(for: count) != holder.reserved.withLock({ $0.bytes }) { _ = budget.reserve(count, for: holder, isFact: true) }
+    }
 
     /// Gives everything back; the account can be used again.
     public func close() { _ = set(0) }

@@ -63,6 +63,36 @@ import Testing
         #expect(ring.memory <= 512 * 1024 + 1024 * MemoryLayout<PacketSlot>.stride)
     }
 
+    @Test("holds nothing before its first packet")
+    func empty() {
+        let ring = PacketRing(initialBytes: 256 * 1024, maximumBytes: 8 << 20)
+        #expect(ring.memory == 0 && ring.newest == 0 && ring.joinPoint == nil)
+        #expect((0..<1_000 as Range<Int64>).allSatisfy { ring.slot($0) == nil })
+        #expect(append(ring, packet(70_000)))
+        #expect(holds(ring, packet(70_000)) && ring.memory >= 256 * 1024)
+    }
+
+    @Test("with no memory left it goes on without keeping the whole group, and keeps it again when there is some")
+    func growthIsRefused() {
+        let budget = MemoryBudget(limit: 1 << 20, share: 1 << 20)
+        let others = budget.account(for: nil)
+        others.note(800 * 1024)
+        let ring = PacketRing(initialBytes: 32 * 1024, maximumBytes: 512 * 1024)
+        ring.allowance = budget.account(for: nil)
+        let first = ring.memory
+        #expect(append(ring, packet(70_000, key: true)))
+        for sequence in Int64(70_001)..<70_200 {
+            #expect(append(ring, packet(sequence)))
+            #expect(holds(ring, packet(sequence)) && ring.slot(max(70_000, sequence - 20)) != nil)
+        }
+        #expect(ring.joinPoint == nil && first == 0 && ring.memory < 64 * 1024)
+        #expect(budget.statistics.refusedByLimit == 1, "it asks once for a group of pictures")
+        others.close()
+        #expect(append(ring, packet(70_200, key: true)))
+        for sequence in Int64(70_201)..<70_400 { #expect(append(ring, packet(sequence))) }
+        #expect(ring.joinPoint?.pointee.sequence == 70_200)
+    }
+
     @Test("keeps more packets than the slot table began with when a group of pictures is long")
     func growsSlots() {
         let ring = PacketRing(initialBytes: 256 * 1024, maximumBytes: 8 << 20)

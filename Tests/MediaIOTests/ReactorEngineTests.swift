@@ -189,6 +189,33 @@ import Testing
         await server.shutdown()
     }
 
+    @Test("with no memory left new streams and players are refused in words, what is on air goes on, and there is room again afterwards")
+    func memory() async throws {
+        var configuration = MediaEngineConfiguration()
+        configuration.reactors = 1
+        configuration.portFrom = 0
+        let budget = MemoryBudget(limit: 32 << 20, share: 32 << 20)
+        configuration.memory = budget
+        let engine = try ReactorEngine(configuration: configuration)
+        let stream = try engine.createStream()
+        let source = try await engine.addSource(to: stream, tracks: [Self.vp8])
+        let others = budget.account(for: AddressKey("192.0.2.1"))
+        #expect(others.set(27 << 20) == nil)
+        let error = #expect(throws: EngineError.self) { try engine.createStream() }
+        guard case .limit(let words) = error else { return #expect(Bool(false), "\(String(describing: error))") }
+        #expect(words.contains("memory_budget"))
+        let sink = Sink()
+        _ = try await engine.addSink(to: stream) { sink.take($0) }
+        _ = source.write(track: 0, packet: Self.packet(1))
+        try await eventually("what is on air goes on") { sink.count == 1 }
+        others.close()
+        let another = try engine.createStream()
+        await engine.destroyStream(another)
+        await engine.destroyStream(stream)
+        try await eventually("the rings' memory is given back") { budget.statistics.used == 0 }
+        await engine.shutdown()
+    }
+
     @Test("refuses in words what can't be done")
     func refuses() async throws {
         let engine = try Self.engine()

@@ -39,7 +39,7 @@ struct MemoryBudgetTests {
     func limit() {
         let budget = MemoryBudget(limit: 10 * megabyte, share: 10 * megabyte)
         let fixed = budget.account(for: nil)
-        #expect(fixed.set(9 * megabyte) == nil)
+        fixed.note(9 * megabyte)
         let account = budget.account(for: network(1))
         #expect(account.take(2 * megabyte) == .server)
         #expect(account.held == 0)
@@ -90,12 +90,35 @@ struct MemoryBudgetTests {
         #expect(budget.statistics.used <= 17 * megabyte + megabyte / 2)
     }
 
-    @Test("what belongs to no address counts in the sum and is never asked to go")
+    @Test("what belongs to no address counts in the sum, is never asked to go, and leaves a fifth for the others")
     func shared() {
         let budget = MemoryBudget(limit: 10 * megabyte, share: megabyte)
         let ring = budget.account(for: nil) { _ in Issue.record("a ring was asked to go") }
-        #expect(ring.set(9 * megabyte) == nil)
-        #expect(budget.admit(network(1)) == .server)
+        #expect(ring.take(7 * megabyte) == nil)
+        #expect(budget.admit(network(1)) == nil)
+        #expect(ring.take(2 * megabyte) == .server)
+        #expect(ring.held == 7 * megabyte)
+        #expect(budget.account(for: network(1)).take(megabyte / 2) == nil)
+    }
+
+    @Test("what is there already counts, whatever the limit says, and the largest holders make up for it")
+    func facts() {
+        let budget = MemoryBudget(limit: 10 * megabyte, share: 10 * megabyte)
+        let leavers = Leavers()
+        let large = leavers.account(budget, "large", network(1)), small = leavers.account(budget, "small", network(1))
+        #expect(large.set(3 * megabyte) == nil && small.set(megabyte) == nil)
+        let rings = budget.account(for: nil)
+        rings.note(5 * megabyte + megabyte / 2)
+        #expect(leavers.all == ["large"])
+        #expect(budget.admit(network(2)) == .server)
+        large.close()
+        #expect(budget.admit(network(2)) == nil)
+        rings.note(12 * megabyte)
+        #expect(rings.held == 12 * megabyte && budget.statistics.used >= 13 * megabyte)
+        rings.note(megabyte)
+        small.close()
+        rings.close()
+        #expect(budget.statistics.used == 0)
     }
 
     @Test("little is not counted, so that thousands of idle connections cost no lock and no entry")

@@ -65,7 +65,7 @@ struct WHIPFailure: Error, Sendable, Equatable {
         case .noCommonCodecs: self = .unprocessable(sentence)
         case .restrictedAccess: self = .forbidden(sentence)
         case .shutdownRequested: self = .unavailable(sentence, retryAfter: 5)
-        case .addToProxy where sentence.contains("max_"): self = .unavailable(sentence, retryAfter: 10)
+        case .addToProxy where sentence.contains("max_") || sentence.contains("memory_"): self = .unavailable(sentence, retryAfter: 10)
         case .addToProxy: self = .unprocessable(sentence)
         default: self = .badRequest(sentence)
         }

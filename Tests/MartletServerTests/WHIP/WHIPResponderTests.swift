@@ -38,6 +38,7 @@ import Testing
         #expect(status(.sessionDoesNotExist) == 404 && status(.restrictedAccess) == 403 && status(.noCommonCodecs) == 422)
         #expect(status(.shutdownRequested) == 503 && WHIPFailure(.refused(.shutdownRequested, "")).retryAfter == 5)
         #expect(status(.addToProxy, "full (max_streams)") == 503 && status(.addToProxy) == 422)
+        #expect(status(.addToProxy, "a bound was reached: \(MemoryBudget.Refusal.server)") == 503)
     }
 
     @Test("an authorizer is asked for every request but OPTIONS, and answers 401 or 403")
