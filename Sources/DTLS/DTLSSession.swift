@@ -18,7 +18,7 @@ public final class DTLSSession {
     private let expectedFingerprints: [(algorithm: String, bytes: [UInt8])]
     /// Keeps the shared context's certificate object alive.
     private let certificate: DTLSCertificate
-    /// `nil` once settled; so are `incoming` and `outgoing`, which belong to it.
+    /// `nil` before the handshake begins and once settled; so are `incoming` and `outgoing`, which belong to it.
     private var ssl: OpaquePointer?
     private var incoming: OpaquePointer?
     private var outgoing: OpaquePointer?
@@ -38,7 +38,15 @@ public final class DTLSSession {
     public init(
         certificate: DTLSCertificate, role: Role, expectedFingerprints: [(algorithm: String, bytes: [UInt8])],
         mtu: Int = 1200
-    ) throws {
+    ) {
+        self.mtu = min(max(mtu, 256), 16_384)
+        self.certificate = certificate
+        self.role = role
+        self.expectedFingerprints = expectedFingerprints
+    }
+
+    /// What a handshake needs is made when one begins: many peers never come so far.
+    private func makeOpenSSL() throws(DTLSSetupError) {
         ERR_clear_error()
         guard let ssl = SSL_new(role == .client ? certificate.clientContext : certificate.serverContext) else {
             throw DTLSSetupError("no DTLS session")
@@ -54,12 +62,8 @@ public final class DTLSSession {
             SSL_free(ssl)
             throw DTLSSetupError("no memory for a DTLS session")
         }
-        self.mtu = min(max(mtu, 256), 16_384)
-        martlet_dtls_set_mtu(ssl, self.mtu)
+        martlet_dtls_set_mtu(ssl, mtu)
         if role == .client { SSL_set_connect_state(ssl) } else { SSL_set_accept_state(ssl) }
-        self.certificate = certificate
-        self.role = role
-        self.expectedFingerprints = expectedFingerprints
         self.ssl = ssl
         self.incoming = incoming
         self.outgoing = outgoing
@@ -91,6 +95,7 @@ public final class DTLSSession {
     /// Begins the handshake: a client sends its ClientHello, a server starts to wait for one.
     public func start(at now: Instant) -> [DTLSAction] {
         guard state == .idle else { return [] }
+        do { try makeOpenSSL() } catch { return finish(.failed(.handshake("\(error)"))) }
         state = .handshaking
         timer.startHandshake(at: now, limit: handshakeLimit)
         return role == .client ? handshake(at: now) : []
@@ -106,6 +111,7 @@ public final class DTLSSession {
         if let alerts { return alerts.isEnd(datagram) ? answered(alerts) : [] }
         guard state != .connected || !Self.hasForgeableRecord(datagram) else { return [] }
         var actions = start(at: now)
+        guard state != .over else { return actions }
         ERR_clear_error()
         guard BIO_write(incoming, bytes, Int32(datagram.count)) == Int32(datagram.count) else { return actions }
         if state == .handshaking {
@@ -270,6 +276,7 @@ public final class DTLSSession {
 
     /// A memory BIO knows no datagrams: takes the records out and packs them into as few datagrams as the MTU allows.
     private func takeOutgoing() -> [DTLSAction] {
+        guard let outgoing else { return [] }
         let pending = BIO_ctrl_pending(outgoing)
         guard pending > 0 else { return [] }
         var bytes = [UInt8](repeating: 0, count: pending)

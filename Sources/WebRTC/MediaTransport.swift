@@ -97,14 +97,9 @@ public final class MediaTransport {
     public func setRemote(
         credentials: ICECredentials, candidates: [SocketAddress], isLite: Bool, fingerprints: [Fingerprint],
         dtlsRole: DTLSSession.Role, at now: Instant
-    ) throws(TransportFailure) -> [TransportAction] {
-        do {
-            dtls = try DTLSSession(
-                certificate: certificate, role: dtlsRole,
-                expectedFingerprints: fingerprints.map { (algorithm: $0.algorithm, bytes: $0.bytes) })
-        } catch {
-            throw .dtlsError("\(error)")
-        }
+    ) -> [TransportAction] {
+        dtls = DTLSSession(
+            certificate: certificate, role: dtlsRole, expectedFingerprints: fingerprints.map { (algorithm: $0.algorithm, bytes: $0.bytes) })
         state = .connecting
         remoteCandidates = candidates
         ice.setRemote(credentials, candidates: candidates, isLite: isLite, at: now)

@@ -229,15 +229,11 @@ public final class PeerConnection {
             let role: DTLSSession.Role = media.localSetup == .active ? .client : .server
             let addresses = media.remoteCandidates.filter { $0.transport.lowercased() == "udp" && $0.component == 1 }
                 .compactMap { SocketAddress($0.address, port: $0.port) }
-            do {
-                actions += try transport.setRemote(
-                    credentials: ICECredentials(ufrag: media.remoteUfrag, password: media.remotePwd),
-                    candidates: addresses, isLite: media.remoteIsLite, fingerprints: media.remoteFingerprints,
-                    dtlsRole: role, at: now
-                ).map { (index, $0) }
-            } catch {
-                throw .mismatch("DTLS could not be set up: \(error)")
-            }
+            actions += transport.setRemote(
+                credentials: ICECredentials(ufrag: media.remoteUfrag, password: media.remotePwd),
+                candidates: addresses, isLite: media.remoteIsLite, fingerprints: media.remoteFingerprints,
+                dtlsRole: role, at: now
+            ).map { (index, $0) }
         }
         return actions
     }

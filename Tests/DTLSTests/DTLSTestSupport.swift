@@ -61,9 +61,9 @@ final class Pump {
     ) throws -> Pump {
         let (client, server) = (try TestCertificates.client.get(), try TestCertificates.server.get())
         return Pump(
-            client: try DTLSSession(
+            client: DTLSSession(
                 certificate: client, role: .client, expectedFingerprints: clientExpects ?? server.expected, mtu: mtu),
-            server: try DTLSSession(
+            server: DTLSSession(
                 certificate: server, role: .server, expectedFingerprints: serverExpects ?? client.expected, mtu: mtu),
             conditions: conditions, seed: seed)
     }

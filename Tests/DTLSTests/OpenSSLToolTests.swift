@@ -70,7 +70,7 @@ struct OpenSSLToolTests {
             tool.waitUntilExit()
         }
 
-        let session = try DTLSSession(
+        let session = DTLSSession(
             certificate: try TestCertificates.server.get(), role: role, expectedFingerprints: [])
         var peer: UInt16? = role == .client ? toolPort : nil
         var keys: SRTPKeyingMaterial?
