@@ -305,6 +305,33 @@ def test_unfinished_messages_and_bodies_end_at_the_share_of_an_address(make_node
     wait_until(lambda: figures()["memory_budget_used"] == 0, 10, figures)
 
 
+def test_who_is_refused_for_memory_is_not_listened_to(make_node):
+    node = make_node("A", memory_per_address=8, log_level="info")
+    before = node.resources()["memory"]
+    # Frames that are never complete: the first few fill the share, the others are refused as they come.
+    head = bytes([0x81, 0xff]) + struct.pack(">Q", 1_048_000) + bytes(4)
+    sockets, most = [], 0
+    try:
+        for index in range(150):
+            one = websocket(node)
+            sockets.append(one)
+            try:
+                one.sendall(head + b"a" * 1_000_000)
+            except OSError:
+                pass
+            if index % 10 == 9:
+                most = max(most, node.resources()["memory"])
+        assert most < before + 60_000, (before, most)
+        words = b""
+        for one in sockets[-20:]:
+            one.settimeout(1)
+            words += all_of(one)
+        assert b"your address" in words
+    finally:
+        for one in sockets:
+            one.close()
+
+
 def test_a_frame_that_is_too_large_is_refused_in_words(a):
     with websocket(a) as one:
         def send():
@@ -317,6 +344,21 @@ def test_a_frame_that_is_too_large_is_refused_in_words(a):
         code, words = closing(all_of(one))
         sender.join()
     assert code == 1009 and "larger than" in words
+
+
+def test_sessions_that_never_connect_cost_little_and_end_by_themselves(make_node):
+    node = make_node("A", log_level="info", max_session_rate=1000, ice_timeout=6000)
+    headers = {"Content-Type": "application/sdp"}
+    http = requests.Session()
+    assert http.post(node.http + "/whip/first", data=offer(), headers=headers, timeout=5).status_code == 201
+    before = node.resources()["memory"]
+    for number in range(400):
+        assert http.post(node.http + f"/whip/idle-{number}", data=offer(), headers=headers, timeout=5).status_code == 201
+    after = node.resources()["memory"]
+    # kB of each: descriptions, credentials, names. Rings and DTLS come with the first packet.
+    assert (after - before) / 400 < 60, (before, after)
+    wait_until(lambda: node.statistics()["whip_stats"]["whip_sessions"] == 0, 20, node.statistics)
+    wait_until(lambda: node.statistics()["memory_stats"]["memory_budget_used"] == 0, 10, node.statistics)
 
 
 def test_bug_reports_do_not_fill_the_log(make_node):

@@ -212,8 +212,8 @@ final class WebSocketHandler: ChannelDuplexHandler {
         account?.set(backlog.bytes + (fragments?.readableBytes ?? 0) + pendingBytes + queuedBytes)
     }
 
-    /// Ends the connection for want of memory.
-    private func refuse(_ refusal: MemoryBudget.Refusal) {
+    /// Ends the connection for want of memory. On its event loop.
+    func refuse(_ refusal: MemoryBudget.Refusal) {
         fragments = nil
         // What still comes would be kept before the decoder.
         hasStoppedReading = true
@@ -232,7 +232,8 @@ final class WebSocketHandler: ChannelDuplexHandler {
             incompleteSince = context.eventLoop.now
             if messageTimer == nil { startMessageTimer(context, in: limits.messageTimeout) }
         }
-        if !hasSentClose, let refusal = settle() { refuse(refusal) }
+        // Who has been told goodbye already gets no further words.
+        if let refusal = settle(), !hasStoppedReading { if hasSentClose { context.close(promise: nil) } else { refuse(refusal) } }
         context.fireChannelReadComplete()
     }
 

@@ -76,9 +76,7 @@ struct WebSocketListener {
                     try handler.install(in: channel)
                     let connection = WebSocketConnection(channel: channel, handler: handler)
                     handler.deliver(to: onConnection(connection, channel))
-                    if let refusal = configuration.memory.admit(network) { 
-                        connection.close(code: refusal == .server ? .tryAgainLater : .policyViolation, reason: refusal.description)
-                    }
+                    if let refusal = configuration.memory.admit(network) { handler.refuse(refusal) }
                 }
             })
         let http = NIOTypedHTTPServerUpgradeConfiguration<Void>(
