@@ -87,6 +87,41 @@ def test_who_is_silent_or_speaks_letter_by_letter_is_dropped(make_node, name):
     assert silent.recv(100) == b"" and hesitant.recv(100) == b""
 
 
+def test_nonsense_in_any_amount_writes_a_few_lines(make_node):
+    node = make_node("nonsense", log_level="info")
+    for number in range(300):
+        with socket.create_connection(("127.0.0.1", node.settings["rtsp.port"]), timeout=10) as connection:
+            connection.sendall(f"NONSENSE-{number} " .encode() + b"x" * 300 + b"\r\n\r\n")
+            try:
+                assert connection.recv(100) == b""
+            except ConnectionResetError:
+                pass
+    assert figures(node)["rtsp_clients_malformed"] == 300
+    lines = [line for line in node.log().splitlines() if "RTSP client dropped" in line and "more:" not in line]
+    assert 0 < len(lines) < 100
+    # A second later one line says how many there were in all.
+    wait_until(lambda: sum(int(line.split("… ")[1].split(" more:")[0]) for line in node.log().splitlines()
+                           if " more: RTSP client dropped" in line) + len([line for line in node.log().splitlines()
+                           if "RTSP client dropped" in line and "more:" not in line]) == 300, 5, node.log_tail)
+
+
+def test_unfinished_messages_count_in_the_share_of_their_address(make_node):
+    node = make_node("unfinished", log_level="info", memory_per_address=1)
+    connections = []
+    try:
+        for _ in range(60):
+            connections.append(socket.create_connection(("127.0.0.1", node.settings["rtsp.port"]), timeout=5))
+            connections[-1].sendall(b"SET_PARAMETER * RTSP/1.0\r\nCSeq: 1\r\nContent-Length: 16000\r\n\r\n" + b"x" * 15_000)
+        wait_until(lambda: figures(node)["memory_budget_evicted"] > 0, 10, lambda: figures(node))
+        assert figures(node)["memory_budget_highest"] <= 1 << 20
+        wait_until(lambda: "RTSP client dropped: it makes the server hold too much" in node.log(), 5, node.log_tail)
+        assert "memory_per_address" in node.log()
+    finally:
+        for connection in connections:
+            connection.close()
+    wait_until(lambda: figures(node)["memory_budget_used"] == 0, 10, lambda: figures(node))
+
+
 def test_who_takes_no_media_is_dropped_and_harms_nobody(make_node, name):
     node = make_node("slow", rtsp_write_timeout=1000)
     with publishing(node, name, "--video", "vp8", "--size", "640x480", "--fps", "30", "--bitrate", "3000"):

@@ -73,7 +73,7 @@ public struct Server: Sendable {
 
         // Cameras, and players that speak RTSP.
         let pulls = RTSPPulls(
-            registry: streams, settings: RTSPPullSettings(settings), maximum: settings.maximumAgents, logger: Logger(label: "martlet.rtsp"))
+            registry: streams, settings: RTSPPullSettings(settings, memory: memory), maximum: settings.maximumAgents, logger: Logger(label: "martlet.rtsp"))
         await streams.add(pulls)
 
         // Pictures of what is on air.
@@ -107,7 +107,7 @@ public struct Server: Sendable {
         let relays = RTMPRelays(
             streams: streams, settings: RTMPRelay.Settings(settings), maximum: settings.maximumAgents, logger: Logger(label: "martlet.rtmp"))
         await streams.setRepublisher { name, url in Task { await relays.republish(name, to: url) } }
-        let rtsp = RTSPServer.make(settings, streams: streams, listeners: listeners)
+        let rtsp = RTSPServer.make(settings, streams: streams, listeners: listeners, memory: memory)
 
         // REST, statistics, pages.
         let routes = Self.routes(

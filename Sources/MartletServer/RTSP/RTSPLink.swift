@@ -39,6 +39,13 @@ actor RTSPLink {
         watch = RTSPLinkWatch(activityTimeout: TimeSpan(settings.activityTimeout), at: .now)
     }
 
+    /// For what has come of messages and packets that are not complete.
+    private func openAccount(_ channel: any Channel) -> MemoryAccount {
+        settings.memory.account(for: AddressKey(channel.remoteAddress?.ipAddress ?? address.host)) { [weak self] refusal in
+            Task { await self?.close(.unreachable("\(refusal)")) }
+        }
+    }
+
     private static func nonce() -> String { Identifier.uuid().filter { $0 != "-" } }
 
     /// What has been learnt about the server.
@@ -121,6 +128,7 @@ actor RTSPLink {
     private func talk(
         _ inbound: NIOAsyncChannelInboundStream<ByteBuffer>, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
     ) async throws -> RTSPPullEnd {
+        let account = channel.map(openAccount)
         let watcher = Task { await watchOver(outbound) }
         defer { watcher.cancel() }
         if let end = try await perform(session.begin(), outbound) { return end }
@@ -131,6 +139,7 @@ actor RTSPLink {
             while let item = try parser.next() {
                 if let end = try await perform(session.receive(item), outbound) { return end }
             }
+            if let refusal = account?.set(parser.waiting) { return .unreachable("\(refusal)") }
         }
         return .unreachable("the server closed the connection")
     }

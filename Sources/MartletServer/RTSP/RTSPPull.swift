@@ -21,6 +21,8 @@ struct RTSPPullSettings: Sendable {
     var isByName = true
     /// What is fetched is recorded.
     var recordsStreams = false
+    /// What cameras' messages count in.
+    var memory = MemoryBudget.unlimited
 }
 
 actor RTSPPull {

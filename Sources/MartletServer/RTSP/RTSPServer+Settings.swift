@@ -1,9 +1,10 @@
 // RTSP as the settings want it.
 import Logging
+import Primitives
 
 extension RTSPServer {
     /// `nil`: the listener is off.
-    static func make(_ settings: Settings, streams: StreamRegistry, listeners: ListenerRegistry) -> RTSPServer? {
+    static func make(_ settings: Settings, streams: StreamRegistry, listeners: ListenerRegistry, memory: MemoryBudget) -> RTSPServer? {
         guard settings.rtspPort >= 0 else { return nil }
         var configuration = RTSPServerSettings()
         configuration.host = settings.bindHost
@@ -13,12 +14,14 @@ extension RTSPServer {
         configuration.idleTimeout = .milliseconds(settings.rtspClientIdleTimeout)
         configuration.writeTimeout = .milliseconds(settings.rtspWriteTimeout)
         configuration.membersOnly = settings.roomMembersOnly
+        configuration.memory = memory
         return RTSPServer(settings: configuration, streams: streams, listeners: listeners, logger: Logger(label: "martlet.rtsp"))
     }
 }
 
 extension RTSPPullSettings {
-    init(_ settings: Settings) {
+    init(_ settings: Settings, memory: MemoryBudget) {
+        self.memory = memory
         usesUDP = settings.rtspOverUDP
         isByName = settings.rtspPullByName
         idleTimeout = .milliseconds(settings.rtspIdleTimeout)

@@ -22,6 +22,8 @@ struct RTSPServerSettings: Sendable {
     var writeTimeout = Duration.seconds(5)
     /// Streams of rooms are for their participants.
     var membersOnly = false
+    /// What clients' messages and what waits for them count in.
+    var memory = MemoryBudget.unlimited
 }
 
 final class RTSPServer: Service, Sendable {
@@ -82,10 +84,12 @@ final class RTSPServer: Service, Sendable {
 
     private func serve(_ channel: NIOAsyncChannel<ByteBuffer, ByteBuffer>) async {
         let address = channel.channel.remoteAddress?.ipAddress ?? "?"
-        guard limiter.enter(AddressKey(address)) else {
+        let network = AddressKey(address)
+        let refusal = settings.memory.admit(network)
+        guard refusal == nil, limiter.enter(network) else {
             counted.withLock { $0.refused += 1 }
             try? await channel.executeThenClose { _, outbound in
-                try await outbound.write(ByteBuffer(bytes: RTSPResponse(503, reason: "Too many clients").bytes))
+                try await outbound.write(ByteBuffer(bytes: RTSPResponse(503, reason: refusal.map { "\($0)" } ?? "Too many clients").bytes))
             }
             return
         }
@@ -94,11 +98,15 @@ final class RTSPServer: Service, Sendable {
             counted.accepted += 1
         }
         defer {
-            limiter.leave(AddressKey(address))
+            limiter.leave(network)
             counted.withLock { $0.clients -= 1 }
         }
+        let account = settings.memory.account(for: network) { [logger] refusal in
+            logger.notice("RTSP client dropped: it makes the server hold too much", metadata: ["peer": "\(address)", "reason": "\(refusal)"])
+            channel.channel.close(promise: nil)
+        }
         let client = RTSPServerClient(
-            server: self, address: address, peer: WebSocketConnection.text(channel.channel.remoteAddress), localAddress: channel.channel.localAddress?.ipAddress, membersOnly: settings.membersOnly,
+            server: self, account: account, address: address, peer: WebSocketConnection.text(channel.channel.remoteAddress), localAddress: channel.channel.localAddress?.ipAddress, membersOnly: settings.membersOnly,
             idleTimeout: settings.idleTimeout, writeTimeout: settings.writeTimeout)
         do {
             try await channel.executeThenClose { inbound, outbound in

@@ -14,6 +14,10 @@ actor RTSPServerClient {
     static let appKey = "defaultApp"
 
     private let server: RTSPServer
+    /// For what has come of messages that are not complete, and for media that is being written.
+    private let account: MemoryAccount
+    private var unread = 0
+    private var unsent = 0
     private let address: String
     /// The same with the port, for `Breadcrumb`.
     private let peer: String
@@ -33,8 +37,9 @@ actor RTSPServerClient {
     private var isPlaying = false
     private let logger: Logger
 
-    init(server: RTSPServer, address: String, peer: String, localAddress: String?, membersOnly: Bool, idleTimeout: Duration, writeTimeout: Duration) {
+    init(server: RTSPServer, account: MemoryAccount, address: String, peer: String, localAddress: String?, membersOnly: Bool, idleTimeout: Duration, writeTimeout: Duration) {
         self.server = server
+        self.account = account
         self.address = address
         self.peer = peer
         self.localAddress = localAddress
@@ -74,6 +79,11 @@ actor RTSPServerClient {
                 lastSign = .now
                 guard case .request(let request) = item else { continue }
                 guard try await answer(request, outbound) else { return }
+            }
+            unread = parser.waiting
+            if let refusal = account.set(unread + unsent) {
+                try await outbound.write(ByteBuffer(bytes: session.refuse(503, reason: "\(refusal)").bytes))
+                return
             }
         }
     }
@@ -256,8 +266,13 @@ actor RTSPServerClient {
             }
             guard buffer.readableBytes > 0 else { continue }
             writingSince = .now
+            unsent = buffer.readableBytes
+            if let refusal = account.set(unread + unsent) {
+                logger.notice("RTSP client dropped: its media finds no room", metadata: ["reason": "\(refusal)"])
+                return
+            }
             do { try await outbound.write(buffer) } catch { return }
-            writingSince = nil
+            (writingSince, unsent) = (nil, 0)
         }
     }
 }
