@@ -153,7 +153,7 @@ public struct Settings: Sendable, Equatable {
     public var snapshotCompleteStatus = true
     /// Worker processes that decode for snapshots (`snapshot_workers`).
     public var snapshotWorkers = 2
-    /// Pictures a second that WebSocket clients of one address may ask for; 0 = any number (`snapshots_per_address`).
+    /// Pictures a second that clients of one address may ask for; 0 = any number (`snapshots_per_address`).
     public var snapshotsPerAddress = 20
     /// Write a picture of every stream this often; 0 = never (`snapshot_auto_interval_ms`).
     public var snapshotAutoInterval = 0

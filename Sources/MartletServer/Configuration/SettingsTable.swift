@@ -176,7 +176,7 @@ public enum SettingsTable {
         .integer("snapshot_workers", .snapshots, \.snapshotWorkers, 1...64,
                  "Processes that decode for snapshots at most, each one picture at a time. They are started on demand and end when idle."),
         .integer("snapshots_per_address", .snapshots, \.snapshotsPerAddress, 0...10_000, unit: "1/s",
-                 "Pictures a second that the WebSocket clients of one address may ask for. `0`: any number."),
+                 "Pictures a second that the clients of one address may ask for, by REST and WebSocket; five times as many at once. `0`: any number."),
         .integer("snapshot_auto_interval_ms", .snapshots, \.snapshotAutoInterval, 0...86_400_000, unit: "ms",
                  "Write a picture of every stream this often. `0`: never."),
         .string("snapshot_auto_folder", .snapshots, \.snapshotAutoFolder, type: "folder", allowed: "the path of a folder",

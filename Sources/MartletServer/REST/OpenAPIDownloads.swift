@@ -25,6 +25,7 @@ extension OpenAPIDocument {
             mediaTypes: ["image/png", "image/jpeg"],
             failures: [
                 400: "The path or an option is malformed", 404: "There is no such stream",
+                429: "Too many were asked for from this address",
                 500: "No picture could be taken in time; the reason says why", 503: "Too many are being taken at the moment",
             ]),
         Download(

@@ -101,7 +101,8 @@ extension OpenAPIDocument {
                 .optional("quality", "Of a JPEG, 1 to 100", type: "integer"),
             ], result: "Snapshot",
             failures: [
-                404: "There is no such stream", 500: "No picture could be taken in time; the reason says why",
+                404: "There is no such stream", 429: "Too many were asked for from this address",
+                500: "No picture could be taken in time; the reason says why",
                 503: "Too many are being taken at the moment",
             ]),
         Operation(

@@ -2,6 +2,7 @@
 import Hummingbird
 import HTTPTypes
 import NIOCore
+import Primitives
 
 /// What a download gives.
 struct RESTContent: Sendable {
@@ -15,11 +16,11 @@ struct RESTDownload: Sendable {
     let prefix: String
     /// For the documentation: `stream/snapshot/{streamName}.png`.
     let pattern: String
-    /// The rest of the path, percent-decoded, and the query. Throws `RESTFailure`.
-    let handle: @Sendable (_ rest: String, _ query: [String: String]) async throws -> RESTContent
+    /// The rest of the path, percent-decoded, the query, and the client's address. Throws `RESTFailure`.
+    let handle: @Sendable (_ rest: String, _ query: [String: String], _ client: AddressKey) async throws -> RESTContent
 
     /// Answers a request whose path begins with the prefix.
-    func respond(to request: Request) async throws -> Response {
+    func respond(to request: Request, from client: AddressKey) async throws -> Response {
         guard request.method == .get || request.method == .head else {
             throw RESTFailure(status: 405, reason: "\(request.method.rawValue) is not possible on \(request.uri.path.prefix(200)); use GET")
         }
@@ -28,7 +29,7 @@ struct RESTDownload: Sendable {
         }
         var query: [String: String] = [:]
         for (key, value) in request.uri.queryParameters { query[String(key)] = String(value) }
-        let content = try await handle(rest, query)
+        let content = try await handle(rest, query, client)
         return Response(
             status: .ok,
             headers: [.contentType: content.mediaType, .cacheControl: "no-store", .xContentTypeOptions: "nosniff"],

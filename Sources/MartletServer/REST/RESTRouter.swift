@@ -4,6 +4,7 @@ import Hummingbird
 import HTTPTypes
 import Logging
 import NIOCore
+import Primitives
 import Signalling
 
 /// All REST methods of the server.
@@ -35,9 +36,9 @@ struct RESTRouter: Sendable {
     var paths: [String] { routes.keys.sorted() }
 
     /// Answers any request whose path starts with `/rest-api/`.
-    func respond(to request: Request) async -> Response {
+    func respond(to request: Request, from client: AddressKey) async -> Response {
         let path = Self.methodPath(request.uri.path)
-        if routes[path] == nil, let download = download(at: request.uri.path) { return await respond(to: request, with: download) }
+        if routes[path] == nil, let download = download(at: request.uri.path) { return await respond(to: request, from: client, with: download) }
         guard let route = routes[path] else {
             return Self.errorResponse(.notFound(unknownMethod(path)), path: request.uri.path)
         }
@@ -51,7 +52,7 @@ struct RESTRouter: Sendable {
         }
         do {
             let body = isRead ? nil : try await Self.parsedBody(of: request)
-            return Self.response(try await route.handle(body))
+            return Self.response(try await route.handle(body, for: client))
         } catch let failure as RESTFailure {
             return Self.errorResponse(failure, path: request.uri.path)
         } catch where Task.isCancelled {
@@ -66,9 +67,9 @@ struct RESTRouter: Sendable {
         downloads.first { path.hasPrefix(Self.prefix + $0.prefix) }
     }
 
-    private func respond(to request: Request, with download: RESTDownload) async -> Response {
+    private func respond(to request: Request, from client: AddressKey, with download: RESTDownload) async -> Response {
         do {
-            return try await download.respond(to: request)
+            return try await download.respond(to: request, from: client)
         } catch let failure as RESTFailure {
             var response = Self.errorResponse(failure, path: request.uri.path)
             if failure.status == 405 { response.headers[.allow] = "GET, OPTIONS" }
@@ -143,10 +144,12 @@ struct RESTRouter: Sendable {
     /// The error shape of all REST answers: status, error, reason, path, timestamp.
     static func errorResponse(_ failure: RESTFailure, path: String) -> Response {
         let status = HTTPResponse.Status.known(failure.status)
-        return json([
+        var response = json([
             "status": .integer(Int64(failure.status)), "error": .string(status.reasonPhrase), "reason": .string(failure.reason),
             "path": .string(path), "timestamp": .integer(Timestamp.milliseconds),
         ], status: status)
+        if failure.status == 429 { response.headers[.retryAfter] = "1" }
+        return response
     }
 
     static func json(_ body: JSONValue?, status: HTTPResponse.Status = .ok) -> Response {
@@ -163,7 +166,7 @@ extension HTTPResponse.Status {
     fileprivate static func known(_ code: Int) -> HTTPResponse.Status {
         let named: [HTTPResponse.Status] = [
             .ok, .accepted, .noContent, .badRequest, .unauthorized, .forbidden, .notFound, .methodNotAllowed, .conflict,
-            .contentTooLarge, .internalServerError, .notImplemented, .serviceUnavailable,
+            .contentTooLarge, .tooManyRequests, .internalServerError, .notImplemented, .serviceUnavailable,
         ]
         return named.first { $0.code == code } ?? HTTPResponse.Status(code: code, reasonPhrase: "Status \(code)")
     }

@@ -1,6 +1,7 @@
 // /stream/snapshot: a picture of a stream, as base64 in JSON or as a file for an <img>.
 import Codecs
 import Foundation
+import Primitives
 import Signalling
 import Snapshots
 
@@ -9,7 +10,7 @@ struct SnapshotRoutes: RESTRouteProvider {
 
     var restRoutes: [RESTRoute] {
         [
-            RESTRoute(path: "stream/snapshot", allowsGET: false) { body in
+            RESTRoute(path: "stream/snapshot", allowsGET: false, handleFor: { body, client in
                 guard let body, body.objectValue != nil else { throw RESTFailure.badRequest("a JSON object is expected as the body") }
                 guard let name = body["streamName"]?.stringValue, !name.isEmpty else {
                     throw RESTFailure.badRequest("\"streamName\" is missing or no text")
@@ -19,25 +20,28 @@ struct SnapshotRoutes: RESTRouteProvider {
                     guard let text = value.lenientString else { throw RESTFailure.badRequest("\"\(key)\" must be a text or a number") }
                     return text
                 }
-                let snapshot = try await take(name, format)
+                let snapshot = try await take(name, format, for: client)
                 return RESTReply(body: ["data": .string(Data(snapshot.picture.bytes).base64EncodedString())])
-            }
+            })
         ]
     }
 
     var download: RESTDownload {
-        RESTDownload(prefix: "stream/snapshot/", pattern: "stream/snapshot/{streamName}.png") { rest, query in
+        RESTDownload(prefix: "stream/snapshot/", pattern: "stream/snapshot/{streamName}.png") { rest, query, client in
             guard let dot = rest.lastIndex(of: "."), dot != rest.startIndex else {
                 throw RESTFailure.badRequest("the path has to end with a stream name and .png or .jpg")
             }
             let ending = String(rest[rest.index(after: dot)...])
             let format = try format { key in key == "format" ? ending : query[key] }
-            let snapshot = try await take(String(rest[..<dot]), format)
+            let snapshot = try await take(String(rest[..<dot]), format, for: client)
             return RESTContent(mediaType: format.kind.mediaType, bytes: snapshot.picture.bytes)
         }
     }
 
-    private func take(_ name: String, _ format: PictureFormat) async throws(RESTFailure) -> Snapshot {
+    private func take(_ name: String, _ format: PictureFormat, for client: AddressKey) async throws(RESTFailure) -> Snapshot {
+        guard snapshots.limiter?.take(client) ?? true else {
+            throw .tooMany("too many snapshots were asked for from your address; try again in a moment (setting snapshots_per_address)")
+        }
         do throws(SnapshotError) {
             return try await snapshots.take(name, as: format)
         } catch {

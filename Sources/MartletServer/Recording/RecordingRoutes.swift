@@ -30,7 +30,7 @@ struct RecordingRoutes: RESTRouteProvider {
     }
 
     var thumbnails: RESTDownload {
-        RESTDownload(prefix: "record/thumbnail/", pattern: "record/thumbnail/{fileName}") { name, _ in
+        RESTDownload(prefix: "record/thumbnail/", pattern: "record/thumbnail/{fileName}") { name, _, _ in
             guard let picture = recordings.service.folder.thumbnail(of: name) else {
                 throw RESTFailure.notFound("there is no picture of \"\(name.prefix(256))\"")
             }

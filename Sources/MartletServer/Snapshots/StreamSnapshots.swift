@@ -41,6 +41,6 @@ extension StreamSnapshots {
             tellsStatus: settings.snapshotCompleteStatus, maximumMessageSize: settings.maximumSendQueue / 2,
             limiter: settings.snapshotsPerAddress > 0
                 ? SourceRateLimiter(
-                    rate: Double(settings.snapshotsPerAddress), burst: Double(2 * settings.snapshotsPerAddress), now: MonotonicClock.now) : nil)
+                    rate: Double(settings.snapshotsPerAddress), burst: Double(5 * settings.snapshotsPerAddress), now: MonotonicClock.now) : nil)
     }
 }

@@ -88,7 +88,7 @@ actor WHIPService {
             mediaSessionID: id, name: stream, published: kind.publishes, hasAudio: wanted.contains { $0.kind == .audio },
             hasVideo: wanted.contains { $0.kind == .video }, sdp: offer)
         request.transport = transport
-        let owner = StreamOwner(id: "\(kind.rawValue)-\(id)", appKey: kind.rawValue) { [weak self] notice in
+        let owner = StreamOwner(id: "\(kind.rawValue)-\(id)", appKey: kind.rawValue, address: network) { [weak self] notice in
             switch notice {
             case .started: handshake.close()
             case .ended:
@@ -107,7 +107,7 @@ actor WHIPService {
             sessions[id] = nil
             let failure = WHIPFailure(error)
             logger.info("\(kind.publishes ? "publish" : "play") refused", metadata: [
-                "stream": "\(stream.prefix(256))", "by": "\(kind.rawValue)", "reason": "\(failure.detail)",
+                "stream": "\(stream.prefix(256))", "by": "\(kind.rawValue)", "peer": "\(network)", "reason": "\(failure.detail)",
             ])
             throw failure
         }

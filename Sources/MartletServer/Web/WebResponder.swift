@@ -4,6 +4,7 @@ import Hummingbird
 import HTTPTypes
 import Logging
 import MediaIO
+import Primitives
 import Signalling
 
 struct WebResponder: HTTPResponder {
@@ -37,7 +38,7 @@ struct WebResponder: HTTPResponder {
     private func answer(_ request: Request, context: Context) async -> Response {
         let path = request.uri.path
         if path.hasPrefix(RESTRouter.prefix) || path == RESTRouter.prefix.dropLast() {
-            return withCrossOrigin(await rest(request))
+            return withCrossOrigin(await rest(request, from: AddressKey(context.remoteAddress)))
         }
         if let whip, let kind = WHIPResponder.kind(of: path) {
             return await whip.respond(to: request, kind: kind, remoteAddress: context.remoteAddress)
@@ -57,7 +58,7 @@ struct WebResponder: HTTPResponder {
         return await page(request, context: context)
     }
 
-    private func rest(_ request: Request) async -> Response {
+    private func rest(_ request: Request, from client: AddressKey) async -> Response {
         if request.method == .options {
             // Answered before authentication: a browser sends no credentials with a preflight.
             var response = Response(status: .noContent)
@@ -65,7 +66,7 @@ struct WebResponder: HTTPResponder {
             return response
         }
         if let refusal = refusal(of: request) { return refusal }
-        return await router.respond(to: request)
+        return await router.respond(to: request, from: client)
     }
 
     private func statistics(_ request: Request) async -> Response {

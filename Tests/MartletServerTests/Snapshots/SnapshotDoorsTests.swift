@@ -2,6 +2,7 @@ import Codecs
 import HTTPTypes
 import Logging
 import MediaIO
+import Primitives
 import Signalling
 import Snapshots
 import Testing
@@ -66,6 +67,40 @@ struct SnapshotDoorsTests {
             routes: [], downloads: [SnapshotRoutes(snapshots: snapshots(bench.registry)).download], logger: silentLogger())
         #expect(try await WebHarness.status(router, .get, "/rest-api/stream/snapshot/" + path) == status)
         #expect(try await WebHarness.status(router, .post, "/rest-api/stream/snapshot/" + path) == 405)
+        await bench.close()
+    }
+
+    @Test("the clients of one address may ask so often, by either method together, and are told by 429; others aren't held back")
+    func perAddress() async throws {
+        let bench = SessionBench()
+        var snapshots = snapshots(bench.registry)
+        snapshots.limiter = SourceRateLimiter(rate: 1, burst: 3, now: { 0 })
+        let routes = SnapshotRoutes(snapshots: snapshots)
+        func byMethod(_ client: String) async throws -> Int {
+            do {
+                return try await routes.restRoutes[0].handle(["streamName": "nobody"], for: AddressKey(client)).status
+            } catch let failure as RESTFailure {
+                if failure.status == 429 { #expect(failure.reason.contains("snapshots_per_address")) }
+                return failure.status
+            }
+        }
+        func asFile(_ client: String) async throws -> Int {
+            do {
+                _ = try await routes.download.handle("nobody.png", [:], AddressKey(client))
+                return 200
+            } catch let failure as RESTFailure { return failure.status }
+        }
+        #expect(try await byMethod("192.0.2.1:1") == 404)
+        #expect(try await byMethod("192.0.2.1:2") == 404)
+        #expect(try await asFile("192.0.2.1:3") == 404)
+        #expect(try await asFile("192.0.2.1:4") == 429)
+        #expect(try await byMethod("192.0.2.1:5") == 429)
+        #expect(try await asFile("192.0.2.2:1") == 404)
+        // The router tells the address on, and when to come again.
+        let router = RESTRouter(routes: routes.restRoutes, downloads: [routes.download], logger: silentLogger())
+        var last: Answer?
+        for _ in 0..<4 { last = try await WebHarness().send(.get, "/rest-api/stream/snapshot/nobody.png", router: router) }
+        #expect(last?.status == 429 && last?.headers[.retryAfter] == "1")
         await bench.close()
     }
 
