@@ -561,6 +561,26 @@ def test_a_full_disk_ends_the_recording_and_nothing_else(small_disk, make_node, 
         node.stop()
 
 
+def test_publishers_of_one_address_are_recorded_up_to_its_quota(make_node, client, aiortc, name):
+    node = make_node("quota", record_quota_per_address=1)
+    with recorded_at_once((node, name, "--size", "640x360", "--fps", "20", "--bitrate", "4000")) as made:
+        wait_until(lambda: "has recorded as much as it may" in node.log(), 30, "the end of the recording")
+        wait_until(lambda: node.rest("recorder/find_all").status == 404, 20, "the recording to be gone")
+        assert node.has_stream(name), "the stream goes on"
+        # What it has had stays used up.
+        session = client(node.ws)
+        second = aiortc.publish(node, name + "-2", session=session, fields={"record": True})
+        wait_until(lambda: "record_quota_per_address" in node.log().split("the stream is not recorded")[-1] if "the stream is not recorded" in node.log() else False,
+                   15, "the second stream is not recorded, and why is said")
+        assert node.has_stream(name + "-2")
+        assert node.statistics()["record_stats"]["record_over_quota"] == 2
+        # Whom the operator records by REST is no matter of quotas.
+        assert node.rest("recorder/startup", {"mediaSessionId": session_of(node, name + "-2")}).status == 200
+        second.stop()
+    assert made and records.look(made[0]).frames
+    assert 500_000 < made[0].stat().st_size < 4_000_000
+
+
 def test_the_page_says_that_the_disk_is_full_and_goes_on(small_disk, make_node, visit):
     node = make_node("full", record_folder=small_disk("2m") / "records", record_min_free_space=1)
     page = visit(node.http + "/stream_recording.html")
