@@ -45,12 +45,15 @@ public struct StreamTap: Sendable {
     public let id: EndpointID
     /// In the order of the records' track numbers.
     public let tracks: [TrackFormat]
+    /// Which tracks those are: one that comes again has another number, though its format may be the same.
+    public let numbers: [Int]
     /// The sender reports are those of a WebRTC publisher, made as it sends; of other sources they are exact.
     public let isFromPublisher: Bool
 
-    public init(id: EndpointID, tracks: [TrackFormat], isFromPublisher: Bool = false) {
+    public init(id: EndpointID, tracks: [TrackFormat], numbers: [Int], isFromPublisher: Bool = false) {
         self.id = id
         self.tracks = tracks
+        self.numbers = numbers
         self.isFromPublisher = isFromPublisher
     }
 }
@@ -158,7 +161,8 @@ extension ReactorEngine: StreamTapping {
                 track.addTap(id: id.rawValue, isPassive: true) { _, slot in writer.take(slot) }
             }
             core.addTap(id, on: stream)
-            return .success(StreamTap(id: id, tracks: tracks.map(\.format), isFromPublisher: stream.source is PublisherEndpoint))
+            return .success(StreamTap(
+                id: id, tracks: tracks.map(\.format), numbers: tracks.map(\.number), isFromPublisher: stream.source is PublisherEndpoint))
         }
         return try (result ?? .failure(.shutDown)).get()
     }

@@ -185,7 +185,7 @@ actor Recorder {
         } catch {
             return logger.debug("the recording keeps its tracks", metadata: ["reason": "\(error)"])
         }
-        let isOther = !isOver && next.tracks != old.tracks
+        let isOther = !isOver && next.numbers != old.numbers
         await taps.removeEndpoint(isOther ? old.id : next.id)
         // The same tracks: two changes came together.
         guard isOther else { return }
