@@ -134,6 +134,7 @@ public final class UplinkTrack {
     /// A joiner starts from the ring when the key frame there is at most this old and the way to the live edge this long;
     /// beyond, asking the publisher for a new one is quicker than sending the past.
     private var maximumJoinAge: Int64 = 6_000_000_000
+    private var canBeAsked = true
     private var maximumJoinPackets: Int64 = 2500
     /// The cached group of pictures is played within this time (90 kHz ticks: 50 ms).
     static let catchUpSpan: UInt32 = 4500
@@ -161,6 +162,7 @@ public final class UplinkTrack {
 
     /// Nobody can ask the source for a key frame: its newest group of pictures serves joiners for as long as such sources make them.
     public func cannotBeAsked() {
+        canBeAsked = false
         maximumJoinAge = 12_000_000_000
         maximumJoinPackets = 6000
     }
@@ -520,6 +522,9 @@ public final class UplinkTrack {
         else { return nil }
         return slot
     }
+
+    /// Whether a tap for a player begins at `slot`, however old it is: nobody can ask the source for anything newer.
+    public func servesJoiners(from slot: UnsafePointer<PacketSlot>, at now: Int64) -> Bool { !canBeAsked && fresh(slot, at: now) != nil }
 
     /// The player's way is full: it gets nothing until `resume`.
     public func suspend(_ sink: UnsafeMutablePointer<DownlinkTrack>) {

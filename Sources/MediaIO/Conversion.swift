@@ -141,7 +141,7 @@ extension ReactorEngine: StreamConverting {
                 onKeyFrameRequest: onKeyFrameRequest)
             core.addConversion(conversion)
             let writer = TrackTap(origin, index: 0, pipe: pipe)
-            let start = origin.backlogStart(since: core.now - backlog, maximumBytes: pipe.capacity / 4)
+            let start = origin.backlogStart(since: core.now - backlog, maximumBytes: pipe.capacity / 4, joinsAt: core.now)
             if start > 0 {
                 writer.takeBacklog(from: start)
             } else {

@@ -32,6 +32,9 @@ public struct TapChoice: Sendable {
     public var skipped: Set<Int> = []
     /// Of sound no more of the past is wanted than of the pictures.
     public var beginsTogether = false
+    /// It is for a player, who wants to see something at once: of a source that can't be asked for a key frame the newest group of pictures
+    /// comes first, however old it is.
+    public var isForPlayer = false
 
     public init() {}
 
@@ -145,13 +148,18 @@ extension ReactorEngine: StreamTapping {
             let tracks = choice.tracks(of: stream, on: core)
             for track in tracks { track.flush(into: core.arena, at: core.now) }
             var oldest = core.now - backlog
+            // Who reads is there already, so that the pipe has room again soon.
+            let maximumBytes = choice.isForPlayer ? pipe.capacity / 4 * 3 : pipe.capacity / 4
+            func backlogStart(of track: UplinkTrack) -> Int64 {
+                track.backlogStart(since: oldest, maximumBytes: maximumBytes, joinsAt: choice.isForPlayer ? core.now : nil)
+            }
             if choice.beginsTogether, let picture = tracks.indices.first(where: { tracks[$0].kind == .video && !choice.skipped.contains($0) }) {
-                let start = tracks[picture].backlogStart(since: oldest, maximumBytes: pipe.capacity / 4)
+                let start = backlogStart(of: tracks[picture])
                 oldest = start > 0 ? tracks[picture].ring.slot(start)?.pointee.arrival ?? core.now : core.now
             }
             for (index, track) in tracks.enumerated() where !choice.skipped.contains(index) {
                 let writer = TrackTap(track, index: index, pipe: pipe)
-                let start = track.backlogStart(since: oldest, maximumBytes: pipe.capacity / 4)
+                let start = backlogStart(of: track)
                 if start > 0 {
                     writer.takeBacklog(from: start)
                 } else {
@@ -181,11 +189,13 @@ extension ReactorEngine {
 
 extension UplinkTrack {
     /// First packet in the ring that arrived after `oldest`, for video the start of the newest key frame if that did; 0 = none.
-    func backlogStart(since oldest: Int64, maximumBytes: Int) -> Int64 {
+    /// - Parameter joinsAt: now, for a player.
+    func backlogStart(since oldest: Int64, maximumBytes: Int, joinsAt: Int64? = nil) -> Int64 {
         guard ring.newest > 0 else { return 0 }
         var first = ring.newest, bytes = 0
         if kind == .video {
-            guard let start = ring.joinPoint, start.pointee.arrival >= oldest else { return 0 }
+            guard let start = ring.joinPoint, start.pointee.arrival >= oldest || joinsAt.map({ servesJoiners(from: start, at: $0) }) ?? false
+            else { return 0 }
             first = start.pointee.sequence
             for sequence in first...ring.newest { bytes += ring.slot(sequence)?.pointee.length ?? 0 }
             return bytes <= maximumBytes ? first : 0

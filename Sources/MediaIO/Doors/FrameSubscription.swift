@@ -74,7 +74,7 @@ public actor FrameSubscription {
     private var now: Int64 = 0
     /// Time 0 of the frames, on the server's clock.
     public private(set) var origin: Instant?
-    private var hasBegun = false
+    private var hasBegun = false, hasGiven = false
     private var lastKeyFrameRequest: Int64 = .min / 2
     private var isOver = false
     /// Frames left out: the reader was slow, or packets were missing.
@@ -185,6 +185,7 @@ public actor FrameSubscription {
             hasBegun = true
         }
         leaveOutTheOld()
+        hasGiven = true
         for one in waiting {
             let media = timeline.media(one.frame.timestamp, track: one.lane)
             guard let time = timeline.time(media, track: one.lane), let start = origin ?? beginning() else { continue }
@@ -205,9 +206,9 @@ public actor FrameSubscription {
         return timeline.time(timeline.media(first.frame.timestamp, track: first.lane), track: first.lane)
     }
 
-    /// A reader that was away for too long goes on with the newest key frame.
+    /// A reader that was away for too long goes on with the newest key frame. What it begins with may be older.
     private func leaveOutTheOld() {
-        guard let oldest = waiting.first, now - oldest.arrival > Self.maximumAge, hasBegun else { return }
+        guard let oldest = waiting.first, now - oldest.arrival > Self.maximumAge, hasGiven else { return }
         let video = lanes.firstIndex { $0.track.kind == .video }
         let start = waiting.lastIndex { $0.lane == video && $0.frame.isKeyFrame && now - $0.arrival <= Self.maximumAge }
         if let start {
@@ -257,6 +258,7 @@ extension StreamTapping {
     ) async throws(EngineError) -> (id: EndpointID, subscription: FrameSubscription) {
         var choice = choice
         choice.beginsTogether = true
+        choice.isForPlayer = origin == nil
         let signal = WakeSignal()
         let pipe = PacketPipe(onData: { signal.set() })
         let tap = try await tap(stream, into: pipe, backlog: backlog, choice: choice)

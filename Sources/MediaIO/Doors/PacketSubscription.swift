@@ -44,6 +44,7 @@ extension StreamTapping {
     ) async throws(EngineError) -> (id: EndpointID, subscription: PacketSubscription) {
         var choice = choice
         choice.beginsTogether = true
+        choice.isForPlayer = true
         let signal = WakeSignal()
         let pipe = PacketPipe(onData: { signal.set() })
         let tap = try await tap(stream, into: pipe, backlog: backlog, choice: choice)
