@@ -97,6 +97,9 @@ public final class MediaStream {
         weak var player: PlayerEndpoint?
     }
 
+    /// A track is the same, but no longer one that all its players can take: they follow with `settleTracks`.
+    public func noteOtherForms() { hasOtherForms = true }
+
     func join(_ player: PlayerEndpoint) {
         playerCount += 1
         players.append(WeakPlayer(player: player))
@@ -209,20 +212,28 @@ public struct StreamMirror {
     /// The mirror's own handle, on its reactor.
     public let handle: StreamHandle
     public let link: MirrorLink
-    /// The numbers of the tracks that feed it.
-    private var tracks: [Int] = []
+    /// What the mirror knows of a track that feeds it.
+    private struct Shown: Equatable {
+        let number: Int
+        let isReordered: Bool
+
+        init(_ track: UplinkTrack) { (number, isReordered) = (track.number, track.format.isReordered) }
+    }
+    private var tracks: [Shown] = []
 
     public init(handle: StreamHandle, link: MirrorLink) {
         self.handle = handle
         self.link = link
     }
 
-    public func shows(_ stream: MediaStream) -> Bool { tracks == stream.forms.map(\.number) }
+    public func shows(_ stream: MediaStream) -> Bool { tracks == stream.forms.map(Shown.init) }
 
     /// From now on it gets all forms of the stream; those that it has already go on without a gap.
     public mutating func follow(_ stream: MediaStream, arena: SendArena, at now: Int64) {
-        for track in stream.forms where !tracks.contains(track.number) { track.addMirror(link, arena: arena, at: now) }
-        tracks = stream.forms.map(\.number)
+        for track in stream.forms where !tracks.contains(where: { $0.number == track.number }) {
+            track.addMirror(link, arena: arena, at: now)
+        }
+        tracks = stream.forms.map(Shown.init)
     }
 }
 

@@ -28,6 +28,7 @@ public final class MirrorSource: StreamSource {
     public func setTracks(_ mirrored: [MirroredTrack]) {
         func track(_ one: MirroredTrack) -> UplinkTrack {
             if let known = stream.forms.first(where: { $0.number == one.number }) {
+                if known.format.isReordered != one.format.isReordered { stream.noteOtherForms() }
                 known.update(one.format)
                 return known
             }

@@ -78,9 +78,10 @@ public final class PlayerEndpoint: Endpoint {
 
     // MARK: tracks that come, change and go
 
-    /// The stream has other tracks than before: takes up what comes new, and goes on with what replaces a track that is gone.
+    /// The stream has other tracks than before: takes up what comes new, and goes on with what replaces a track that is gone, or that has
+    /// turned out to be none for it. Of the latter it gets what there is until there is something else.
     func tracksChanged(arena: SendArena, at now: Int64) {
-        for i in lines.indices where !stream.forms.contains(where: { $0 === lines[i].track }) {
+        for i in lines.indices where lines[i].track.format.isReordered || !stream.forms.contains(where: { $0 === lines[i].track }) {
             guard let next = bind(lines[i].media), let codec = next.media.codec else { continue }
             let old = lines[i].track
             lines[i].track = next.track
@@ -106,7 +107,7 @@ public final class PlayerEndpoint: Endpoint {
     public func missingTracks() -> [MissingTrack] {
         stream.tracks.indices.compactMap { index in
             let track = stream.tracks[index]
-            if lines.contains(where: { $0.track === track || $0.track.origin === track }) { return nil }
+            if lines.contains(where: { $0.track === track && !track.format.isReordered || $0.track.origin === track }) { return nil }
             // The first of a kind only, as in an answer.
             guard stream.track(of: track.kind) === track else { return nil }
             let sections = connection.media.filter { $0.kind == track.format.kind }

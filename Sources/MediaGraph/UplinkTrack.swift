@@ -640,7 +640,8 @@ public final class UplinkTrack {
 
     func setConverts(_ index: Int) { format.converts = index }
 
-    /// Its pictures have turned out to come in another order than they are shown in. What is on it already stays.
+    /// Its pictures have turned out to come in another order than they are shown in. Who can't take that goes on with a converted form once
+    /// `MediaStream.settleTracks` has been called after `noteOtherForms`.
     public func markReordered() { format.isReordered = true }
 
     public var hasPending: Bool { pendingCount > 0 }

@@ -19,6 +19,8 @@ final class LocalSourceCore: StreamSource {
     private var toldSize = (width: 0, height: 0)
     private var nextPlayoutDelay: Int64 = 0
     private var hasFailed = false
+    /// That there are B-frames is known to the players.
+    private var isReordered = false
 
     init(
         id: EndpointID, stream: MediaStream, formats: [TrackFormat], keyFrameGap: Int64,
@@ -45,6 +47,7 @@ final class LocalSourceCore: StreamSource {
             track.update(format)
             return track
         })
+        isReordered = stream.tracks.contains(where: \.format.isReordered)
         for track in stream.tracks where track.kind == .video && !track.followsBitstream {
             track.followsBitstream = true
             track.cannotBeAsked()
@@ -100,6 +103,11 @@ final class LocalSourceCore: StreamSource {
             if track.kind == .video, track.width != toldSize.width || track.height != toldSize.height {
                 toldSize = (track.width, track.height)
                 onEvent(.resized(width: track.width, height: track.height))
+            }
+            // Found by the order of the pictures, or by the parameter sets among them.
+            if !isReordered, track.format.isReordered {
+                isReordered = true
+                stream.noteOtherForms()
             }
         }
     }

@@ -106,7 +106,8 @@ public protocol LocalSource: Sendable {
     /// The source has other tracks from now on; a track whose format goes on keeps its players, others are taken over by the new track of
     /// their kind. What is written afterwards counts by the new order. The owner is told `.tracksChanged`.
     func setTracks(_ tracks: [TrackFormat])
-    /// The track's pictures come in another order than they are shown in: who begins to play from now on gets a converted form.
+    /// The track's pictures come in another order than they are shown in: who can't take that gets a converted form. The owner is told
+    /// `.tracksChanged`.
     func markReordered(track: Int)
     /// The source's own clock: its wall clock (NTP 32.32) at an RTP timestamp. A source that never says is taken to send each
     /// packet at the time of its timestamp.

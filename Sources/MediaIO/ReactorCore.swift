@@ -373,7 +373,10 @@ final class ReactorCore {
             if endpoint.isFailed { remove(endpoint) }
         }
         leaveCrumb(MARTLET_WORK_NONE)
-        for source in localSources.values { source.advance(arena: arena, at: now) }
+        for source in localSources.values {
+            source.advance(arena: arena, at: now)
+            if source.stream.hasOtherForms, settleTracks(of: source.stream) { source.tellTracks() }
+        }
         for conversion in conversions.values { conversion.advance(arena: arena, at: now) }
         for source in mirrorSources.values { source.advance(arena: arena, at: now) }
         settleTCP()

@@ -35,6 +35,13 @@ import Testing
             frames = try #require(FrameSource(local, tracks: tracks))
         }
 
+        /// A frame that is shown before the one in front of it.
+        mutating func writeBackwards() {
+            let frame: [UInt8] = [0, 0, 0, 1, 0x41] + [UInt8](repeating: 2, count: 200)
+            for step: Int64 in [80, 40] { frames.write(track: 0, frame: frame, time: MediaTime(milliseconds: time / 1_000_000 + step), isKeyFrame: false) }
+            time += 80_000_000
+        }
+
         /// One frame of each track: key frames of video.
         mutating func write(_ tracks: [SourceTrack]) {
             time += 20_000_000
@@ -153,6 +160,39 @@ import Testing
         #expect(missing.map(\.track) == [0])
         #expect(missing.first?.codecs.first == "opus")
         await player.engine.shutdown()
+        await publisher.engine.shutdown()
+    }
+
+    @Test("who played before B-frames were found goes on with what is made without them, on other reactors as well")
+    func reordering() async throws {
+        let h264 = SourceTrack.h264(parameterSets: [[0x67, 0x42, 0xe0, 0x1f, 1], [0x68, 2]])
+        var publisher = try await Publisher(Self.engine { $0.playersPerReactor = 1 }, [h264])
+        publisher.write([h264])
+        var players: [Player] = []
+        for _ in 0..<4 { players.append(try await Player(publisher)) }
+        #expect(Set(players.map { $0.served.rawValue >> 56 }).count == 2, "none of the players is on another reactor")
+        for player in players {
+            try await eventually("video") {
+                publisher.write([h264])
+                return await player.tracks() == ["H264": true]
+            }
+            #expect(await publisher.engine.missingTracks(of: player.served) == [])
+        }
+        for _ in 0..<3 { publisher.writeBackwards() }
+        try await eventually("the owner is told") { publisher.changes.value == 1 }
+        for player in players {
+            try await eventually("a conversion is wanted") { await publisher.engine.missingTracks(of: player.served)?.map(\.track) == [0] }
+        }
+        var format = try #require(await publisher.engine.forms(of: publisher.stream).first)
+        #expect(format.isReordered)
+        (format.isReordered, format.converts) = (false, 0)
+        _ = try await publisher.engine.addConversion(
+            to: publisher.stream, format: format, pipe: PacketPipe(), backlog: 0, onKeyFrameRequest: {})
+        for player in players {
+            try await eventually("it is taken up") { await publisher.engine.missingTracks(of: player.served) == [] }
+        }
+        #expect(publisher.changes.value == 1)
+        for player in players { await player.engine.shutdown() }
         await publisher.engine.shutdown()
     }
 }

@@ -29,19 +29,11 @@ extension StreamRegistry {
             throw .refused(.noCommonCodecs, "the source has no track, or one whose description can't be read")
         }
         let local = try await startSource(id, ownerID: ownerID, formats: formats)
-        let frames = FrameSource(local, tracks: tracks) { Task { await self.foundReordering(id, ownerID: ownerID) } }
-        guard let frames else { throw .refused(.noCommonCodecs, "a codec of the source can't be packetised") }
+        guard let frames = FrameSource(local, tracks: tracks) else { throw .refused(.noCommonCodecs, "a codec of the source can't be packetised") }
         return frames
     }
 
     static let reorderingRefusal = "The video has B-frames, which this server does not take (bframes_disabled): switch them off in the encoder (bf=0, tune=zerolatency)"
-
-    /// B-frames that nobody had announced.
-    private func foundReordering(_ id: String, ownerID: String) async {
-        guard let record = entries[id]?.record, entries[id]?.owner.id == ownerID else { return }
-        if doors?.refusesReordered == true { return await end(id, ownerID: ownerID, .reordered) }
-        noteReordering(id, record)
-    }
 
     func noteReordering(_ id: String, _ record: StreamRecord) {
         entries[id]?.record.hasBFrames = true

@@ -33,19 +33,16 @@ public final class FrameSource: Sendable {
     static let widestOffset = TimeSpan.seconds(5)
 
     private let source: any LocalSource
-    private let onReordered: @Sendable () -> Void
     private let state: Mutex<State>
 
-    /// - Parameter onReordered: B-frames have been found that nobody had announced; told once.
     /// `nil` when a track can't be packetised.
-    public init?(_ source: any LocalSource, tracks: [SourceTrack], onReordered: @escaping @Sendable () -> Void = {}) {
+    public init?(_ source: any LocalSource, tracks: [SourceTrack]) {
         var made: [Track] = []
         for kind in tracks {
             guard let track = Self.track(kind) else { return nil }
             made.append(track)
         }
         self.source = source
-        self.onReordered = onReordered
         state = Mutex(State(tracks: made))
     }
 
@@ -132,10 +129,7 @@ public final class FrameSource: Sendable {
             }
             return true
         }
-        if foundReordering {
-            source.markReordered(track: index)
-            onReordered()
-        }
+        if foundReordering { source.markReordered(track: index) }
         return taken
     }
 
