@@ -101,9 +101,9 @@ final class SessionBench {
     private let registryTask: Task<Void, Never>
     private var clients: [BenchClient] = []
 
-    init(isAutomatic: Bool = true) {
+    init(isAutomatic: Bool = true, doors: StreamDoors? = nil) {
         engine = FakeMediaEngine(isAutomatic: isAutomatic)
-        let registry = StreamRegistry(engine: engine, nodeID: "node", wallClock: { 1_700_000_000_000 }, logger: silentLogger())
+        let registry = StreamRegistry(engine: engine, nodeID: "node", doors: doors, wallClock: { 1_700_000_000_000 }, logger: silentLogger())
         self.registry = registry
         registryTask = Task { await registry.run() }
     }

@@ -20,6 +20,8 @@ final class FakeMediaEngine: MediaEngineProtocol {
         var answersSet: [String] = []
         var levels: [StreamHandle: UInt8] = [:]
         var withheld: Set<StreamHandle> = []
+        var tracks: [StreamHandle: [TrackFormat]] = [:]
+        var missing: [EndpointID: [MissingTrack]] = [:]
         var isHeld = false
         var held: [CheckedContinuation<Void, Never>] = []
     }
@@ -74,6 +76,20 @@ final class FakeMediaEngine: MediaEngineProtocol {
             guard let endpoint = state.endpoints.values.first(where: { $0.label.contains("media_session=\(mediaSessionID) ") }) else { return }
             state.levels[endpoint.stream] = level
         }
+    }
+
+    private func endpoint(_ mediaSessionID: String, _ state: State) -> (id: EndpointID, endpoint: Endpoint)? {
+        state.endpoints.first { $0.value.label.contains("media_session=\(mediaSessionID) ") }.map { ($0.key, $0.value) }
+    }
+
+    /// The tracks of a publisher's stream.
+    func setTracks(_ tracks: [TrackFormat], of mediaSessionID: String) {
+        state.withLock { state in if let found = endpoint(mediaSessionID, state) { state.tracks[found.endpoint.stream] = tracks } }
+    }
+
+    /// What a player is not given of its stream.
+    func setMissing(_ tracks: [MissingTrack], of mediaSessionID: String) {
+        state.withLock { state in if let found = endpoint(mediaSessionID, state) { state.missing[found.id] = tracks } }
     }
 
     func setVideoRate(_ rate: Int, _ mediaSessionID: String) {
@@ -185,7 +201,8 @@ final class FakeMediaEngine: MediaEngineProtocol {
     func requestKeyFrame(of stream: StreamHandle) {}
     func audioLevels(of streams: [StreamHandle]) async -> [StreamHandle: UInt8] { state.withLock { $0.levels } }
     func withholdSilence(of stream: StreamHandle) { state.withLock { _ = $0.withheld.insert(stream) } }
-    func tracks(of stream: StreamHandle) async -> [TrackFormat] { [] }
+    func tracks(of stream: StreamHandle) async -> [TrackFormat] { state.withLock { $0.tracks[stream] ?? [] } }
+    func missingTracks(of player: EndpointID) async -> [MissingTrack]? { state.withLock { $0.missing[player] ?? [] } }
     func statistics() async -> [EndpointID: EndpointStatistics] { state.withLock { $0.statistics } }
     func shutdown() async {}
 }
