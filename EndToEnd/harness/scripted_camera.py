@@ -1,5 +1,7 @@
-"""An RTSP camera of our own, over TCP, that does what a test tells it to: for the habits of cameras that no proper server has."""
+"""An RTSP camera of our own that does what a test tells it to: for the habits of cameras that no proper server has."""
 import base64
+import math
+import re
 import socket
 import struct
 import threading
@@ -11,6 +13,7 @@ import numpy
 
 FPS = 25
 HEAD = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=camera\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n"
+TONE_SAMPLES = 160
 PCMU = "m=audio 0 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\na=control:audio\r\n"
 
 
@@ -30,6 +33,20 @@ def pictures():
     return [[unit.rstrip(b"\0") for unit in bytes(packet).split(b"\0\0\1") if unit.rstrip(b"\0")] for packet in packets]
 
 
+def mu_law(value):
+    """G.711 of a sample of 16 bits."""
+    sign, value = (0x80, -value) if value < 0 else (0, value)
+    value = min(value, 32635) + 132
+    exponent = value.bit_length() - 8
+    return ~(sign | exponent << 4 | value >> (exponent + 3) & 15) & 0xff
+
+
+@lru_cache
+def tone():
+    """20 ms of 400 Hz, which end where they begin."""
+    return bytes(mu_law(round(12000 * math.sin(2 * math.pi * 400 * sample / 8000))) for sample in range(TONE_SAMPLES))
+
+
 def payloads(unit, size=1200):
     """One unit as RTP payloads (RFC 6184 §5.6, §5.8)."""
     if len(unit) <= size:
@@ -45,14 +62,20 @@ class Link:
     def __init__(self, camera, connection, number):
         self.camera, self.connection, self.number = camera, connection, number
         self.lock = threading.Lock()
+        # Of each track: a channel, or where its datagrams go.
         self.channels = {}
+        self.datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.datagrams.bind(("127.0.0.1", 0))
 
     def send(self, data):
         with self.lock:
             self.connection.sendall(data)
 
     def packet(self, channel, data):
-        self.send(struct.pack(">cBH", b"$", channel, len(data)) + data)
+        if isinstance(channel, tuple):
+            self.datagrams.sendto(data, channel)
+        else:
+            self.send(struct.pack(">cBH", b"$", channel, len(data)) + data)
 
     def close(self):
         self.connection.shutdown(socket.SHUT_RDWR)
@@ -78,20 +101,25 @@ class Link:
             pass
         finally:
             self.connection.close()
+            self.datagrams.close()
 
     def play(self):
         """Always with the same source, numbers and times, as cameras with little memory do."""
-        start, sequence, units = time.monotonic(), 1000, pictures()
-        channel = self.channels.get("video", 0)
+        start, sequence = time.monotonic(), 1000
+        channel, sound = self.channels.get("video", 0), self.channels.get("audio")
         try:
             for number in range(100_000):
-                parts = [part for unit in units[number % len(units)] for part in payloads(unit)]
+                parts = [part for unit in self.camera.picture(self, number) for part in payloads(unit)]
                 for index, part in enumerate(parts):
                     last = index == len(parts) - 1
                     self.packet(channel, struct.pack(
-                        ">BBHII", 0x80, (0x80 if last else 0) | self.camera.payload_type, sequence & 0xffff, 90000 + number * 90000 // FPS, 0x1111) + part)
+                        ">BBHII", 0x80, (0x80 if last else 0) | self.camera.payload_type, sequence & 0xffff,
+                        90000 + self.camera.shown(number) * 90000 // FPS, 0x1111) + part)
                     sequence += 1
                     self.camera.between(self, number, index)
+                if self.camera.sounds and sound is not None:
+                    for packet in (2 * number, 2 * number + 1):
+                        self.packet(sound, struct.pack(">BBHII", 0x80, 0, packet & 0xffff, packet * TONE_SAMPLES, 0x2222) + tone())
                 time.sleep(max(0, start + (number + 1) / FPS - time.monotonic()))
         except OSError:
             pass
@@ -99,11 +127,17 @@ class Link:
 
 class ScriptedCamera:
     """`with ScriptedCamera(timeout=2) as camera`. Tests set `override(link, method, uri, headers)`, which returns an answer's lines or `None`
-    for the usual one, and `between(link, picture, packet)`, called after each packet."""
+    for the usual one, `picture(link, number)`, which returns the units of a picture, `shown(number)`, its place in time, and `between(link, picture, packet)`, called after each
+    packet. With `sounds` it sends what it describes as audio, PCMU."""
 
-    def __init__(self, audio="", described=96, sent=None, timeout=60, content_base=None, control="video"):
+    def __init__(self, audio="", described=96, sent=None, timeout=60, content_base=None, control="video", sounds=False):
         self.audio, self.payload_type, self.timeout, self.content_base = audio, sent or described, timeout, content_base
-        self.described, self.control = described, control
+        self.described, self.control, self.sounds = described, control, sounds
+        self.public = "OPTIONS, DESCRIBE, SETUP, PLAY, GET_PARAMETER, TEARDOWN"
+        self.sets = [unit for unit in pictures()[0] if unit[0] & 31 in (7, 8)]
+        self.video = "m=video 0 RTP/AVP"
+        self.picture = lambda link, number: pictures()[number % len(pictures())]
+        self.shown = lambda number: number
         self.requests, self.links = [], []
         self.override = lambda link, method, uri, headers: None
         self.between = lambda link, picture, packet: None
@@ -128,9 +162,9 @@ class ScriptedCamera:
         return sum(one[0] == method for one in self.requests)
 
     def description(self):
-        sets = ",".join(base64.b64encode(unit).decode() for unit in pictures()[0] if unit[0] & 31 in (7, 8))
-        return (f"{HEAD}m=video 0 RTP/AVP {self.described}\r\na=rtpmap:{self.described} H264/90000\r\n"
-                f"a=fmtp:{self.described} packetization-mode=1;sprop-parameter-sets={sets}\r\na=control:{self.control}\r\n{self.audio}")
+        sets = ",".join(base64.b64encode(unit).decode() for unit in self.sets)
+        return (f"{HEAD}{self.video} {self.described}\r\na=rtpmap:{self.described} H264/90000\r\n"
+                f"a=fmtp:{self.described} packetization-mode=1{';sprop-parameter-sets=' if sets else ''}{sets}\r\na=control:{self.control}\r\n{self.audio}")
 
     def answer(self, link, method, uri, headers):
         lines = self.override(link, method, uri, headers)
@@ -138,15 +172,21 @@ class ScriptedCamera:
         if lines is None:
             lines = ["RTSP/1.0 200 OK"]
             if method == "OPTIONS":
-                lines.append("Public: OPTIONS, DESCRIBE, SETUP, PLAY, GET_PARAMETER, TEARDOWN")
+                lines.append(f"Public: {self.public}")
             elif method == "DESCRIBE":
                 body = self.description()
                 lines += ["Content-Type: application/sdp", f"Content-Length: {len(body)}"]
                 lines += [f"Content-Base: {self.content_base}"] if self.content_base else []
             elif method == "SETUP":
-                channels = headers["transport"].partition("interleaved=")[2].partition(";")[0]
-                link.channels["audio" if uri.endswith("audio") else "video"] = int(channels.partition("-")[0])
-                lines += [f"Transport: RTP/AVP/TCP;unicast;interleaved={channels}", f"Session: 4711;timeout={self.timeout}"]
+                track, asked = "audio" if uri.endswith("audio") else "video", headers["transport"]
+                if "client_port" in asked:
+                    own = link.datagrams.getsockname()[1]
+                    link.channels[track] = ("127.0.0.1", int(re.search(r"client_port=(\d+)", asked)[1]))
+                    lines.append(f"Transport: {asked};server_port={own}-{own + 1}")
+                else:
+                    link.channels[track] = int(re.search(r"interleaved=(\d+)", asked)[1])
+                    lines.append(f"Transport: {asked}")
+                lines.append(f"Session: 4711;timeout={self.timeout}")
         return "\r\n".join([lines[0], f"CSeq: {headers.get('cseq', 0)}", *lines[1:]]) + "\r\n\r\n" + body
 
     def close(self):

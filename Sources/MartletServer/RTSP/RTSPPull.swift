@@ -35,7 +35,7 @@ actor RTSPPull {
     private static let maximumRedirects = 4
     private var life: RTSPPullLife
     private var habits = RTSPClientSession.Habits()
-    /// The stream's; another one when the camera comes back with other tracks.
+    /// The stream's; another one after what the camera sent has ended it.
     private var mediaSessionID = Identifier.uuid()
     /// The registry has a stream of that media session.
     private var isOpen = false
@@ -184,19 +184,18 @@ actor RTSPPull {
     private func begin(_ found: [RTSPTrack]) async -> Result<RTSPInlet, RTSPPullEnd> {
         let completed = found.map(RTSPInlet.completed)
         if let local {
+            life.plays()
+            // Whatever its numbers are, nothing of what it sends belongs behind what it sent before.
+            local.restart()
             if let targets = RTSPInlet.targets(of: completed, in: formats) {
-                life.plays()
                 logger.info("a camera is back")
-                // Whatever its numbers are, nothing of what it sends belongs behind what it sent before.
-                local.restart()
                 return .success(RTSPInlet(into: local, found: found, targets: targets, formats: formats))
             }
             logger.notice(
-                "a camera is back with other tracks: its stream ends and begins anew",
-                metadata: ["before": "\(Self.names(formats))", "now": "\(Self.names(completed))"])
-            let (id, owner) = (mediaSessionID, ownerID)
-            (isOpen, self.local, mediaSessionID) = (false, nil, Identifier.uuid())
-            await registry.end(id, ownerID: owner, .rtspEnded)
+                "a camera is back with other tracks", metadata: ["before": "\(Self.names(formats))", "now": "\(Self.names(completed))"])
+            local.setTracks(completed)
+            formats = completed
+            return .success(RTSPInlet(into: local, found: found, targets: Array(completed.indices), formats: completed))
         }
         do throws(StreamRefusal) {
             if !isOpen { try await openStream() }
