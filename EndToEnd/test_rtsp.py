@@ -9,7 +9,7 @@ from harness import records
 from harness.chromium import ONLY
 from harness.ports import free_tcp_port
 from harness.rtsp import Camera, fetch
-from harness.scripted_camera import PCMU, ScriptedCamera
+from harness.scripted_camera import PCMU, ScriptedCamera, pictures
 from harness.waiting import wait_until
 from test_recording import folder, in_step, only_record, run_for
 from test_tools import publishing
@@ -353,6 +353,26 @@ def test_the_stream_of_a_camera_that_is_back_with_other_tracks_goes_on(a, tab, n
         wait_until(lambda: player.audio_energy() > 0.001, 10, lambda: player.figures())
         assert a.rest("rtsp/find", {"uri": camera.url()}).body[0]["status"] == "PLAYING"
         assert frames(a, name) >= 25
+
+
+@pytest.mark.parametrize("refused", ["TCP", "UDP"])
+def test_where_one_transport_is_refused_the_other_is_taken(make_node, name, refused):
+    node = make_node("transports", rtsp_udp=refused == "UDP")
+    with ScriptedCamera() as camera:
+        camera.override = lambda link, method, uri, headers: (
+            ["RTSP/1.0 461 Unsupported Transport"] if method == "SETUP" and ("TCP" in headers["transport"]) == (refused == "TCP") else None)
+        reply = node.rest("rtsp/startup", {"uri": camera.url(), "toStream": name})
+        assert reply.status == 200, reply.reason
+        assert frames(node, name) >= 25 and len(camera.links) == 2
+
+
+def test_a_camera_whose_datagrams_do_not_come_is_fetched_over_tcp(make_node, name):
+    node = make_node("silent", rtsp_udp=True, rtsp_activity_timeout=1000)
+    with ScriptedCamera() as camera:
+        camera.picture = lambda link, number: pictures()[number % len(pictures())] if link.number else []
+        assert node.rest("rtsp/startup", {"uri": camera.url(), "toStream": name}).status == 200
+        wait_until(lambda: len(camera.links) == 2, 15, lambda: camera.requests)
+        assert frames(node, name) >= 25 and isinstance(camera.links[1].channels["video"], int)
 
 
 def test_a_camera_is_called_for_as_long_as_it_is_wanted_and_no_longer(a, name, pulled):

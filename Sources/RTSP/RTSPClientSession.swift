@@ -50,6 +50,8 @@ public struct RTSPClientSession: Sendable {
     public struct Habits: Equatable, Sendable {
         /// It answers these with an error, or hangs up.
         public var refusesOptions = false, refusesGetParameter = false
+        /// How packets are to come, since the other way was refused (461) or brought nothing; `nil`: as it is set.
+        public var usesUDP: Bool?
         public init() {}
     }
 
@@ -126,6 +128,12 @@ public struct RTSPClientSession: Sendable {
     public mutating func connectionEnded(at now: Instant) {
         guard state == .playing, let signOfLife, !signOfLife.isAnswered, now.span(since: signOfLife.sent) < .seconds(2) else { return }
         refuse(signOfLife.request.method)
+    }
+
+    /// Nothing has come for so long that it is given up.
+    public mutating func noteSilence() {
+        // Between the messages there is nothing that could keep packets back.
+        if ports != nil { habits.usesUDP = false }
     }
 
     private mutating func refuse(_ method: String) {
@@ -268,6 +276,8 @@ public struct RTSPClientSession: Sendable {
 
     private mutating func trackRefused(_ index: Int, _ response: RTSPResponse) -> [Action] {
         if let next = tryNext(after: response) { return next }
+        // Unsupported Transport: the next connection tries the other one.
+        if response.status == 461, index == 0 { habits.usesUDP = ports == nil }
         // Video without its audio is better than neither.
         guard tracks.count > 1, tracks[index].format.kind == .audio else { return fail(response) }
         let track = tracks.remove(at: index)

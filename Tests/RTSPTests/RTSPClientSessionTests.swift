@@ -91,6 +91,26 @@ struct RTSPClientSessionTests {
         #expect(!requests.contains { $0.uri.contains("u:p") })
     }
 
+    @Test("where a transport is refused, or nothing comes by UDP, the other one is known to be the way")
+    func transports() throws {
+        var camera = TalkingCamera()
+        camera.statuses["SETUP"] = 461
+        var tcp = try session()
+        #expect(camera.run(&tcp).events.last == .failed(.refused(status: 461, "Unsupported Transport")))
+        #expect(tcp.habits.usesUDP == true)
+        var udp = try session(ports: [5000, 5002])
+        _ = camera.run(&udp)
+        #expect(udp.habits.usesUDP == false)
+        camera.statuses = [:]
+        var silent = try session(ports: [5000, 5002]), silentTCP = try session()
+        _ = camera.run(&silent)
+        _ = camera.run(&silentTCP)
+        #expect(silent.habits.usesUDP == nil)
+        silent.noteSilence()
+        silentTCP.noteSilence()
+        #expect(silent.habits.usesUDP == false && silentTCP.habits.usesUDP == nil)
+    }
+
     @Test("what can't be fetched is told by its reason")
     func failures() throws {
         var camera = TalkingCamera()

@@ -77,7 +77,7 @@ public enum SettingsTable {
                  "A TCP viewer that was too slow gets media again, from a new key frame on, when no more than this is left to be sent."),
         .milliseconds("ice_tcp_channel_max_delay", .media, \.tcpMaximumDelay, 100...600_000,
                       "Media that has waited for a slow TCP viewer for this long is dropped like that above the high mark."),
-        .flag("rtsp_udp", .media, \.rtspOverUDP, "Fetch streams from cameras over UDP instead of TCP. See [RTSP](rtsp.md)."),
+        .flag("rtsp_udp", .media, \.rtspOverUDP, "Fetch streams from cameras over UDP instead of TCP; where one is refused the other is tried. See [RTSP](rtsp.md)."),
         .flag("rtsp_pull_by_name", .media, \.rtspPullByName,
               "Who plays a stream whose name is an `rtsp://` address makes the server fetch it from there. `false`: only `/rtsp/startup` does."),
         .milliseconds("rtsp_idle_timeout", .media, \.rtspIdleTimeout, 0...86_400_000,

@@ -76,7 +76,7 @@ actor RTSPLink {
             arrived.finish()
             reader.cancel()
         }
-        if settings.usesUDP { await openPorts(connection.channel, arrived) }
+        if session.habits.usesUDP ?? settings.usesUDP { await openPorts(connection.channel, arrived) }
         watch = RTSPLinkWatch(activityTimeout: TimeSpan(settings.activityTimeout), at: .now)
         var end = RTSPPullEnd.unreachable("the server closed the connection")
         do {
@@ -190,7 +190,9 @@ actor RTSPLink {
                 case .receiverReport:
                     let report = RTCP.serialize([.receiverReport(ReceiverReport(senderSSRC: 1, reports: []))])
                     for pair in pairs { pair.send(report, isReport: true) }
-                case .giveUp: return close(.silent(remark))
+                case .giveUp:
+                    if watch.media == nil { session.noteSilence() }
+                    return close(.silent(remark))
                 }
             }
         }

@@ -157,9 +157,10 @@ actor RTSPPull {
 
     // MARK: one connection
 
-    /// One connection, or some in a row when the stream is elsewhere; always by the address that was given, which may lead elsewhere next time.
+    /// One connection, or some in a row when the stream is elsewhere or is to come another way; always by the address that was given, which
+    /// may lead elsewhere next time.
     private func attempt() async -> (RTSPPullEnd, media: TimeSpan?) {
-        var target = address, media: TimeSpan?
+        var target = address, media: TimeSpan?, hasSwitched = false
         for _ in 0..<Self.maximumRedirects {
             guard !target.isSecure else { return (.unreachable("rtsps:// is not possible"), media) }
             let link = RTSPLink(target, habits: habits, settings: settings, logger: logger) { [weak self] tracks in
@@ -171,6 +172,11 @@ actor RTSPPull {
             self.link = nil
             habits = await link.habits
             media = await link.media ?? media
+            if case .client(.refused(status: 461, _)) = end, let usesUDP = habits.usesUDP, !hasSwitched, life.ending == nil {
+                hasSwitched = true
+                logger.info("a camera refuses the transport, the other one is tried", metadata: ["transport": "\(usesUDP ? "UDP" : "TCP")"])
+                continue
+            }
             guard case .client(.redirected(let location)) = end, life.ending == nil, var next = RTSPAddress(location) else { return (end, media) }
             // A login is for the host that it was given for.
             if next.user == nil, next.host == target.host { (next.user, next.password) = (target.user, target.password) }
