@@ -30,6 +30,13 @@ def access_units(seconds=8, fps=25, gop=25, size="320x240", profile="baseline", 
     return units
 
 
+def open_groups():
+    """An IDR at the very beginning only; then an SPS, a PPS and an I frame after each 17."""
+    # x264 opens groups only where there are B-frames; those nobody refers to, so they can be left out.
+    made = access_units(seconds=60, gop=50, fps=50, profile="main", options="open-gop=1:bframes=2:b-adapt=0:b-pyramid=0")
+    return [unit for unit in made if is_referred_to(unit)]
+
+
 @functools.lru_cache
 def aac(seconds=8, rate=48000, channels=2):
     """(AudioSpecificConfig, frames of 1024 samples)."""
@@ -53,6 +60,46 @@ def adts(config, frame):
     object_type, frequency, layout, length = value >> 11, value >> 7 & 15, value >> 3 & 15, len(frame) + 7
     head = 0xFFF1 << 40 | (object_type - 1) << 38 | frequency << 34 | layout << 30 | length << 13 | 0x7FF << 2
     return head.to_bytes(7, "big") + frame
+
+
+REORDERED = "bframes=2:b-adapt=0:b-pyramid=0:open-gop=0"
+
+
+def shown(number, gop=25):
+    """Of units made with `REORDERED`: the place in which the frame that is decoded as `number` is shown. Groups are of 3n + 1 frames."""
+    group, place = divmod(number, gop)
+    return group * gop + (place and (place - 1) // 3 * 3 + (3, 1, 2)[(place - 1) % 3])
+
+
+def is_referred_to(unit):
+    return bool(unit[-1][0] & 0x60)
+
+
+def without_vui(sps):
+    """An SPS of baseline or main profile that says nothing of its use, such as how many frames are reordered."""
+    bits, at = "".join(f"{byte:08b}" for byte in sps.replace(b"\0\0\3", b"\0\0")), 32
+
+    def number():
+        nonlocal at
+        zeros = bits.index("1", at) - at
+        at += 2 * zeros + 1
+        return int(bits[at - zeros - 1:at], 2) - 1
+    number(), number()
+    assert number() == 0, "another way of numbering frames"
+    number(), number()
+    at += 1
+    number(), number()
+    assert bits[at] == "1", "interlaced"
+    at += 2
+    cropped = bits[at] == "1"
+    at += 1
+    for _ in range(4 if cropped else 0):
+        number()
+    kept = bits[:at] + "01"
+    kept += "0" * (-len(kept) % 8)
+    cut = bytes(int(kept[start:start + 8], 2) for start in range(0, len(kept), 8))
+    assert b"\0\0" not in cut
+    return cut
 
 
 def is_key(unit):

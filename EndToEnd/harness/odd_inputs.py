@@ -3,7 +3,9 @@ import asyncio
 import contextlib
 import fractions
 import itertools
+import re
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -12,8 +14,11 @@ import av
 from aiortc import MediaStreamTrack
 
 from . import encoded, rtmp
-from .encoded import SEI, SPS, PPS
+from .encoded import SEI, SPS, PPS, START
 from .http_stream import WhipPublisher
+from .media import ToneTrack
+from .scripted_camera import payloads
+from .waiting import wait_until
 
 VIDEO, AUDIO, DATA = 9, 8, 18
 AAC_MS = 1024 / 48
@@ -25,11 +30,16 @@ class RtmpFeed:
     def __init__(self, messages):
         self.messages, self.client, self.failure = messages, None, None
 
-    def start(self, node, name):
+    def publish(self, node, name):
+        """Returns the message stream."""
         self.client = rtmp.RtmpClient(node)
         stream = self.client.stream()
         self.client.call("publish", name, "live", stream=stream, wait=False)
         self.client.status("NetStream.Publish.Start")
+        return stream
+
+    def start(self, node, name):
+        stream = self.publish(node, name)
 
         def run():
             begun = time.monotonic()
@@ -127,6 +137,126 @@ def multitrack_audio():
     return RtmpFeed(messages)
 
 
+def multitrack_video():
+    """The same with a second track of video."""
+    def messages():
+        large = encoded.access_units(size="640x360")
+        def second():
+            yield VIDEO, 10, b"\x96\x00avc1\x01" + encoded.avc_configuration(*encoded.sets(large))[5:]
+            for _, at, payload in video_messages(large, start=10, configure=False):
+                yield VIDEO, at, bytes([0x86 | payload[0] & 0x70, 1]) + b"avc1\x01" + payload[2:]
+        yield from merged(video_messages(encoded.access_units()), audio_messages(*encoded.aac()), second())
+    return RtmpFeed(messages)
+
+
+def aac_without_configuration():
+    """Frames alone; what they are is said by the metadata only."""
+    def messages():
+        yield metadata(videocodecid=7.0, audiocodecid=10.0, audiosamplerate=48000.0, stereo=True)
+        yield from merged(video_messages(encoded.access_units()), audio_messages(*encoded.aac(), configure=False))
+    return RtmpFeed(messages)
+
+
+def metadata_without_codecs():
+    """As nginx-rtmp writes them for what it knows nothing of."""
+    def messages():
+        yield metadata(videocodecid=0.0, audiocodecid=0.0, width=0.0, height=0.0)
+        yield from merged(video_messages(encoded.access_units()), audio_messages(*encoded.aac()))
+    return RtmpFeed(messages)
+
+
+def audio_that_never_comes():
+    """Announced and configured."""
+    def messages():
+        yield metadata(videocodecid=7.0, audiocodecid=10.0)
+        yield AUDIO, 0, encoded.aac_configuration(encoded.aac()[0])
+        yield from video_messages(encoded.access_units())
+    return RtmpFeed(messages)
+
+
+def framed(frame):
+    """Video whose messages are written by `frame(unit, is_key_frame)`."""
+    return RtmpFeed(lambda: merged(video_messages(encoded.access_units(), frame=frame), audio_messages(*encoded.aac())))
+
+
+def start_codes():
+    """Annex B where lengths belong."""
+    return framed(lambda unit, is_key: bytes([0x17 if is_key else 0x27, 1, 0, 0, 0]) + b"".join(START + nal for nal in unit))
+
+
+def flagged_inter():
+    """No frame says that it is a key frame."""
+    return framed(lambda unit, is_key: encoded.avc_frame(unit, False))
+
+
+def shown_later(milliseconds):
+    """The same composition time for all frames, though none is reordered."""
+    return framed(lambda unit, is_key: encoded.avc_frame(unit, is_key, milliseconds))
+
+
+def b_frames_later():
+    """B-frames that nothing announces, after three seconds without any."""
+    def messages():
+        units = encoded.access_units(profile="main", options=encoded.REORDERED)
+        sps, pps = encoded.sets(units)
+        def video():
+            yield VIDEO, 0, encoded.avc_configuration(encoded.without_vui(sps), pps)
+            for number in itertools.count():
+                unit = units[number % len(units)]
+                if number < 75 and not encoded.is_referred_to(unit):
+                    continue
+                later = (encoded.shown(number) - number + 2) * 40
+                yield VIDEO, number * 40, encoded.avc_frame(encoded.without(unit, SPS, PPS), encoded.is_key(unit), later)
+        yield from merged(video(), audio_messages(*encoded.aac()))
+    return RtmpFeed(messages)
+
+
+class InOneGo(RtmpFeed):
+    """Says connect, createStream and publish without waiting for an answer."""
+
+    def publish(self, node, name):
+        self.client = rtmp.RtmpClient(node, connect=False)
+        self.client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+        self.client.call("connect", {"app": "live", "tcUrl": f"{node.rtmp}/live"}, wait=False)
+        self.client.call("createStream", wait=False)
+        self.client.call("publish", name, "live", stream=1, wait=False)
+        self.client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+        self.client.status("NetStream.Publish.Start")
+        return 1
+
+
+def in_one_go():
+    return InOneGo(lambda: merged(video_messages(encoded.access_units()), audio_messages(*encoded.aac())))
+
+
+class ComesAgain(RtmpFeed):
+    """An encoder whose network is gone, without a goodbye, and that comes again over another connection."""
+
+    def publish(self, node, name):
+        self.gone = RtmpFeed(lambda: itertools.takewhile(lambda message: message[1] < 1000, self.messages())).start(node, name)
+        node.wait_for_stream(name)
+        # It answers nothing either.
+        self.gone.client.reads.clear()
+        return wait_until(lambda: self.attempt(node, name), 15, "the encoder is let in again", pause=0.5)
+
+    def attempt(self, node, name):
+        self.client = rtmp.RtmpClient(node)
+        stream = self.client.stream()
+        self.client.call("publish", name, "live", stream=stream, wait=False)
+        codes = wait_until(lambda: [values[1]["code"] for call, _, values in list(self.client.calls) if call == "onStatus"], 10, "an answer to publish")
+        if "NetStream.Publish.Start" in codes:
+            return stream
+        self.client.close()
+
+    def stop(self):
+        super().stop()
+        self.gone.stop()
+
+
+def comes_again():
+    return ComesAgain(lambda: merged(video_messages(encoded.access_units()), audio_messages(*encoded.aac())))
+
+
 def adts_without_configuration():
     def messages():
         config, frames = encoded.aac()
@@ -197,10 +327,10 @@ class Copied:
             self.process.wait(10)
 
 
-def make_file(path, bframes=0, profile="main", gop=50, seconds=20):
+def make_file(path, bframes=0, profile="main", gop=50, seconds=20, pixels="yuv420p"):
     done = subprocess.run(
         ["ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", "testsrc2=s=320x240:r=25", "-f", "lavfi", "-i", "sine=f=440:r=48000", "-t", str(seconds),
-         "-c:v", "libx264", "-preset", "veryfast", "-coder", "1", "-profile:v", profile, "-bf", str(bframes), "-g", str(gop), "-pix_fmt", "yuv420p", "-c:a", "aac", str(path)],
+         "-c:v", "libx264", "-preset", "veryfast", "-coder", "1", "-profile:v", profile, "-bf", str(bframes), "-g", str(gop), "-pix_fmt", pixels, "-c:a", "aac", str(path)],
         capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return path
@@ -251,13 +381,78 @@ def sets_only_once(background):
 
 def open_groups(background):
     """An IDR at the very beginning only; then an SPS, a PPS and an I frame each second."""
-    # x264 opens groups only where there are B-frames; those nobody refers to, so they can be left out.
-    made = encoded.access_units(seconds=60, gop=50, fps=50, profile="main", options="open-gop=1:bframes=2:b-adapt=0:b-pyramid=0")
-    units = [unit for unit in made if unit[-1][0] & 0x60]
-    return WhipFeed(background, lambda: EncodedTrack(units, fps=50 / 3))
+    return WhipFeed(background, lambda: EncodedTrack(encoded.open_groups(), fps=50 / 3))
 
 
 def rtp_clock_jumps(background):
     def clock(number):
         return number * 3600 + (0 if number < 75 else 1_500_000_000)
     return WhipFeed(background, lambda: EncodedTrack(encoded.access_units(), clock=clock))
+
+
+def both_clocks_jump(background):
+    """After three seconds all timestamps are an hour later: encoders that begin anew, as phones do after a call."""
+    return JumpingFeed(background, lambda: EncodedTrack(encoded.access_units()))
+
+
+class JumpingFeed(WhipFeed):
+    def start(self, node, name):
+        super().start(node, name)
+        self.timer = threading.Timer(3, self.publisher.jump, [3600])
+        self.timer.start()
+        return self
+
+    def stop(self):
+        self.timer.cancel()
+        super().stop()
+
+
+class LayeredPublisher(WhipPublisher):
+    """Three layers in one section, by SDP munging, whatever the answer says."""
+
+    SOURCES = (4096, 4097, 4098)
+
+    def __init__(self, background, node, name):
+        self.codec = "H264"
+        self.layers = [encoded.access_units(size=size) for size in ("320x240", "160x120", "640x360")]
+        self.begin(background, node, name)
+        background.run(self._begin_sending())
+
+    def _prepare(self):
+        self.peer.addTrack(ToneTrack())
+        self.video = self.peer.addTransceiver("video", direction="sendonly")
+        self._prefer(self.video, "H264")
+
+    async def _make_offer(self):
+        head, section, rest = re.split(r"(?s)(m=video.*?(?=m=|\Z))", await super()._make_offer())
+        section = re.sub(r"a=ssrc.*\r\n", "", section) + f"a=ssrc-group:SIM {' '.join(map(str, self.SOURCES))}\r\n"
+        section += "".join(f"a=ssrc:{source} cname:layers\r\na=ssrc:{source} msid:stream track\r\n" for source in self.SOURCES)
+        return head + section + rest
+
+    async def _begin_sending(self):
+        self.tasks.append(asyncio.ensure_future(self._send()))
+
+    async def _send(self):
+        while self.peer.connectionState != "connected":
+            await asyncio.sleep(0.02)
+        payload_type = int(re.search(r"m=video \d+ \S+ (\d+)", self.response.text)[1])
+        transport, begun, sequences = self.video.sender.transport, time.monotonic(), [100, 200, 300]
+        for number in itertools.count():
+            for layer, units in enumerate(self.layers):
+                parts = [part for nal in units[number % len(units)] for part in payloads(nal)]
+                for index, part in enumerate(parts):
+                    marker = 0x80 if index == len(parts) - 1 else 0
+                    head = struct.pack(">BBHII", 0x80, marker | payload_type, sequences[layer], number * 3600, self.SOURCES[layer])
+                    await transport._send_rtp(head + part)
+                    sequences[layer] += 1
+            await asyncio.sleep(max(0, begun + (number + 1) / 25 - time.monotonic()))
+
+
+class LayeredFeed(WhipFeed):
+    def start(self, node, name):
+        self.publisher = LayeredPublisher(self.background, node, name)
+        return self
+
+
+def layers_unasked(background):
+    return LayeredFeed(background, None)

@@ -1,0 +1,163 @@
+"""Cameras that do what real ones have been seen to do and what clients stumble over, as publishers of `odd_inputs` are: `start(node, name)` fetches
+one, `stop()` ends it."""
+import time
+
+from . import encoded
+from .encoded import SPS, PPS
+from .scripted_camera import PCMU, ScriptedCamera
+
+class Pulled:
+    def __init__(self, camera):
+        self.camera, self.node = camera, None
+
+    def start(self, node, name):
+        self.node = node
+        reply = node.rest("rtsp/startup", {"uri": self.camera.url(), "toStream": name})
+        assert reply.status == 200, reply.reason
+        return self
+
+    def stop(self):
+        self.node.rest("rtsp/terminate", {"uri": self.camera.url()})
+        self.camera.close()
+
+
+def camera(units=None, **options):
+    """One that sends these units over and over, and a tone."""
+    units = units or encoded.access_units()
+    made = ScriptedCamera(**{"audio": PCMU, "sounds": True, **options})
+    made.sets = encoded.sets(units)
+    made.picture = lambda link, number: units[number % len(units)]
+    return made
+
+
+def overridden(answer, **options):
+    """`answer(link, method, uri, headers)`: see `ScriptedCamera.override`."""
+    made = camera(**options)
+    made.override = answer
+    return Pulled(made)
+
+
+def other_sets_described():
+    """The sets of its description are of another size than what it sends, whose own come with the first picture only."""
+    large = encoded.access_units(size="640x360")
+    made = camera(large)
+    made.sets = encoded.sets(encoded.access_units())
+    made.picture = lambda link, number: large[number % len(large)] if number == 0 else encoded.without(large[number % len(large)], SPS, PPS)
+    return Pulled(made)
+
+
+def sets_in_the_description_only():
+    units = [encoded.without(unit, SPS, PPS) for unit in encoded.access_units()]
+    made = camera(units=encoded.access_units())
+    made.picture = lambda link, number: units[number % len(units)]
+    return Pulled(made)
+
+
+def sets_in_band_only():
+    made = camera()
+    made.sets = []
+    return Pulled(made)
+
+
+def same_numbers_again():
+    """Hangs up after three seconds; the next connection has the same source, numbers and times as the first."""
+    made = camera()
+    made.between = lambda link, picture, packet: link.close() if link.number == 0 and picture == 75 and packet == 0 else None
+    return Pulled(made)
+
+
+def comes_back_with_audio():
+    made = camera(audio="")
+    def between(link, picture, packet):
+        if link.number == 0 and picture == 75 and packet == 0:
+            made.audio = PCMU
+            link.close()
+    made.between = between
+    return Pulled(made)
+
+
+def comes_back_without_audio():
+    made = camera()
+    def between(link, picture, packet):
+        if link.number == 0 and picture == 75 and packet == 0:
+            made.audio = ""
+            link.close()
+    made.between = between
+    return Pulled(made)
+
+
+def stray_bytes():
+    made = camera()
+    made.between = lambda link, picture, packet: link.send(b"\1\2\3\xff\xfe\0garbage\xaa\xbb") if picture % 25 == 7 and packet == 0 else None
+    return Pulled(made)
+
+
+def refused_signs_of_life():
+    return overridden(
+        lambda link, method, uri, headers: ["RTSP/1.0 401 Unauthorized", 'WWW-Authenticate: Digest realm="x", nonce="y"']
+        if method == "GET_PARAMETER" else None, timeout=2)
+
+
+def only_get_parameter():
+    """Ends sessions that live by other requests; its timeout is written as some do."""
+    made = camera(timeout=" 3s")
+    made.public = "DESCRIBE, OPTIONS, PAUSE, PLAY, SETUP, TEARDOWN"
+
+    def between(link, picture, packet):
+        signs = [at for method, _, at in made.requests if method in ("GET_PARAMETER", "PLAY")]
+        if time.monotonic() - signs[-1] > 3.5:
+            link.close()
+    made.between = between
+    return Pulled(made)
+
+
+def a_line_of_a_space():
+    return overridden(lambda link, method, uri, headers: (
+        ["RTSP/1.0 200 OK", " ", "X-Strange line without colon", "Session: 4711"] if method == "PLAY" else None))
+
+
+def slashes():
+    return overridden(
+        lambda link, method, uri, headers: ["RTSP/1.0 404 Not Found"] if method == "SETUP" and "//" in uri.partition("://")[2] else None,
+        control="/media/1/video", content_base="rtsp://127.0.0.1/")
+
+
+def negative_port():
+    made = camera()
+    made.video = "m=video -1353744643 RTP/AVP"
+    return Pulled(made)
+
+
+def section_without_a_port():
+    return Pulled(camera(audio="m=application RTP/AVP 107\r\na=control:x\r\n" + PCMU))
+
+
+def loudspeaker_first():
+    return Pulled(camera(audio="m=audio 0 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\na=control:back\r\na=sendonly\r\n" + PCMU + "a=recvonly\r\n"))
+
+
+def other_payload_type():
+    return Pulled(camera(described=96, sent=97))
+
+
+def audio_that_never_comes():
+    return Pulled(camera(sounds=False))
+
+
+def rare_key_frames():
+    return Pulled(camera(encoded.access_units(seconds=20, gop=250)))
+
+
+def open_groups():
+    return Pulled(camera(encoded.open_groups()))
+
+
+def b_frames():
+    made = camera(encoded.access_units(profile="main", options=encoded.REORDERED))
+    made.shown = encoded.shown
+    return Pulled(made)
+
+
+def refuses_tcp():
+    return overridden(lambda link, method, uri, headers: (
+        ["RTSP/1.0 461 Unsupported Transport"] if method == "SETUP" and "TCP" in headers["transport"] else None))
