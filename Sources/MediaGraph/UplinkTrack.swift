@@ -127,7 +127,7 @@ public final class UplinkTrack {
 
     /// Somebody needs a key frame and none has arrived since.
     public private(set) var wantsKeyFrame = false
-    private var lastKeyFrameRequest: Int64 = .min / 2
+    private var keyFrameLimiter = KeyFrameLimiter()
     private var keyFrameTimestamp: UInt32 = 0
     private var lastKeyFrameArrival: Int64 = 0
 
@@ -606,7 +606,7 @@ public final class UplinkTrack {
     /// Whether it is time to ask for a key frame on behalf of those who can't: there are some, and none has come for `interval` ns.
     public func isRefreshDue(interval: Int64, at now: Int64) -> Bool {
         guard passiveTaps > 0, interval > 0, kind == .video, firstArrival != 0 else { return false }
-        return now - max(lastKeyFrameArrival, lastKeyFrameRequest) >= interval
+        return now - max(lastKeyFrameArrival, keyFrameLimiter.lastRequest) >= interval
     }
 
     /// What was missing can't be repaired: decoding goes on at a key frame only, which is asked for.
@@ -619,12 +619,10 @@ public final class UplinkTrack {
     /// Whether the source may be asked now; notes the request when so.
     ///
     /// - Parameters:
-    ///   - gap: ns between two requests once the first has been answered.
+    ///   - gap: ns between two requests of many; the first few that are answered don't wait for it.
     ///   - repeatAfter: ns after which an unanswered one is repeated.
     public func mayRequestKeyFrame(gap: Int64, repeatAfter: Int64, at now: Int64) -> Bool {
-        let answered = lastKeyFrameArrival >= lastKeyFrameRequest
-        guard now - lastKeyFrameRequest >= (answered ? gap : min(gap, repeatAfter)) else { return false }
-        lastKeyFrameRequest = now
+        guard keyFrameLimiter.mayRequest(gap: gap, repeatAfter: repeatAfter, lastKeyFrame: lastKeyFrameArrival, at: now) else { return false }
         keyFrameRequests &+= 1
         return true
     }

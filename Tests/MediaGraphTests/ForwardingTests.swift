@@ -57,6 +57,32 @@ import Testing
         #expect(chain.keyFrameRequests == after)
     }
 
+    @Test("whoever needs a key frame soon after another got one has it as soon as the source can make it; many make it send one a second")
+    func servesEachNeed() throws {
+        let chain = try Chain(profile: LinkProfile(delay: .milliseconds(5)), seed: 23)
+        chain.run(milliseconds: 600)
+        let players = try [chain.addPlayer(seed: 81), chain.addPlayer(seed: 82)]
+        chain.run(milliseconds: 400)
+        func ask(_ player: Chain.Player) {
+            guard let host = chain.network.hosts.values.first(where: { $0.address == player.address }) else { return }
+            player.stream.requestKeyFrame(of: player.stream.tracks[0], arena: host.arena, at: chain.network.now)
+        }
+        for player in players {
+            let before = player.stream.tracks[0].keyFrames
+            ask(player)
+            // Four ways of 5 ms, and a frame.
+            chain.run(milliseconds: 100)
+            #expect(player.stream.tracks[0].keyFrames == before + 1)
+        }
+        chain.run(milliseconds: 2000)
+        let before = chain.keyFrameRequests
+        for _ in 0..<100 {
+            players.forEach(ask)
+            chain.run(milliseconds: 100)
+        }
+        #expect((10...13).contains(chain.keyFrameRequests - before), "\(chain.keyFrameRequests - before) in 10 s")
+    }
+
     @Test("of a source that can't be asked a key frame of 10 s ago serves a player that joins; of another it doesn't")
     func longGroups() throws {
         for cannotBeAsked in [true, false] {
