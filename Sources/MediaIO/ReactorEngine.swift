@@ -249,6 +249,9 @@ public final class ReactorEngine: MediaEngineProtocol {
         return handle
     }
 
+    /// How old the key frame may be that a sink begins with, ns.
+    private static let sinkBacklog: Int64 = 6_000_000_000
+
     public func addSink(
         to stream: StreamHandle, onPacket: @escaping @Sendable (SinkPacket) -> Void
     ) async throws(EngineError) -> EndpointID {
@@ -259,13 +262,17 @@ public final class ReactorEngine: MediaEngineProtocol {
             guard !stream.tracks.isEmpty else { return .failure(.notReady) }
             for (index, track) in stream.tracks.enumerated() {
                 let kind = track.kind
-                track.addTap(id: id.rawValue) { bytes, slot in
+                let take: UplinkTrack.Tap = { bytes, slot in
                     guard !slot.pointee.isMade else { return }
                     onPacket(
                         SinkPacket(
                             track: index, kind: kind, bytes: bytes, arrival: Instant(nanoseconds: slot.pointee.arrival)))
                 }
-                stream.requestKeyFrame(of: track, arena: core.arena, at: core.now)
+                // It begins with the newest group of pictures, as everybody does; what waits for this turn's end belongs to that.
+                track.flush(into: core.arena, at: core.now)
+                let first = kind == .video ? track.backlogStart(since: core.now - Self.sinkBacklog, maximumBytes: .max) : 0
+                if first > 0 { track.visit(from: first, take) } else { stream.requestKeyFrame(of: track, arena: core.arena, at: core.now) }
+                track.addTap(id: id.rawValue, take)
             }
             core.addTap(id, on: stream)
             return .success(())

@@ -128,10 +128,8 @@ final class TrackTap {
 
     /// Hands over what the ring still holds from `first` on.
     func takeBacklog(from first: Int64) {
-        guard first > 0, track.ring.newest >= first else { return }
-        for sequence in first...track.ring.newest {
-            if let slot = track.ring.slot(sequence) { take(slot) }
-        }
+        guard first > 0 else { return }
+        track.visit(from: first) { _, slot in take(slot) }
     }
 }
 
@@ -188,6 +186,14 @@ extension ReactorEngine {
 }
 
 extension UplinkTrack {
+    /// What the ring holds from packet `first` on.
+    func visit(from first: Int64, _ take: Tap) {
+        guard ring.newest >= first else { return }
+        for sequence in first...ring.newest {
+            if let slot = ring.slot(sequence) { take(ring.bytes(of: slot), slot) }
+        }
+    }
+
     /// First packet in the ring that arrived after `oldest`, for video the start of the newest key frame if that did; 0 = none.
     /// - Parameter joinsAt: now, for a player.
     func backlogStart(since oldest: Int64, maximumBytes: Int, joinsAt: Int64? = nil) -> Int64 {

@@ -85,6 +85,28 @@ import Testing
         await b.shutdown()
     }
 
+    @Test("a sink that comes late begins with the newest group of pictures, and the source isn't asked for another")
+    func sinkBeginsWithGroup() async throws {
+        let engine = try Self.engine()
+        let stream = try engine.createStream()
+        let source = try await engine.addSource(to: stream, tracks: [Self.vp8])
+        let requests = Atomic<Int>(0)
+        source.onKeyFrameRequest { requests.add(1, ordering: .relaxed) }
+        func write(_ number: UInt16) {
+            var packet = Self.packet(number)
+            if number != 2 { packet[13] = 0x11 }
+            _ = source.write(track: 0, packet: packet)
+        }
+        for number in 1...3 as ClosedRange<UInt16> { write(number) }
+        try await eventually("the packets are there") { await engine.statistics().values.first?.video?.packets == 3 }
+        let sink = Sink()
+        _ = try await engine.addSink(to: stream) { sink.take($0) }
+        write(4)
+        try await eventually("packets at the sink") { sink.packets.withLock { $0.keys.sorted() } == [2, 3, 4] }
+        #expect(requests.load(ordering: .relaxed) == 0)
+        await engine.shutdown()
+    }
+
     @Test("what is added is removed: sockets, endpoints and streams are back where they were after 200 cycles")
     func leavesNothingBehind() async throws {
         func descriptors() throws -> Int { try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count }
