@@ -2,7 +2,6 @@
 `MARTLET_TEST_TABLE=file` writes what each output saw as a table."""
 import concurrent.futures
 import io
-import os
 import re
 import subprocess
 import time
@@ -15,6 +14,7 @@ from PIL import Image
 
 from harness import odd_cameras, odd_inputs, records
 from harness.http_stream import WhepPlayer
+from harness.table import write_row
 from harness.waiting import wait_until
 
 OUTPUTS = ("chromium", "aiortc", "rtsp", "rtmp", "record", "snapshot", "push")
@@ -188,14 +188,6 @@ def follow(play, timeout):
     return player[0]
 
 
-def write_table(rows):
-    path = os.environ.get("MARTLET_TEST_TABLE")
-    if path:
-        with open(path, "a") as file:
-            for name, seen in rows.items():
-                file.write(f"| {name} | " + " | ".join(seen.get(output, "") for output in OUTPUTS) + " |\n")
-
-
 @pytest.mark.parametrize("which", INPUTS)
 def test_an_odd_input_is_seen_by_every_output(which, a, b, background, tab, tmp_path):
     kind = INPUTS[which]
@@ -236,6 +228,6 @@ def test_an_odd_input_is_seen_by_every_output(which, a, b, background, tab, tmp_
             wrong["record"] = str(error)
     finally:
         source.stop()
-    write_table({which: {**seen, **{output: f"WRONG {text[:80]}" for output, text in wrong.items()}}})
+    write_row(which, *(f"WRONG {wrong[output][:80]}" if output in wrong else seen.get(output, "") for output in OUTPUTS))
     assert not wrong, wrong
     a.wait_for_no_stream(name)

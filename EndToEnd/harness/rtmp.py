@@ -314,6 +314,8 @@ class Nginx:
 
     def __init__(self, folder):
         self.folder, self.port, self.process = folder, free_tcp_port(), None
+        # As of a node: `RtmpClient` plays from here as well.
+        self.settings, self.rtmp = {"rtmp.port": self.port}, f"rtmp://127.0.0.1:{self.port}"
         self.records = folder / "records"
         self.records.mkdir(parents=True)
         (folder / "nginx.conf").write_text(f"""
@@ -325,7 +327,7 @@ rtmp {{ server {{ listen 127.0.0.1:{self.port}; chunk_size 4096; application liv
 
     @property
     def url(self):
-        return f"rtmp://127.0.0.1:{self.port}/live"
+        return f"{self.rtmp}/live"
 
     def start(self):
         self.process = subprocess.Popen([shutil.which("nginx") or "/usr/sbin/nginx", "-p", str(self.folder), "-c", str(self.folder / "nginx.conf")],
