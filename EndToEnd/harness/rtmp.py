@@ -266,14 +266,15 @@ class Encoder:
             return self.process.wait()
 
 
-def record(path, seconds=6, fps=25, bframes=0, profile="main", video=True, rate=44100, channels=2):
-    """A file of flashes and beeps, H.264 and AAC, in the container that its name says."""
+def record(path, seconds=6, fps=25, bframes=0, profile="main", video=True, rate=44100, channels=2, gop=None):
+    """A file of flashes and beeps, H.264 and AAC, in the container that its name says; `gop` frames between key frames, a second of them unless said."""
     command = ["ffmpeg", "-v", "error", "-nostdin"]
     if video:
         command += ["-f", "lavfi", "-i", FLASH.format(size="320x240", fps=fps)]
     command += ["-f", "lavfi", "-i", BEEP.format(rate=rate, layout="mono" if channels == 1 else "stereo")]
     if video:
-        command += ["-c:v", "libx264", "-preset", "veryfast", "-profile:v", profile, "-bf", str(bframes), "-g", str(fps), "-b:v", "500k", "-pix_fmt", "yuv420p"]
+        command += ["-c:v", "libx264", "-preset", "veryfast", "-profile:v", profile, "-bf", str(bframes), "-g", str(gop or fps), "-sc_threshold", "0",
+                    "-b:v", "500k", "-pix_fmt", "yuv420p"]
     subprocess.run(command + ["-c:a", "aac", "-b:a", "96k", "-t", str(seconds), "-y", str(path)], check=True)
     return path
 

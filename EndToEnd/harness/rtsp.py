@@ -62,15 +62,15 @@ PIPELINES = {
 
 
 class Camera:
-    """`with Camera(login="digest:user:secret") as camera`: serves `PIPELINES`."""
+    """`with Camera(login="digest:user:secret") as camera`: serves `PIPELINES`, or others."""
 
-    def __init__(self, login=""):
-        self.login = login
+    def __init__(self, login="", pipelines=PIPELINES):
+        self.login, self.pipelines = login, pipelines
         self.port = free_tcp_port()
         self.process = None
 
     def start(self):
-        mounts = [f"{path}={pipeline}" for path, pipeline in PIPELINES.items()]
+        mounts = [f"{path}={pipeline}" for path, pipeline in self.pipelines.items()]
         # The system's Python: GObject's bindings are Debian's.
         self.process = subprocess.Popen(
             ["/usr/bin/python3", "-c", CAMERA, str(self.port), self.login, *mounts], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
