@@ -45,9 +45,12 @@ let package = Package(
         // A bad network between real programs.
         .target(name: "NetworkRelay", dependencies: ["NetworkEmulator", "Primitives"]),
 
+        // The clocks of the machine: what everything above is told the time by.
+        .target(name: "Clocks", dependencies: ["Primitives"]),
+
         // Media: the forwarding path and the threads that drive it.
         .target(name: "MediaGraph", dependencies: ["Primitives", "RTP", "SDP", "SRTP", "WebRTC"], swiftSettings: hotPath),
-        .target(name: "MediaIO", dependencies: ["Primitives", "WebRTC", "MediaGraph", "CMartlet"], swiftSettings: hotPath),
+        .target(name: "MediaIO", dependencies: ["Clocks", "Primitives", "WebRTC", "MediaGraph", "CMartlet"], swiftSettings: hotPath),
         .target(name: "Codecs", dependencies: ["CFFmpeg", "Primitives"]),
 
         // Work on what strangers sent, in processes of its own.
@@ -62,25 +65,25 @@ let package = Package(
         .target(
             name: "Recording",
             dependencies: [
-                "Codecs", "RTP", "SDP", "MediaGraph", "MediaIO", "Primitives", "Workers", .product(name: "Logging", package: "swift-log"),
+                "Clocks", "Codecs", "RTP", "SDP", "MediaGraph", "MediaIO", "Primitives", "Workers", .product(name: "Logging", package: "swift-log"),
             ]),
 
         .target(
             name: "Bridges",
             dependencies: [
-                "Codecs", "RTP", "SDP", "MediaGraph", "MediaIO", "Primitives", "Workers", .product(name: "Logging", package: "swift-log"),
+                "Clocks", "Codecs", "RTP", "SDP", "MediaGraph", "MediaIO", "Primitives", "Workers", .product(name: "Logging", package: "swift-log"),
             ]),
 
         // Records of several streams into one picture and one sound.
         .target(name: "Mixing", dependencies: ["CASS", "Codecs", "RTP", "Recording"]),
 
-        .target(name: "MediaTools", dependencies: ["Codecs", "RTP", "SDP", "Primitives"]),
+        .target(name: "MediaTools", dependencies: ["Clocks", "Codecs", "RTP", "SDP", "Primitives"]),
 
         // The composition and the executable.
         .target(
             name: "MartletServer",
             dependencies: [
-                "Signalling", "MediaIO", "SDP", "DTLS", "RTMP", "RTSP", "RTP", "Codecs", "Snapshots", "Recording", "Bridges", "Workers",
+                "Clocks", "Signalling", "MediaIO", "SDP", "DTLS", "RTMP", "RTSP", "RTP", "Codecs", "Snapshots", "Recording", "Bridges", "Workers",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -93,7 +96,7 @@ let package = Package(
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ]),
         // What the commands publish, play and demo are made of.
-        .target(name: "StreamClients", dependencies: ["MartletServer", "MediaTools", "MediaIO"]),
+        .target(name: "StreamClients", dependencies: ["Clocks", "MartletServer", "MediaTools", "MediaIO"]),
         // The load generator of `martlet bench`, and its few lines of C.
         .target(name: "CBenchmarks"),
         .target(
@@ -131,7 +134,7 @@ let package = Package(
             name: "BridgesTests",
             dependencies: ["Bridges", "Workers", "Codecs", "MediaTools", "MediaIO", "RTP", "SDP", "Primitives"]),
         .testTarget(name: "MixingTests", dependencies: ["Mixing", "Recording", "Codecs", "MediaTools", "CFFmpeg"]),
-        .testTarget(name: "MediaToolsTests", dependencies: ["MediaTools", "Codecs", "CFFmpeg", "RTP", "SDP", "Primitives"]),
+        .testTarget(name: "MediaToolsTests", dependencies: ["Clocks", "MediaTools", "Codecs", "CFFmpeg", "RTP", "SDP", "Primitives"]),
         .testTarget(name: "RTSPTests", dependencies: ["RTSP", "SDP"]),
         .testTarget(name: "RTMPTests", dependencies: ["RTMP", "Primitives"]),
         .testTarget(name: "SignallingTests", dependencies: ["Signalling"]),

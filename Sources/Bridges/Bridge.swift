@@ -47,7 +47,7 @@ actor Bridge {
         }
         // Last: from here on there is something to take out of the stream again.
         let conversion = try await engine.addConversion(
-            to: stream, format: format, pipe: pipe, backlog: isVideo ? 3_000_000_000 : 60_000_000, onKeyFrameRequest: { wishes.add() })
+            to: stream, format: format, pipe: pipe, backlog: isVideo ? .seconds(3) : .milliseconds(60), onKeyFrameRequest: { wishes.add() })
         return Bridge(
             stream: stream, format: format, target: target, engine: engine, pool: pool, origin: origin, logger: logger, signal: signal, pipe: pipe,
             conversion: conversion, wishes: wishes, sender: sender)

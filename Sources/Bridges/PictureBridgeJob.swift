@@ -9,19 +9,19 @@ import Workers
 /// The job kind "bridge-picture". Lives on one thread.
 final class PictureBridgeJob: WorkerHandler {
     static let name = "bridge-picture"
-    static let patience = Duration.milliseconds(100)
+    static let patience = TimeSpan.milliseconds(100)
     /// Frames between two key frames that nobody asked for.
     static let keyFrameInterval = 300
-    /// A key frame is asked of the source this often at most, ns.
-    static let keyFrameGap: Int64 = 500_000_000
+    /// A key frame is asked of the source this often at most.
+    static let keyFrameGap = TimeSpan.milliseconds(500)
 
     /// What is further behind than this does not come late, in ticks of 90 kHz: 2 s.
     static let longestReordering: Int64 = 180_000
 
     private let order: BridgeOrder
-    private let now: () -> Int64
-    /// When the first input was taken up, ns.
-    private var start: Int64?
+    private let now: () -> Instant
+    /// When the first input was taken up.
+    private var start: Instant?
     /// The newest picture of what only leads up to the present.
     private var latest: VideoFrame?
     private let source: VideoCodec
@@ -32,14 +32,14 @@ final class PictureBridgeJob: WorkerHandler {
     private var ticks: MediaTicks
     private var gate = EntryGate()
     private var isKeyFrameWished = true
-    private var lastRequest: Int64 = .min / 2
+    private var lastRequest = Instant.distantPast
     private var lastGiven: Int64 = .min
     private var toldReference: Int64 = 0
     private(set) var undecodable = 0
 
-    /// - Parameter now: ns on the monotonic clock. Of what arrived before the job took up its first input only the newest picture is
+    /// - Parameter now: on the monotonic clock. Of what arrived before the job took up its first input only the newest picture is
     ///   given out: the rest has waited for the worker, and would come too late as well as all at once.
-    init(_ order: BridgeOrder, now: @escaping () -> Int64) throws {
+    init(_ order: BridgeOrder, now: @escaping () -> Instant) throws {
         guard let source = VideoCodec(order.source), let target = VideoCodec(order.target),
             let assembler = FrameAssembler(codec: order.source, patience: Self.patience)
         else { throw WorkerError.failed("pictures in \(order.source.encodingName) can't be converted to \(order.target.encodingName)") }
@@ -61,7 +61,7 @@ final class PictureBridgeJob: WorkerHandler {
         if input.first == BridgeInput.keyFrameWanted { isKeyFrameWished = true }
         guard input.first == BridgeInput.tapped else { return }
         if start == nil { start = self.now() }
-        var rest = input.dropFirst(), now: Int64 = 0
+        var rest = input.dropFirst(), now: Instant?
         while let record = TapRecord.next(in: &rest) {
             now = record.arrival
             switch record.content {
@@ -69,12 +69,12 @@ final class PictureBridgeJob: WorkerHandler {
             case .report(let ntp, let timestamp): output.send(BridgeOutput.report(ntp: ntp, ticks: ticks.count(timestamp)).encoded)
             case .packet(_, _, let rtp):
                 let frames = rtp.withUnsafeBytes { bytes in
-                    RTPView(bytes).map { assembler.push($0, at: Instant(nanoseconds: record.arrival)) } ?? []
+                    RTPView(bytes).map { assembler.push($0, at: record.arrival) } ?? []
                 }
                 for frame in frames { try take(frame, at: record.arrival, output) }
             }
         }
-        if now > 0 { for frame in assembler.advance(to: Instant(nanoseconds: now)) { try take(frame, at: now, output) } }
+        if let now { for frame in assembler.advance(to: now) { try take(frame, at: now, output) } }
         if let picture = latest {
             latest = nil
             try encode(picture, output)
@@ -85,7 +85,7 @@ final class PictureBridgeJob: WorkerHandler {
         }
     }
 
-    private func take(_ frame: EncodedFrame, at arrival: Int64, _ output: WorkerOutput) throws {
+    private func take(_ frame: EncodedFrame, at arrival: Instant, _ output: WorkerOutput) throws {
         switch gate.judge(frame) {
         case .take: break
         case .leading: return
@@ -98,7 +98,7 @@ final class PictureBridgeJob: WorkerHandler {
             decoder = try Self.decoder(order, source)
             return askForKeyFrame(at: arrival, output)
         }
-        guard arrival >= start ?? 0 else {
+        guard arrival >= start ?? .zero else {
             latest = pictures.last ?? latest
             return
         }
@@ -139,8 +139,8 @@ final class PictureBridgeJob: WorkerHandler {
         return configuration
     }
 
-    private func askForKeyFrame(at now: Int64, _ output: WorkerOutput) {
-        guard now.subtractingSaturating(lastRequest) >= Self.keyFrameGap else { return }
+    private func askForKeyFrame(at now: Instant, _ output: WorkerOutput) {
+        guard now.span(since: lastRequest) >= Self.keyFrameGap else { return }
         lastRequest = now
         output.send(BridgeOutput.keyFrameWanted.encoded)
     }

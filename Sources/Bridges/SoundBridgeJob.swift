@@ -1,4 +1,5 @@
 // The worker's half of a bridge for sound: packets of a tap in, frames of another codec out.
+import Clocks
 import MediaIO
 import Primitives
 import RTP
@@ -8,19 +9,19 @@ import Workers
 final class SoundBridgeJob: WorkerHandler {
     static let name = "bridge-sound"
     /// A missing packet is waited for by this much; what WebRTC repairs comes within it.
-    static let patience = Duration.milliseconds(40)
+    static let patience = TimeSpan.milliseconds(40)
 
     private var assembler: FrameAssembler
     private let converter: SoundConverter
-    private let now: () -> Int64
-    /// When the first input was taken up, ns.
-    private var start: Int64?
+    private let now: () -> Instant
+    /// When the first input was taken up.
+    private var start: Instant?
     private var toldReference: Int64 = 0
 
-    /// - Parameter now: ns on the monotonic clock. What arrived before the job took up its first input is not given out: it has waited
+    /// - Parameter now: on the monotonic clock. What arrived before the job took up its first input is not given out: it has waited
     ///   for the worker, and sound that begins late makes players play late ever after, out of step with the pictures; a moment of
     ///   silence is less.
-    init(_ order: BridgeOrder, now: @escaping () -> Int64) throws {
+    init(_ order: BridgeOrder, now: @escaping () -> Instant) throws {
         guard let assembler = FrameAssembler(codec: order.source, maximumPackets: 64, patience: Self.patience, aac: order.aac) else {
             throw WorkerError.failed("sound in \(order.source.encodingName) can't be converted")
         }
@@ -32,7 +33,7 @@ final class SoundBridgeJob: WorkerHandler {
     func receive(_ input: [UInt8], output: WorkerOutput) throws {
         guard input.first == BridgeInput.tapped else { return }
         if start == nil { start = self.now() }
-        var rest = input.dropFirst(), now: Int64 = 0
+        var rest = input.dropFirst(), now: Instant?
         while let record = TapRecord.next(in: &rest) {
             now = record.arrival
             switch record.content {
@@ -41,12 +42,12 @@ final class SoundBridgeJob: WorkerHandler {
                 output.send(BridgeOutput.report(ntp: ntp, ticks: converter.targetTicks(timestamp)).encoded)
             case .packet(_, _, let rtp):
                 let frames = rtp.withUnsafeBytes { bytes in
-                    RTPView(bytes).map { assembler.push($0, at: Instant(nanoseconds: record.arrival)) } ?? []
+                    RTPView(bytes).map { assembler.push($0, at: record.arrival) } ?? []
                 }
                 try give(frames, at: record.arrival, output)
             }
         }
-        if now > 0 { try give(assembler.advance(to: Instant(nanoseconds: now)), at: now, output) }
+        if let now { try give(assembler.advance(to: now), at: now, output) }
         // A second's worth is near enough.
         if converter.reference.subtractingSaturating(toldReference).magnitude > 48_000 {
             toldReference = converter.reference
@@ -54,9 +55,9 @@ final class SoundBridgeJob: WorkerHandler {
         }
     }
 
-    private func give(_ frames: [EncodedFrame], at arrival: Int64, _ output: WorkerOutput) throws {
+    private func give(_ frames: [EncodedFrame], at arrival: Instant, _ output: WorkerOutput) throws {
         for frame in frames {
-            guard arrival >= start ?? 0 else {
+            guard arrival >= start ?? .zero else {
                 converter.warmUp(with: frame)
                 continue
             }

@@ -1,6 +1,7 @@
 // The composition: from settings to running services, and back down in the right order. Everything the server consists
 // of is made here and nowhere else; `martlet run` calls it.
 import Bridges
+import Clocks
 import Foundation
 import Logging
 import MediaIO
@@ -85,10 +86,8 @@ public struct Server: Sendable {
             limits: RoomLimits(settings), streams: streams, onLife: { roomRecordings.note($0) }, logger: Logger(label: "martlet.rooms"))
         let speakers = RoomSpeakers(rooms: rooms, streams: streams, logger: Logger(label: "martlet.rooms"))
         // Streams begun from one address, by whichever door: each costs a handshake.
-        let start = ContinuousClock.now
         let streamRate = SourceRateLimiter(
-            rate: Double(settings.maximumSessionRate), burst: Double(settings.maximumSessionRate * 4),
-            now: { (ContinuousClock.now - start).inNanoseconds })
+            rate: Double(settings.maximumSessionRate), burst: Double(settings.maximumSessionRate * 4), now: MonotonicClock.now)
         let signalling = WebSocketService(
             configuration: try Self.signallingConfiguration(settings, tls: tls, memory: memory), registry: streams, application: rooms,
             snapshots: snapshots, streamRate: streamRate, logger: Logger(label: "martlet.signalling"))

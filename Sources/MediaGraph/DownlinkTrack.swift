@@ -85,8 +85,8 @@ public struct DownlinkTrack {
     private var lastTimestamp: UInt32 = 0
     /// Added to the source's timestamps, so that those of a track that replaces another go on where they were.
     private(set) var timestampShift: UInt32 = 0
-    /// Set while it waits for the first packet of such a track: when the last one of the old track came (ns), and the new clock rate, Hz.
-    private var changedSince: Int64 = 0
+    /// Set while it waits for the first packet of such a track: when the last one of the old track came, and the new clock rate, Hz.
+    private var changedSince = Instant.zero
     private var changedClockRate: UInt32 = 0
 
     init(
@@ -143,8 +143,8 @@ public struct DownlinkTrack {
     ///
     /// - Parameters:
     ///   - clockRate: of the new track, Hz.
-    ///   - since: when the old track's last packet arrived, ns.
-    mutating func change(to agreed: AgreedCodec, clockRate: UInt32, since: Int64) {
+    ///   - since: when the old track's last packet arrived.
+    mutating func change(to agreed: AgreedCodec, clockRate: UInt32, since: Instant) {
         payloadType = agreed.codec.payloadType
         rtxPayloadType = agreed.rtx ?? 0
         // Without retransmissions of its own the codec's packets are repeated as they are, or not at all: see `isUnrepeatable`.
@@ -158,13 +158,13 @@ public struct DownlinkTrack {
 
     /// The new track's timestamps begin where the old one's would be by now.
     private mutating func continueTimestamps(at slot: UnsafePointer<PacketSlot>) {
-        let elapsed = min(max(0, slot.pointee.arrival &- changedSince), Self.longestPause)
-        let ticks = max(1, elapsed / 1000 &* Int64(changedClockRate) / 1_000_000)
+        let elapsed = min(max(.zero, slot.pointee.arrival.span(since: changedSince)), Self.longestPause)
+        let ticks = max(1, elapsed.ticks(clockRate: Int(changedClockRate)))
         timestampShift = lastTimestamp &+ timestampShift &+ UInt32(truncatingIfNeeded: ticks) &- slot.pointee.timestamp
         changedClockRate = 0
     }
 
-    private static let longestPause: Int64 = 3_600_000_000_000
+    private static let longestPause = TimeSpan.seconds(3600)
 
     /// Goes on at source packet `first` as if nothing had come between it and `last`, the newest one sent: the player's sequence
     /// numbers stay without a gap, as in discontinuous transmission. What came before `first` is over.
@@ -277,7 +277,7 @@ public struct DownlinkTrack {
     /// Encrypts one packet for this player into the arena. `padding` evens out lengths for UDP_SEGMENT.
     @inline(__always)
     mutating func send(
-        _ slot: UnsafePointer<PacketSlot>, payload: UnsafeRawBufferPointer, padding: UInt8, arena: SendArena, at now: Int64
+        _ slot: UnsafePointer<PacketSlot>, payload: UnsafeRawBufferPointer, padding: UInt8, arena: SendArena, at now: Instant
     ) {
         let scratch = arena.scratch
         let sequence = slot.pointee.sequence &- sequenceBase
@@ -309,7 +309,7 @@ public struct DownlinkTrack {
 
     /// Answers a NACK: as RTX (RFC 4588) when negotiated, else the same packet again.
     mutating func retransmit(
-        _ slot: UnsafePointer<PacketSlot>, payload: UnsafeRawBufferPointer, arena: SendArena, at now: Int64
+        _ slot: UnsafePointer<PacketSlot>, payload: UnsafeRawBufferPointer, arena: SendArena, at now: Instant
     ) {
         retransmitted &+= 1
         guard rtxSSRC != 0 else {

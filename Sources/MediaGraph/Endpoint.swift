@@ -15,14 +15,14 @@ public class Endpoint {
     public let socket: Int32
     public private(set) var isFailed = false
     public private(set) var isConnected = false
-    /// ns when the last of the transports came up.
-    public private(set) var connectedAt: Int64 = 0
-    /// When `advance` wants to be called next, ns.
-    public internal(set) var deadline: Int64 = 0 {
+    /// When the last of the transports came up.
+    public private(set) var connectedAt = Instant.zero
+    /// When `advance` wants to be called next.
+    public internal(set) var deadline = Instant.zero {
         didSet { deadlinePlace?.cell.pointee = deadline }
     }
     /// Where the driver reads `deadline`, beside those of its other endpoints.
-    public var deadlinePlace: (cell: UnsafeMutablePointer<Int64>, index: Int)? {
+    public var deadlinePlace: (cell: UnsafeMutablePointer<Instant>, index: Int)? {
         didSet { deadlinePlace?.cell.pointee = deadline }
     }
     /// Addresses that the transports have chosen since the driver last looked, for its demultiplexer.
@@ -56,16 +56,16 @@ public class Endpoint {
     // MARK: what subclasses add
 
     /// A transport's keys are there.
-    func transportConnected(_ index: Int, arena: SendArena, at now: Int64) {}
+    func transportConnected(_ index: Int, arena: SendArena, at now: Instant) {}
     func transportMoved(_ index: Int, to address: SocketAddress) {}
     /// The way to the peer takes no more media, or takes some again (a slow TCP connection).
-    func transportStalled(_ index: Int, _ isStalled: Bool, arena: SendArena, at now: Int64) {}
-    func receiveRTP(_ packet: UnsafeMutableRawBufferPointer, transport: Int, arena: SendArena, at now: Int64) {}
-    func receiveRTCP(_ packets: [RTCPPacket], transport: Int, arena: SendArena, at now: Int64) {}
+    func transportStalled(_ index: Int, _ isStalled: Bool, arena: SendArena, at now: Instant) {}
+    func receiveRTP(_ packet: UnsafeMutableRawBufferPointer, transport: Int, arena: SendArena, at now: Instant) {}
+    func receiveRTCP(_ packets: [RTCPPacket], transport: Int, arena: SendArena, at now: Instant) {}
     /// Transport-wide feedback, read in place; it is not among the packets of `receiveRTCP`.
-    func receiveFeedback(_ feedback: TransportFeedbackView, transport: Int, at now: Int64) {}
+    func receiveFeedback(_ feedback: TransportFeedbackView, transport: Int, at now: Instant) {}
     /// Periodic work: reports and feedback. Sets `deadline`.
-    func periodic(arena: SendArena, at now: Int64) {}
+    func periodic(arena: SendArena, at now: Instant) {}
     /// Leaves the stream. Called once, before the endpoint is forgotten.
     public func detach() {}
     public func statistics() -> EndpointStatistics {
@@ -79,7 +79,7 @@ public class Endpoint {
     // MARK: driving
 
     /// Carries out what offer and answer asked for.
-    public func begin(_ initial: [(transport: Int, action: TransportAction)], arena: SendArena, at now: Int64) {
+    public func begin(_ initial: [(transport: Int, action: TransportAction)], arena: SendArena, at now: Instant) {
         for (index, action) in initial { perform(action, transport: index, arena: arena, at: now) }
         scheduleTransports(at: now)
     }
@@ -88,10 +88,10 @@ public class Endpoint {
     @inline(__always)
     public func receive(
         _ datagram: UnsafeMutableRawBufferPointer, transport index: Int, from source: SocketAddress, arena: SendArena,
-        at now: Int64
+        at now: Instant
     ) {
         let transport = connection.transports[index]
-        switch transport.receive(datagram, from: source, at: Instant(nanoseconds: now), actions: &actions) {
+        switch transport.receive(datagram, from: source, at: now, actions: &actions) {
         case .rtp(let length):
             receiveRTP(UnsafeMutableRawBufferPointer(rebasing: datagram[..<length]), transport: index, arena: arena, at: now)
         case .rtcp(let length):
@@ -106,7 +106,7 @@ public class Endpoint {
     }
 
     /// The driver's word on the connection to `remote`: it takes no more media, or takes some again.
-    public func setStalled(_ isStalled: Bool, remote: SocketAddress, arena: SendArena, at now: Int64) {
+    public func setStalled(_ isStalled: Bool, remote: SocketAddress, arena: SendArena, at now: Instant) {
         for (index, transport) in connection.transports.enumerated() where transport.remote == remote {
             transportStalled(index, isStalled, arena: arena, at: now)
         }
@@ -123,11 +123,11 @@ public class Endpoint {
     public var checksIgnored: UInt64 { connection.transports.reduce(0) { $0 &+ $1.checksIgnored } }
 
     /// Runs everything that is due at `now`.
-    public func advance(arena: SendArena, at now: Int64) {
+    public func advance(arena: SendArena, at now: Instant) {
         guard !isFailed else { return }
-        deadline = .max
+        deadline = .distantFuture
         for (index, transport) in connection.transports.enumerated() {
-            for action in transport.advance(to: Instant(nanoseconds: now)) {
+            for action in transport.advance(to: now) {
                 perform(action, transport: index, arena: arena, at: now)
             }
         }
@@ -137,9 +137,9 @@ public class Endpoint {
     }
 
     /// Says goodbye to the peer; the endpoint is to be forgotten afterwards.
-    public func close(arena: SendArena, at now: Int64) {
+    public func close(arena: SendArena, at now: Instant) {
         for (index, transport) in connection.transports.enumerated() {
-            for action in transport.close(at: Instant(nanoseconds: now)) {
+            for action in transport.close(at: now) {
                 perform(action, transport: index, arena: arena, at: now)
             }
         }
@@ -149,7 +149,7 @@ public class Endpoint {
     public func fail(_ reason: EndpointFailure) {
         guard !isFailed else { return }
         isFailed = true
-        deadline = 0
+        deadline = .zero
         onEvent(.failed(reason))
     }
 
@@ -171,7 +171,7 @@ public class Endpoint {
         }
     }
 
-    private func performPending(transport index: Int, arena: SendArena, at now: Int64) {
+    private func performPending(transport index: Int, arena: SendArena, at now: Instant) {
         guard !actions.isEmpty else { return }
         let due = actions
         actions.removeAll(keepingCapacity: true)
@@ -179,13 +179,13 @@ public class Endpoint {
         scheduleTransports(at: now)
     }
 
-    private func scheduleTransports(at now: Int64) {
+    private func scheduleTransports(at now: Instant) {
         for transport in connection.transports {
-            if let next = transport.nextDeadline { deadline = min(deadline, next.nanoseconds) }
+            if let next = transport.nextDeadline { deadline = min(deadline, next) }
         }
     }
 
-    private func perform(_ action: TransportAction, transport index: Int, arena: SendArena, at now: Int64) {
+    private func perform(_ action: TransportAction, transport index: Int, arena: SendArena, at now: Instant) {
         switch action {
         case .send(let bytes, let address):
             bytes.withUnsafeBytes { arena.append($0, to: Destination(address: address, socket: socket)) }

@@ -1,5 +1,6 @@
 // What an uplink track of H.264 or H.265 knows of the places where decoding can begin: the parameter sets, and the picture that is
 // being received. A value; owned by UplinkTrack, used on its reactor.
+import Primitives
 import RTP
 
 struct EntryPoints {
@@ -20,11 +21,11 @@ struct EntryPoints {
     private var lastEntry: (timestamp: UInt32, seen: VideoUnits)?
     /// The source puts the sets in front of its entry points itself.
     private(set) var carriesSets = false
-    private var lastInstant: Int64 = .min / 2
+    private var lastInstant = Instant.distantPast
     /// Entry points in a row that were no IDR pictures.
     private var otherEntries = 0
-    /// So long without an IDR picture, ns, and a source is taken to send none.
-    private static let longestWithoutInstant: Int64 = 5_000_000_000
+    /// So long without an IDR picture, and a source is taken to send none.
+    private static let longestWithoutInstant = TimeSpan.seconds(5)
 
     /// A packet without a slice ended this timestamp.
     private var earlyEnd: UInt32?
@@ -52,7 +53,7 @@ struct EntryPoints {
 
     /// A new picture begins.
     /// - Returns: true when the source is found to send no IDR pictures.
-    mutating func begin(_ next: UInt32, at now: Int64) -> Bool {
+    mutating func begin(_ next: UInt32, at now: Instant) -> Bool {
         var lacksInstant = false
         if isOpen, isProven {
             carriesSets = hasSets(seen)
@@ -62,7 +63,7 @@ struct EntryPoints {
                 otherEntries = 0
             } else {
                 otherEntries += 1
-                lacksInstant = otherEntries >= 2 && now - lastInstant > Self.longestWithoutInstant
+                lacksInstant = otherEntries >= 2 && now.span(since: lastInstant) > Self.longestWithoutInstant
             }
         }
         isOpen = true

@@ -7,7 +7,7 @@ import SDP
 /// What fills a stream's tracks: a publisher's connection or a local source.
 public protocol StreamSource: AnyObject {
     /// A player can't go on without a key frame of `track`. The source throttles.
-    func keyFrameWanted(of track: UplinkTrack, arena: SendArena, at now: Int64)
+    func keyFrameWanted(of track: UplinkTrack, arena: SendArena, at now: Instant)
 }
 
 /// The tracks of one name, one source and any number of sinks. Not thread-safe.
@@ -114,7 +114,7 @@ public final class MediaStream {
     ///
     /// - Returns: whether anything was different.
     @discardableResult
-    public func settleTracks(arena: SendArena, at now: Int64) -> Bool {
+    public func settleTracks(arena: SendArena, at now: Instant) -> Bool {
         guard hasOtherForms else { return false }
         hasOtherForms = false
         for track in leaving { track.flush(into: arena, at: now) }
@@ -162,7 +162,7 @@ public final class MediaStream {
     }
 
     /// −dBov (RFC 6464) of its sound, smoothed; `nil` when its publisher sends no levels.
-    public func audioLevel(at now: Int64) -> UInt8? { track(of: .audio)?.audioLevel(at: now) }
+    public func audioLevel(at now: Instant) -> UInt8? { track(of: .audio)?.audioLevel(at: now) }
 
     /// The source is gone. Its tracks stay for the players on them: a source that comes back (an agent whose link broke)
     /// goes on in them when it brings the same codecs.
@@ -189,10 +189,10 @@ public final class MediaStream {
 
     /// Fans out what has arrived since the last call.
     ///
-    /// - Returns: when to call again for a picture of which some is still to come, ns; `Int64.max` = nothing waits.
+    /// - Returns: when to call again for a picture of which some is still to come; `distantFuture` = nothing waits.
     @inline(__always)
-    public func flush(into arena: SendArena, at now: Int64) -> Int64 {
-        var next = Int64.max
+    public func flush(into arena: SendArena, at now: Instant) -> Instant {
+        var next = Instant.distantFuture
         for track in forms where track.hasPending {
             let until = track.waitsUntil
             if until > now { next = min(next, until) } else { track.flush(into: arena, at: now) }
@@ -201,7 +201,7 @@ public final class MediaStream {
     }
 
     /// Asks the source for a key frame on behalf of a player or of the control plane.
-    public func requestKeyFrame(of track: UplinkTrack, arena: SendArena, at now: Int64) {
+    public func requestKeyFrame(of track: UplinkTrack, arena: SendArena, at now: Instant) {
         track.requestKeyFrame()
         if track.wantsKeyFrame { (track.feeder ?? source)?.keyFrameWanted(of: track, arena: arena, at: now) }
     }
@@ -229,7 +229,7 @@ public struct StreamMirror {
     public func shows(_ stream: MediaStream) -> Bool { tracks == stream.forms.map(Shown.init) }
 
     /// From now on it gets all forms of the stream; those that it has already go on without a gap.
-    public mutating func follow(_ stream: MediaStream, arena: SendArena, at now: Int64) {
+    public mutating func follow(_ stream: MediaStream, arena: SendArena, at now: Instant) {
         for track in stream.forms where !tracks.contains(where: { $0.number == track.number }) {
             track.addMirror(link, arena: arena, at: now)
         }

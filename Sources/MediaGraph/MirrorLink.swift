@@ -1,5 +1,6 @@
 // From a stream's home reactor to a mirror of it on another: packets already decrypted, copied once, through memory that both threads see.
 // Made when a stream outgrows its reactor (MediaIO); written by the home reactor's tracks, read by the mirror's source.
+import Primitives
 import Synchronization
 
 /// A bounded queue of packets with one writer and one reader. It never blocks: what doesn't fit is dropped and counted, which the
@@ -18,7 +19,7 @@ public final class MirrorLink: @unchecked Sendable {
         var slot = PacketSlot()
         var ntp: UInt64 = 0
         var timestamp: UInt32 = 0
-        var arrival: Int64 = 0
+        var arrival = Instant.zero
     }
 
     private static let skip: Int32 = -1
@@ -61,8 +62,8 @@ public final class MirrorLink: @unchecked Sendable {
         written.store(place.end, ordering: .releasing)
     }
 
-    /// A sender report of the source: NTP time, RTP time as players see it, arrival in ns.
-    func putReport(ntp: UInt64, timestamp: UInt32, arrival: Int64, track: Int) {
+    /// A sender report of the source: NTP time, RTP time as players see it, arrival.
+    func putReport(ntp: UInt64, timestamp: UInt32, arrival: Instant, track: Int) {
         guard let place = reserve(0) else { return }
         place.record.initialize(
             to: Record(length: Int32(place.length), track: Int32(track), ntp: ntp, timestamp: timestamp, arrival: arrival))
@@ -95,7 +96,7 @@ public final class MirrorLink: @unchecked Sendable {
 
     enum Item {
         case packet(UnsafePointer<PacketSlot>, UnsafeRawBufferPointer)
-        case report(ntp: UInt64, timestamp: UInt32, arrival: Int64)
+        case report(ntp: UInt64, timestamp: UInt32, arrival: Instant)
     }
 
     /// Hands over everything that waits, in order. Pointers are valid during the call only.

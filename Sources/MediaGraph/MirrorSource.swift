@@ -7,13 +7,13 @@ import SDP
 public final class MirrorSource: StreamSource {
     public let stream: MediaStream
     public let link: MirrorLink
-    private let keyFrameGap: Int64
+    private let keyFrameGap: TimeSpan
     /// Hands a wish for a key frame on to the home reactor; with the number of the track.
     private let onKeyFrameRequest: @Sendable (Int) -> Void
 
-    /// - Parameter keyFrameGap: ns between two requests, as for the publisher.
+    /// - Parameter keyFrameGap: between two requests, as for the publisher.
     public init(
-        stream: MediaStream, tracks: [MirroredTrack], link: MirrorLink, keyFrameGap: Int64, onKeyFrameRequest: @escaping @Sendable (Int) -> Void
+        stream: MediaStream, tracks: [MirroredTrack], link: MirrorLink, keyFrameGap: TimeSpan, onKeyFrameRequest: @escaping @Sendable (Int) -> Void
     ) {
         self.stream = stream
         self.link = link
@@ -43,7 +43,7 @@ public final class MirrorSource: StreamSource {
     }
 
     /// Takes what has come over the link.
-    public func receive(arena: SendArena, at now: Int64) {
+    public func receive(arena: SendArena, at now: Instant) {
         let tracks = stream.forms
         link.drain { number, item in
             // What the stream has lost meanwhile may still be on the way.
@@ -55,13 +55,13 @@ public final class MirrorSource: StreamSource {
         }
     }
 
-    public func keyFrameWanted(of track: UplinkTrack, arena: SendArena, at now: Int64) {
-        guard track.mayRequestKeyFrame(gap: keyFrameGap, repeatAfter: 300_000_000, at: now) else { return }
+    public func keyFrameWanted(of track: UplinkTrack, arena: SendArena, at now: Instant) {
+        guard track.mayRequestKeyFrame(gap: keyFrameGap, repeatAfter: .milliseconds(300), at: now) else { return }
         onKeyFrameRequest(track.number)
     }
 
     /// Repeats requests that have not been answered.
-    public func advance(arena: SendArena, at now: Int64) {
+    public func advance(arena: SendArena, at now: Instant) {
         for track in stream.forms where track.wantsKeyFrame { keyFrameWanted(of: track, arena: arena, at: now) }
     }
 }

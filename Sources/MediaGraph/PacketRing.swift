@@ -9,8 +9,8 @@ import RTP
     public var sequence: Int64 = 0
     /// Position in the byte slab since its beginning (not modulo).
     var position: UInt64 = 0
-    /// Nanoseconds on the reactor's clock.
-    public var arrival: Int64 = 0
+    /// On the reactor's clock.
+    public var arrival = Instant.zero
     public var timestamp: UInt32 = 0
     public var headerLength: UInt16 = 0
     public var payloadLength: UInt16 = 0

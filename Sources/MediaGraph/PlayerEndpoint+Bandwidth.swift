@@ -1,39 +1,40 @@
 // What a player's endpoint does about its line: cached pictures are paced out, a stream that the line can't carry is thinned
 // out to what it can, and the owner is told. Audio is never held back.
+import Primitives
 
 extension PlayerEndpoint {
     /// How a video line stands to the live edge.
     enum Lag: Equatable {
         /// The shared fan-out serves it.
         case live
-        /// Sent from the ring since then (ns): what was cached when it joined, or as much of the stream as the line carries.
-        case joining(since: Int64)
-        case behind(since: Int64)
-        /// Frames are left out until a key frame comes and what stands in queues on the way has had `pause` ns to drain.
-        case waiting(since: Int64, pause: Int64)
+        /// Sent from the ring since then: what was cached when it joined, or as much of the stream as the line carries.
+        case joining(since: Instant)
+        case behind(since: Instant)
+        /// Frames are left out until a key frame comes and what stands in queues on the way has had `pause` to drain.
+        case waiting(since: Instant, pause: TimeSpan)
 
         init() { self = .live }
     }
 
-    /// How long a packet of a thin line waits here before frames are left out, ns, and one of the cached pictures of a joiner.
-    private static let patience: Int64 = 750_000_000
-    private static let joinPatience: Int64 = 1_500_000_000
-    /// A joiner that needs longer than this is helped by a new key frame, ns.
-    private static let joinHelp: Int64 = 800_000_000
-    /// All thin lines of a stream together make the publisher send a key frame at most this often, ns.
-    private static let requestGap: Int64 = 2_000_000_000
-    private static let longestPause: Int64 = 2_000_000_000
-    private static let paceInterval: Int64 = 5_000_000
+    /// How long a packet of a thin line waits here before frames are left out, and one of the cached pictures of a joiner.
+    private static let patience = TimeSpan.milliseconds(750)
+    private static let joinPatience = TimeSpan.milliseconds(1500)
+    /// A joiner that needs longer than this is helped by a new key frame.
+    private static let joinHelp = TimeSpan.milliseconds(800)
+    /// All thin lines of a stream together make the publisher send a key frame at most this often.
+    private static let requestGap = TimeSpan.seconds(2)
+    private static let longestPause = TimeSpan.seconds(2)
+    private static let paceInterval = TimeSpan.milliseconds(5)
 
     /// Line `i` begins with what is in the ring.
-    func join(_ i: Int, _ path: PlayerPath, arena: SendArena, at now: Int64) {
+    func join(_ i: Int, _ path: PlayerPath, arena: SendArena, at now: Instant) {
         lines[i].lag = .joining(since: now)
         path.beginPacing(burst: PlayerPath.firstBurst, at: now)
         adapt(arena: arena, at: now)
     }
 
     /// Paces, thins out and tells, as the lines want it. Asks to be called again by `deadline`.
-    func adapt(arena: SendArena, at now: Int64) {
+    func adapt(arena: SendArena, at now: Instant) {
         for (index, path) in paths.enumerated() {
             guard let path else { continue }
             path.advance(to: now)
@@ -60,17 +61,17 @@ extension PlayerEndpoint {
 
     private func step(
         _ i: Int, _ sink: UnsafeMutablePointer<DownlinkTrack>, _ path: PlayerPath, streamRate: Int, isThin: Bool,
-        arena: SendArena, at now: Int64
+        arena: SendArena, at now: Instant
     ) {
         let track = lines[i].track
-        var since: Int64, patience = Self.patience
+        var since: Instant, patience = Self.patience
         switch lines[i].lag {
         case .live: return
         case .behind(let began): since = began
         case .joining(let began):
             since = began
             patience = Self.joinPatience
-            if now - began > Self.joinHelp {
+            if now.span(since: began) > Self.joinHelp {
                 requestKeyFrame(of: track, arena: arena, at: now)
                 if track.ring.keyFrameStart > sink.pointee.cursor, track.skipToKeyFrame(sink, after: began) {
                     since = now
@@ -78,7 +79,7 @@ extension PlayerEndpoint {
                 }
             }
         case .waiting(let began, let pause):
-            guard now - began >= pause else { return }
+            guard now.span(since: began) >= pause else { return }
             // An older one would bring what has been waited for in vain.
             guard track.skipToKeyFrame(sink, after: now - Self.patience) else {
                 return requestKeyFrame(of: track, arena: arena, at: now)
@@ -97,19 +98,19 @@ extension PlayerEndpoint {
             track.release(sink)
             lines[i].lag = .live
         case .late:
-            let pause = min(max(path.controller.queueDelay, 0), Self.longestPause)
+            let pause = min(max(path.controller.queueDelay, .zero), Self.longestPause)
             // Even where a key frame is at hand: what stands on the way would make it late as well.
-            lines[i].lag = .waiting(since: now, pause: isThin ? pause : 0)
+            lines[i].lag = .waiting(since: now, pause: isThin ? pause : .zero)
         }
     }
 
-    private func requestKeyFrame(of track: UplinkTrack, arena: SendArena, at now: Int64) {
-        guard now - track.lastThinLineRequest >= Self.requestGap else { return }
+    private func requestKeyFrame(of track: UplinkTrack, arena: SendArena, at now: Instant) {
+        guard now.span(since: track.lastThinLineRequest) >= Self.requestGap else { return }
         track.lastThinLineRequest = now
         stream.requestKeyFrame(of: track, arena: arena, at: now)
     }
 
-    private func tell(_ path: PlayerPath, isThin: Bool, streamRate: Int, at now: Int64) {
+    private func tell(_ path: PlayerPath, isThin: Bool, streamRate: Int, at now: Instant) {
         switch path.alarm.update(isThin: isThin, at: now) {
         case .raised, .lasting: tell(.notEnoughBandwidth(bitrate: streamRate, bandwidth: path.controller.estimate))
         case .cleared: tell(.enoughBandwidth)

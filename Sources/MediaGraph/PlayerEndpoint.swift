@@ -24,10 +24,10 @@ public final class PlayerEndpoint: Endpoint {
     /// By transport index; made when its keys are there.
     var paths: [PlayerPath?] = []
     /// NTP middle bits of a report sent, and when: to read the round trip from the receiver report (RFC 3550 §6.4.1).
-    private var sentReports: [(middle: UInt32, at: Int64)] = []
+    private var sentReports: [(middle: UInt32, at: Instant)] = []
     var lines: [Line] = []
     private var random = RandomSource.system
-    private var nextReport: Int64 = 0
+    private var nextReport = Instant.zero
     private let cname: String
     /// What the negotiation's track numbers mean.
     private let offered: [UplinkTrack]
@@ -80,7 +80,7 @@ public final class PlayerEndpoint: Endpoint {
 
     /// The stream has other tracks than before: takes up what comes new, and goes on with what replaces a track that is gone, or that has
     /// turned out to be none for it. Of the latter it gets what there is until there is something else.
-    func tracksChanged(arena: SendArena, at now: Int64) {
+    func tracksChanged(arena: SendArena, at now: Instant) {
         for i in lines.indices where lines[i].track.format.isReordered || !stream.forms.contains(where: { $0 === lines[i].track }) {
             guard let next = bind(lines[i].media), let codec = next.media.codec else { continue }
             let old = lines[i].track
@@ -121,13 +121,13 @@ public final class PlayerEndpoint: Endpoint {
         }
     }
 
-    override func transportConnected(_ index: Int, arena: SendArena, at now: Int64) {
+    override func transportConnected(_ index: Int, arena: SendArena, at now: Instant) {
         for i in lines.indices where lines[i].transport == index && lines[i].sink == nil { makeSink(i, arena: arena, at: now) }
         nextReport = now
     }
 
     /// Line `i` begins, once its transport is up.
-    private func makeSink(_ i: Int, arena: SendArena, at now: Int64) {
+    private func makeSink(_ i: Int, arena: SendArena, at now: Instant) {
         let media = lines[i].media, transport = connection.transports[lines[i].transport]
         guard let codec = media.codec, let sender = transport.srtpSender, let remote = transport.remote else { return }
         var parameters = DownlinkTrack.Parameters(ssrc: media.localSSRC, payloadType: codec.payloadType)
@@ -149,7 +149,7 @@ public final class PlayerEndpoint: Endpoint {
         openSink(sink, of: i, arena: arena, at: now)
     }
 
-    private func openSink(_ sink: UnsafeMutablePointer<DownlinkTrack>, of i: Int, arena: SendArena, at now: Int64) {
+    private func openSink(_ sink: UnsafeMutablePointer<DownlinkTrack>, of i: Int, arena: SendArena, at now: Instant) {
         if lines[i].track.open(sink, arena: arena, at: now) { join(i, path(of: lines[i].transport), arena: arena, at: now) }
         if lines[i].track.wantsKeyFrame { stream.requestKeyFrame(of: lines[i].track, arena: arena, at: now) }
     }
@@ -163,7 +163,7 @@ public final class PlayerEndpoint: Endpoint {
         }
     }
 
-    override func transportStalled(_ index: Int, _ isStalled: Bool, arena: SendArena, at now: Int64) {
+    override func transportStalled(_ index: Int, _ isStalled: Bool, arena: SendArena, at now: Instant) {
         for i in lines.indices where lines[i].transport == index {
             let line = lines[i]
             guard let sink = line.sink else { continue }
@@ -196,14 +196,14 @@ public final class PlayerEndpoint: Endpoint {
         return path
     }
 
-    override func receiveFeedback(_ feedback: TransportFeedbackView, transport: Int, at now: Int64) {
+    override func receiveFeedback(_ feedback: TransportFeedbackView, transport: Int, at now: Instant) {
         guard transport < paths.count, let path = paths[transport] else { return }
         path.receive(feedback, at: now)
         // A line without trouble is looked at once a second.
         if path.controller.hasBackedOff || path.alarm.isRaised { deadline = min(deadline, now) }
     }
 
-    override func receiveRTCP(_ packets: [RTCPPacket], transport: Int, arena: SendArena, at now: Int64) {
+    override func receiveRTCP(_ packets: [RTCPPacket], transport: Int, arena: SendArena, at now: Instant) {
         for packet in packets {
             switch packet {
             case .nack(let nack):
@@ -244,28 +244,28 @@ public final class PlayerEndpoint: Endpoint {
         lines.firstIndex { $0.media.localSSRC == ssrc || $0.media.localRTXSSRC == ssrc }
     }
 
-    private func requestKeyFrame(_ ssrc: UInt32, arena: SendArena, at now: Int64) {
+    private func requestKeyFrame(_ ssrc: UInt32, arena: SendArena, at now: Instant) {
         guard let i = index(of: ssrc) else { return }
         lines[i].plis &+= 1
         stream.requestKeyFrame(of: lines[i].track, arena: arena, at: now)
     }
 
-    private func receive(_ block: ReportBlock, at now: Int64) {
+    private func receive(_ block: ReportBlock, at now: Instant) {
         guard let i = index(of: block.ssrc), let sink = lines[i].sink else { return }
         sink.pointee.noteReport()
         lines[i].lost = UInt64(max(0, block.cumulativeLost))
         guard block.lastSR != 0, let sent = sentReports.last(where: { $0.middle == block.lastSR }) else { return }
-        let held = (Int64(block.delaySinceLastSR) * 1_000_000_000) >> 16
-        let roundTrip = now - sent.at - held
-        if roundTrip >= 0, roundTrip < 10_000_000_000 { roundTripMilliseconds = Double(roundTrip) / 1e6 }
+        let held = TimeSpan(ticks: Int64(block.delaySinceLastSR), clockRate: 65_536)
+        let roundTrip = now.span(since: sent.at) - held
+        if roundTrip >= .zero, roundTrip < .seconds(10) { roundTripMilliseconds = roundTrip.fractionalMilliseconds }
     }
 
-    override func periodic(arena: SendArena, at now: Int64) {
+    override func periodic(arena: SendArena, at now: Instant) {
         guard isConnected else { return }
         if now >= nextReport {
             // The first report goes out as soon as the publisher's is known: players need it to put sound and picture together.
             let known = lines.allSatisfy { $0.track.isWithheld || $0.track.reportedNTP != 0 && $0.sink?.pointee.isStarted ?? false }
-            nextReport = now + (known ? 1_000_000_000 : 100_000_000)
+            nextReport = now + (known ? TimeSpan.seconds(1) : .milliseconds(100))
             for i in lines.indices {
                 guard let sink = lines[i].sink, let report = lines[i].track.senderReport(for: sink, at: now) else { continue }
                 sentReports.append((UInt32(truncatingIfNeeded: report.ntpTimestamp >> 16), now))

@@ -7,16 +7,16 @@ import WebRTC
 
 /// A source over WebRTC: a browser that publishes, or another server that we pull from.
 public final class PublisherEndpoint: Endpoint, StreamSource {
-    /// Time bounds of a publisher, ns.
+    /// Time bounds of a publisher.
     public struct Timing: Sendable {
         /// No RTP for this long after the transport came up: the endpoint fails.
-        public var activityTimeout: Int64 = 60_000_000_000
+        public var activityTimeout = TimeSpan.seconds(60)
         /// Smallest gap between two key frame requests.
-        public var keyFrameGap: Int64 = 1_000_000_000
-        /// Ask for a key frame this often without being asked; 0 = never.
-        public var keyFrameInterval: Int64 = 0
-        /// Ask for a key frame when none has come for this long and somebody takes the track who can't ask; 0 = never.
-        public var refreshInterval: Int64 = 3_000_000_000
+        public var keyFrameGap = TimeSpan.seconds(1)
+        /// Ask for a key frame this often without being asked; zero = never.
+        public var keyFrameInterval = TimeSpan.zero
+        /// Ask for a key frame when none has come for this long and somebody takes the track who can't ask; zero = never.
+        public var refreshInterval = TimeSpan.seconds(3)
         public init() {}
     }
 
@@ -29,8 +29,8 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
         /// Left out of the stream because nothing of it had come when the stream began.
         var isAwaited = false
         var toldWidth = 0, toldHeight = 0
-        /// When a source that is not the line's was first seen, ns; 0 = never.
-        var otherSince: Int64 = 0
+        /// When a source that is not the line's was first seen; `nil`: never.
+        var otherSince: Instant?
         /// The line's source has said goodbye.
         var isOver = false
         /// Packets of sources that are not the line's.
@@ -53,32 +53,32 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
     private let isPull: Bool
     private var bindings: ContiguousArray<Binding> = []
     private static let maximumBindings = 16
-    /// A line's source has been silent for so long that another of the same line may take its place, ns.
-    static let sourceSilence: Int64 = 2_000_000_000
+    /// A line's source has been silent for so long that another of the same line may take its place.
+    static let sourceSilence = TimeSpan.seconds(2)
     /// The same for one that was named and has never been heard.
-    static let namedPatience: Int64 = 500_000_000
+    static let namedPatience = TimeSpan.milliseconds(500)
     private var extensions = UplinkExtensions()
     private var transportSequenceID: UInt8 = 0
     private var midID: UInt8 = 0
     private var recorder = TransportFeedbackRecorder()
     private let timing: Timing
     private var started = false
-    private var mediaSince: Int64 = 0
-    private var lastPacket: Int64 = 0
-    private var nextReport: Int64 = 0
-    private var nextFeedback: Int64 = 0
+    private var mediaSince: Instant?
+    private var lastPacket = Instant.zero
+    private var nextReport = Instant.zero
+    private var nextFeedback = Instant.zero
     /// NTP middle bits of reference times sent, and when: to read the round trip from the answer (RFC 3611 §4.5).
-    private var sentReferences: [(middle: UInt32, at: Int64)] = []
-    private var nextPeriodicKeyFrame: Int64 = 0
+    private var sentReferences: [(middle: UInt32, at: Instant)] = []
+    private var nextPeriodicKeyFrame = Instant.zero
     /// Packets of an SSRC that could not be given to a track.
     public private(set) var unknownPackets: UInt64 = 0
 
-    static let feedbackInterval: Int64 = 50_000_000
-    static let tick: Int64 = 20_000_000
+    static let feedbackInterval = TimeSpan.milliseconds(50)
+    static let tick = TimeSpan.milliseconds(20)
     /// An unanswered request is repeated sooner than the gap that follows a key frame.
-    static let keyFrameRepeat: Int64 = 300_000_000
+    static let keyFrameRepeat = TimeSpan.milliseconds(300)
     /// A track that stays silent delays the start of the stream by this much at most.
-    static let startPatience: Int64 = 1_000_000_000
+    static let startPatience = TimeSpan.seconds(1)
 
     public init(
         id: EndpointID, stream: MediaStream, connection: PeerConnection, options: EndpointOptions, timing: Timing,
@@ -167,12 +167,11 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
         bindings.append(Binding(ssrc: ssrc, line: line, role: role))
     }
 
-    override func receiveRTP(_ packet: UnsafeMutableRawBufferPointer, transport: Int, arena: SendArena, at now: Int64) {
+    override func receiveRTP(_ packet: UnsafeMutableRawBufferPointer, transport: Int, arena: SendArena, at now: Instant) {
         guard let view = RTPView(UnsafeRawBufferPointer(packet)) else { return unknownPackets &+= 1 }
         lastPacket = now
         if transportSequenceID != 0, let value = view.extensionElement(id: transportSequenceID), value.count >= 2 {
-            recorder.record(
-                sequence: UInt16(value[0]) << 8 | UInt16(value[1]), at: Instant(nanoseconds: now))
+            recorder.record(sequence: UInt16(value[0]) << 8 | UInt16(value[1]), at: now)
         }
         var i = binding(of: view.ssrc)
         if i < 0 {
@@ -200,7 +199,7 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
 
     /// Gives the original packet back (RFC 4588 §4): the two bytes in front of the payload are its sequence number.
     private func receiveRTX(
-        _ view: RTPView, _ packet: UnsafeMutableRawBufferPointer, line: Int, arena: SendArena, at now: Int64
+        _ view: RTPView, _ packet: UnsafeMutableRawBufferPointer, line: Int, arena: SendArena, at now: Instant
     ) {
         let payload = view.payload
         let media = lines[line].media
@@ -246,12 +245,13 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
     /// Whether a further source of a line takes the place of the line's own: when that one has ended, has been silent for long, or has never
     /// come. Two at a time would be mixed into one track, which no decoder can take apart.
     @inline(never)
-    private func mayReplace(_ line: Int, _ view: RTPView, at now: Int64) -> Bool {
+    private func mayReplace(_ line: Int, _ view: RTPView, at now: Instant) -> Bool {
         guard isMedia(view.payloadType, of: line) else { return false }
-        if lines[line].otherSince == 0 { lines[line].otherSince = now }
+        let otherSince = lines[line].otherSince ?? now
+        lines[line].otherSince = otherSince
         let track = lines[line].track
         let isSilent = lines[line].hasMedia
-            ? now - track.lastArrival >= Self.sourceSilence : now - lines[line].otherSince >= Self.namedPatience
+            ? now.span(since: track.lastArrival) >= Self.sourceSilence : now.span(since: otherSince) >= Self.namedPatience
         return isSilent || lines[line].isOver
     }
 
@@ -265,26 +265,26 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
         return bindings.count - 1
     }
 
-    override func receiveRTCP(_ packets: [RTCPPacket], transport: Int, arena: SendArena, at now: Int64) {
+    override func receiveRTCP(_ packets: [RTCPPacket], transport: Int, arena: SendArena, at now: Instant) {
         for case .goodbye(let goodbye) in packets {
             for i in lines.indices where goodbye.ssrcs.contains(lines[i].track.ssrc) { lines[i].isOver = true }
         }
         for case .senderReport(let report) in packets {
             for line in lines where line.track.ssrc == report.senderSSRC {
                 line.track.receiveReport(ntp: report.ntpTimestamp, timestamp: report.rtpTimestamp, at: now)
-                line.track.reception.receiveSenderReport(ntpTimestamp: report.ntpTimestamp, at: Instant(nanoseconds: now))
+                line.track.reception.receiveSenderReport(ntpTimestamp: report.ntpTimestamp, at: now)
             }
         }
         for case .extendedReport(let report) in packets { receive(report, at: now) }
     }
 
     /// The answer to a reference time of ours: how long the way to the publisher and back takes.
-    private func receive(_ report: ExtendedReport, at now: Int64) {
+    private func receive(_ report: ExtendedReport, at now: Instant) {
         for line in lines {
             guard let answer = report.answer(to: line.media.localSSRC) else { continue }
             guard let sent = sentReferences.last(where: { $0.middle == answer.reference }) else { return }
-            let roundTrip = now - sent.at - answer.delay.nanoseconds
-            if roundTrip >= 0, roundTrip < 10_000_000_000 { roundTripMilliseconds = Double(roundTrip) / 1e6 }
+            let roundTrip = now.span(since: sent.at) - answer.delay
+            if roundTrip >= .zero, roundTrip < .seconds(10) { roundTripMilliseconds = roundTrip.fractionalMilliseconds }
             return
         }
     }
@@ -292,12 +292,12 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
     // MARK: start of the stream
 
     /// PUBLISHING may be said once every track that was agreed on has come, or one of them and the others keep silent.
-    private func startIfComplete(arena: SendArena, at now: Int64) {
+    private func startIfComplete(arena: SendArena, at now: Instant) {
         guard !started, isConnected else { return }
-        if mediaSince == 0, lines.contains(where: \.hasMedia) { mediaSince = now }
-        guard mediaSince != 0 else { return }
+        if mediaSince == nil, lines.contains(where: \.hasMedia) { mediaSince = now }
+        guard let mediaSince else { return }
         let complete = lines.allSatisfy { $0.hasMedia && ($0.track.kind == .audio || $0.track.keyFrames > $0.keyFramesBefore) }
-        guard complete || now - mediaSince >= Self.startPatience else { return }
+        guard complete || now.span(since: mediaSince) >= Self.startPatience else { return }
         started = true
         // Servers accept audio that they have not got yet: it is no part of the stream before it comes.
         if isPull, lines.contains(where: { $0.track.kind == .audio && !$0.hasMedia }) {
@@ -316,7 +316,7 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
 
     // MARK: feedback
 
-    public func keyFrameWanted(of track: UplinkTrack, arena: SendArena, at now: Int64) {
+    public func keyFrameWanted(of track: UplinkTrack, arena: SendArena, at now: Instant) {
         guard isConnected, let line = lines.first(where: { $0.track === track }), track.ssrc != 0 else { return }
         guard track.mayRequestKeyFrame(gap: timing.keyFrameGap, repeatAfter: Self.keyFrameRepeat, at: now) else { return }
         let request: RTCPPacket
@@ -338,14 +338,12 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
             transport: line.transport, arena: arena)
     }
 
-    override func periodic(arena: SendArena, at now: Int64) {
+    override func periodic(arena: SendArena, at now: Instant) {
         guard isConnected else { return }
         startIfComplete(arena: arena, at: now)
-        if now - max(lastPacket, connectedAt) > timing.activityTimeout { return fail(.rtpActivity) }
-        if let count = stream.clocks.toTell(at: Instant(nanoseconds: now)) { tell(.clockJumped(count: count)) }
-        if stream.clocks.isBeyondReason(at: Instant(nanoseconds: now)) {
-            return fail(.timestampJumps(perMinute: SourceClockGroup.maximumPerMinute))
-        }
+        if now.span(since: max(lastPacket, connectedAt)) > timing.activityTimeout { return fail(.rtpActivity) }
+        if let count = stream.clocks.toTell(at: now) { tell(.clockJumped(count: count)) }
+        if stream.clocks.isBeyondReason(at: now) { return fail(.timestampJumps(perMinute: SourceClockGroup.maximumPerMinute)) }
 
         for i in lines.indices {
             let track = lines[i].track
@@ -353,7 +351,7 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
             guard track.ssrc != 0 else { continue }
             if lines[i].media.nack {
                 track.nack.tellsRetransmissions = lines[i].media.rtx != nil
-                let missing = track.nack.pending(at: Instant(nanoseconds: now), rtt: .milliseconds(Int64(roundTripMilliseconds ?? 50)))
+                let missing = track.nack.pending(at: now, rtt: .milliseconds(Int64(roundTripMilliseconds ?? 50)))
                 if !missing.isEmpty {
                     track.nacksSent &+= UInt64(missing.count)
                     let nack = NACK(senderSSRC: lines[i].media.localSSRC, mediaSSRC: track.ssrc, sequenceNumbers: missing)
@@ -372,7 +370,7 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
                 tell(.resized(width: track.width, height: track.height))
             }
         }
-        if timing.keyFrameInterval > 0, now >= nextPeriodicKeyFrame {
+        if timing.keyFrameInterval > .zero, now >= nextPeriodicKeyFrame {
             nextPeriodicKeyFrame = now + timing.keyFrameInterval
             for line in lines { line.track.requestKeyFrame() }
         }
@@ -380,23 +378,23 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
             nextFeedback = now + Self.feedbackInterval
             let mediaSSRC = lines.last?.track.ssrc ?? 0
             while let feedback = recorder.makeFeedback(
-                senderSSRC: line.media.localSSRC, mediaSSRC: mediaSSRC, at: Instant(nanoseconds: now))
+                senderSSRC: line.media.localSSRC, mediaSSRC: mediaSSRC, at: now)
             {
                 sendFeedback([.transportFeedback(feedback)], line, arena: arena)
             }
         }
         if now >= nextReport {
-            nextReport = now + 1_000_000_000
+            nextReport = now + .seconds(1)
             sendReports(arena: arena, at: now)
         }
         deadline = min(deadline, now + Self.tick)
     }
 
-    private func sendReports(arena: SendArena, at now: Int64) {
+    private func sendReports(arena: SendArena, at now: Instant) {
         var asksForRoundTrip = true
         for i in lines.indices where lines[i].track.ssrc != 0 {
             let media = lines[i].media
-            let block = lines[i].track.reception.makeReportBlock(ssrc: lines[i].track.ssrc, at: Instant(nanoseconds: now))
+            let block = lines[i].track.reception.makeReportBlock(ssrc: lines[i].track.ssrc, at: now)
             var packets: [RTCPPacket] = [
                 .receiverReport(ReceiverReport(senderSSRC: media.localSSRC, reports: [block])),
                 .sourceDescription(SourceDescription(ssrc: media.localSSRC, cname: "martlet")),
@@ -404,7 +402,7 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
             if asksForRoundTrip {
                 asksForRoundTrip = false
                 // Any clock will do: the publisher only gives its middle bits back.
-                let reference = WallTime(nanoseconds: now).ntp
+                let reference = WallTime(nanoseconds: now.nanoseconds).ntp
                 sentReferences.append((UInt32(truncatingIfNeeded: reference >> 16), now))
                 if sentReferences.count > 16 { sentReferences.removeFirst(8) }
                 packets.append(.extendedReport(.referenceTime(senderSSRC: media.localSSRC, ntp: reference)))
@@ -426,8 +424,8 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
 
     public override func statistics() -> EndpointStatistics {
         var result = super.statistics()
-        if result.roundTripMilliseconds == nil, let measured = lines.map(\.track.nack.roundTrip).max(), measured > 0 {
-            result.roundTripMilliseconds = Double(measured) / 1e6
+        if result.roundTripMilliseconds == nil, let measured = lines.map(\.track.nack.roundTrip).max(), measured > .zero {
+            result.roundTripMilliseconds = measured.fractionalMilliseconds
         }
         for line in lines {
             var track = line.track.statistics()

@@ -1,4 +1,5 @@
 // Decides whether a track's sound is worth forwarding: speech is, silence is not. Owned by UplinkTrack, asked once per fan-out.
+import Primitives
 
 /// Opens at the first packet that might be speech and stays open for a while after the last one. Packets without a level pass.
 struct SilenceGate {
@@ -11,14 +12,14 @@ struct SilenceGate {
 
     /// −dBov (RFC 6464). Well below speech, above the noise of a room: rather a cough too many than a word too few.
     static let threshold: UInt8 = 55
-    /// Pauses of a speaker are forwarded up to this long, ns.
-    static let hold: Int64 = 1_000_000_000
-    /// Of what was withheld before the first loud packet this much is sent after all: words begin softly. ns.
-    static let lead: Int64 = 60_000_000
+    /// Pauses of a speaker are forwarded up to this long.
+    static let hold = TimeSpan.seconds(1)
+    /// Of what was withheld before the first loud packet this much is sent after all: words begin softly.
+    static let lead = TimeSpan.milliseconds(60)
 
     private(set) var isOn = false
     private(set) var isClosed = false
-    private var lastLoud: Int64 = 0
+    private var lastLoud = Instant.zero
     private(set) var newestForwarded: Int64 = 0
 
     /// Begins to withhold silence; everything up to `newest` has been forwarded.
@@ -33,10 +34,10 @@ struct SilenceGate {
     /// - Parameters:
     ///   - level: −dBov of the loudest, `nil` when one has no level.
     ///   - newest: highest source sequence number among them.
-    ///   - now: ns, arrival of the newest.
-    mutating func judge(_ level: UInt8?, newest: Int64, at now: Int64) -> Verdict {
-        if lastLoud == 0 || level.map({ $0 <= Self.threshold }) ?? true { lastLoud = max(lastLoud, now) }
-        guard now - lastLoud <= Self.hold else {
+    ///   - now: arrival of the newest.
+    mutating func judge(_ level: UInt8?, newest: Int64, at now: Instant) -> Verdict {
+        if lastLoud == .zero || level.map({ $0 <= Self.threshold }) ?? true { lastLoud = max(lastLoud, now) }
+        guard now.span(since: lastLoud) <= Self.hold else {
             isClosed = true
             return .withhold
         }

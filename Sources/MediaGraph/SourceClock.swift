@@ -46,9 +46,9 @@ struct SourceClock {
     private let rate: Int
     /// Added to the source's timestamps.
     private(set) var shift: UInt32 = 0
-    /// The source's newest timestamp, and when the packet that brought it arrived, ns.
+    /// The source's newest timestamp, and when the packet that brought it arrived.
     private(set) var newest: UInt32 = 0
-    private var newestArrival: Int64 = 0
+    private var newestArrival = Instant.zero
     /// Ticks from the anchor to `newest` on the track's own time line.
     private var media: Int64 = 0
     /// Where `media` was 0, by arrival.
@@ -60,7 +60,7 @@ struct SourceClock {
     private var mediaLimit: Int64 = .min
     private let stepLimit: Int64
     private let backLimit: Int64
-    private var nextLook: Int64 = .min
+    private var nextLook = Instant.distantPast
     /// The usual step from one packet to the next, ticks.
     private var usualStep: Int64
     /// Since when the media has been too far behind, and how far it was.
@@ -79,7 +79,7 @@ struct SourceClock {
 
     /// The fast way for a packet in order, `true` for nearly all. Otherwise `look` decides.
     @inline(__always)
-    mutating func isInStep(_ timestamp: UInt32, at now: Int64) -> Bool {
+    mutating func isInStep(_ timestamp: UInt32, at now: Instant) -> Bool {
         let step = Int64(Int32(bitPattern: timestamp &- newest))
         guard now < nextLook, step <= stepLimit, step >= -backLimit else { return false }
         guard step > 0 else { return true }
@@ -98,7 +98,7 @@ struct SourceClock {
             advance(to: timestamp, by: stepByArrival(at: now), at: now)
         } else {
             hasBegun = true
-            (newest, newestArrival, anchor, media) = (timestamp, now.nanoseconds, now, 0)
+            (newest, newestArrival, anchor, media) = (timestamp, now, now, 0)
         }
         (start, isSettled, lagging) = (now, false, nil)
         schedule(at: now)
@@ -111,7 +111,7 @@ struct SourceClock {
     mutating func look(_ timestamp: UInt32, at now: Instant, shared: TimeSpan?) -> Verdict {
         settle(at: now)
         let step = Int64(Int32(bitPattern: timestamp &- newest))
-        let elapsed = now.span(since: Instant(nanoseconds: newestArrival))
+        let elapsed = now.span(since: newestArrival)
         let deviation = TimeSpan(ticks: step, clockRate: rate) - elapsed
         // Fits: `media` is at most what passed since the anchor and the bounds here; both saturate.
         let lead = TimeSpan(ticks: media.addingSaturating(max(0, step)), clockRate: rate) - now.span(since: anchor)
@@ -133,7 +133,7 @@ struct SourceClock {
             if step <= stepLimit { usualStep = step }
             media = media.addingSaturating(step)
             newest = timestamp
-            newestArrival = now.nanoseconds
+            newestArrival = now
         }
         return catchUp(lead, at: now)
     }
@@ -162,7 +162,7 @@ struct SourceClock {
     /// By how many ticks the track goes on when the source's timestamps don't say: by the usual step where the packet came in about that
     /// time, else by what has passed.
     private func stepByArrival(at now: Instant) -> Int64 {
-        let elapsed = max(.zero, now.span(since: Instant(nanoseconds: newestArrival)))
+        let elapsed = max(.zero, now.span(since: newestArrival))
         let usual = TimeSpan(ticks: usualStep, clockRate: rate)
         return (elapsed - usual).magnitude < .milliseconds(500) ? usualStep : max(1, elapsed.ticks(clockRate: rate))
     }
@@ -173,7 +173,7 @@ struct SourceClock {
         let ticks = max(0, min(ticks, room))
         shift = newestOfTrack &+ UInt32(truncatingIfNeeded: ticks) &- timestamp
         newest = timestamp
-        newestArrival = now.nanoseconds
+        newestArrival = now
         media = media.addingSaturating(ticks)
     }
 
@@ -188,13 +188,13 @@ struct SourceClock {
 
     /// Lets the anchor follow the source's clock, and says up to where the fast way may go.
     private mutating func schedule(at now: Instant) {
-        if isSettled, nextLook > .min {
+        if isSettled, nextLook > .distantPast {
             let lead = TimeSpan(ticks: media, clockRate: rate) - now.span(since: anchor)
             // The last look was one interval before `nextLook`.
-            let most = max(.zero, now.span(since: Instant(nanoseconds: nextLook)) + Self.interval) / Self.slewDivisor
+            let most = max(.zero, now.span(since: nextLook) + Self.interval) / Self.slewDivisor
             anchor = anchor - min(most, max(-most, lead))
         }
-        nextLook = (now + Self.interval).nanoseconds
+        nextLook = now + Self.interval
         mediaLimit = (now.span(since: anchor) + longestLeadNow).ticks(clockRate: rate)
     }
 
@@ -209,7 +209,7 @@ struct SourceClock {
     /// Whether the source may have been at `timestamp` at `now`, by its newest packet: else a report says nothing about its packets.
     func isPlausible(_ timestamp: UInt32, at now: Instant) -> Bool {
         guard hasBegun else { return false }
-        let passed = now.span(since: Instant(nanoseconds: newestArrival))
+        let passed = now.span(since: newestArrival)
         let said = TimeSpan(ticks: Int64(Int32(bitPattern: timestamp &- newest)), clockRate: rate)
         return (said - passed).magnitude < Self.longestDistance || said.magnitude < Self.longestDistance
     }

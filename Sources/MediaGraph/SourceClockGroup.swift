@@ -17,10 +17,10 @@ public final class SourceClockGroup {
     public private(set) var rebases: UInt64 = 0
     public private(set) var wallRebases: UInt64 = 0
     /// When the newest of them were; the oldest is written over.
-    private var recent = [Instant](repeating: Instant(nanoseconds: .min), count: maximumPerMinute + 1)
+    private var recent = [Instant](repeating: .distantPast, count: maximumPerMinute + 1)
     private var nextRecent = 0
     private var told: UInt64 = 0
-    private var nextTelling = Instant(nanoseconds: .min)
+    private var nextTelling = Instant.distantPast
     private var jump: (amount: TimeSpan, at: Instant, track: ObjectIdentifier)?
     /// Added to the source's wall clock; where that was, and when by arrival.
     private var wallShift = TimeSpan.zero

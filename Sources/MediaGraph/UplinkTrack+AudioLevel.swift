@@ -1,8 +1,9 @@
 // How loud a track is, and keeping its silence from the players. On the stream's reactor.
+import Primitives
 
 extension UplinkTrack {
     /// Smoothed level in −dBov (RFC 6464: 0…127, 127 is silence); `nil` when the publisher sends none.
-    public func audioLevel(at now: Int64) -> UInt8? { kind == .audio ? meter.level(at: now) : nil }
+    public func audioLevel(at now: Instant) -> UInt8? { kind == .audio ? meter.level(at: now) : nil }
 
     /// From now on players get nothing while this track is silent. Taps get everything.
     public func withholdSilence() {
@@ -17,10 +18,10 @@ extension UplinkTrack {
 
     /// Whether the gathered packets go to the players; if so, and nothing went before, with the beginning of what is said now.
     @inline(never)
-    func passesGate(_ count: Int, into arena: SendArena, at now: Int64) -> Bool {
+    func passesGate(_ count: Int, into arena: SendArena, at now: Instant) -> Bool {
         guard count > 0 else { return false }
         var level: UInt8? = AudioLevelMeter.silence
-        var oldest = Int64.max, newest: Int64 = 0, arrival: Int64 = 0
+        var oldest = Int64.max, newest: Int64 = 0, arrival = Instant.zero
         for i in 0..<count {
             let slot = outgoing[i].slot
             oldest = min(oldest, slot.pointee.sequence)
@@ -41,8 +42,8 @@ extension UplinkTrack {
         }
     }
 
-    /// Sends what came since `earliest` (ns) and before source packet `oldest`, and lets every player's numbers go on there.
-    private func resume(at oldest: Int64, after last: Int64, since earliest: Int64, into arena: SendArena, at now: Int64) {
+    /// Sends what came since `earliest` and before source packet `oldest`, and lets every player's numbers go on there.
+    private func resume(at oldest: Int64, after last: Int64, since earliest: Instant, into arena: SendArena, at now: Instant) {
         var first = oldest
         // A packet that is missing may still come.
         for sequence in stride(from: oldest - 1, to: max(last, oldest - Self.longestLead), by: -1) {

@@ -11,7 +11,7 @@ extension UplinkTrack {
     /// - Returns: true when an entry point is found with this packet.
     @inline(never)
     func note(
-        _ units: VideoUnits, _ view: RTPView, sequence: Int64, isNewest: Bool, slot: inout PacketSlot, into arena: SendArena, at now: Int64
+        _ units: VideoUnits, _ view: RTPView, sequence: Int64, isNewest: Bool, slot: inout PacketSlot, into arena: SendArena, at now: Instant
     ) -> Bool {
         let timestamp = slot.timestamp
         if !entries.isCurrent(timestamp) {
@@ -66,7 +66,7 @@ extension UplinkTrack {
 
     /// Puts the kept sets in front of the packet of `slot`, which gets the next number.
     private func insertSets(
-        in view: RTPView, before sequence: Int64, slot: inout PacketSlot, into arena: SendArena, at now: Int64
+        in view: RTPView, before sequence: Int64, slot: inout PacketSlot, into arena: SendArena, at now: Instant
     ) {
         let payload = entries.sets.payload
         // A plain header: what it says is written anew for everybody but taps on the raw packet, which leave this one out.

@@ -3,7 +3,7 @@ import Primitives
 
 extension UplinkTrack {
     /// From now on `link` gets what the players get. It starts with the newest group of pictures, so that players there can start at once.
-    func addMirror(_ link: MirrorLink, arena: SendArena, at now: Int64) {
+    func addMirror(_ link: MirrorLink, arena: SendArena, at now: Instant) {
         flush(into: arena, at: now)
         mirrors.append(link)
         if let first = ring.joinPoint {

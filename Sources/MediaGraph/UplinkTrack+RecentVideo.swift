@@ -1,8 +1,9 @@
 // The newest group of pictures of a track, copied out of its ring in one go: what a snapshot is made of.
 // Called on the stream's home reactor; what comes out belongs to whoever asked.
+import Primitives
 import RTP
 
-/// What a video track holds at this moment, without its bytes. Times are ns on the reactor's clock.
+/// What a video track holds at this moment, without its bytes. Times are on the reactor's clock.
 public struct RecentVideoSummary: Sendable, Equatable {
     public var codec: CodecKind
     /// SDP encoding name and the newest H.264 parameter sets (base64, comma-separated), if there are any.
@@ -14,14 +15,14 @@ public struct RecentVideoSummary: Sendable, Equatable {
     /// Unwrapped sequence numbers of the newest key frame's first packet (0 = none in the ring) and of the newest packet (0 = none).
     public var keyFrameStart: Int64 = 0
     public var newest: Int64 = 0
-    public var keyFrameArrival: Int64 = 0
-    public var newestArrival: Int64 = 0
+    public var keyFrameArrival = Instant.zero
+    public var newestArrival = Instant.zero
     /// RTP timestamp of the newest packet, in the track's own counting.
     public var newestTimestamp: UInt32 = 0
     /// Reactor's clock at the time of the look.
-    public var now: Int64
+    public var now: Instant
 
-    public init(codec: CodecKind, codecName: String, parameterSets: String?, clockRate: UInt32, now: Int64) {
+    public init(codec: CodecKind, codecName: String, parameterSets: String?, clockRate: UInt32, now: Instant) {
         self.codec = codec
         self.codecName = codecName
         self.parameterSets = parameterSets
@@ -54,7 +55,7 @@ public struct RecentVideo: Sendable {
 
 extension UplinkTrack {
     /// What is there, by a few loads.
-    public func summarizeVideo(at now: Int64) -> RecentVideoSummary {
+    public func summarizeVideo(at now: Instant) -> RecentVideoSummary {
         var summary = RecentVideoSummary(
             codec: codec, codecName: format.codec.name, parameterSets: format.described.parameters["sprop-parameter-sets"],
             clockRate: clockRate, now: now)
@@ -73,7 +74,7 @@ extension UplinkTrack {
     }
 
     /// The newest group of pictures; `nil` when no key frame is in the ring. Bounded by the ring: 8 MB, 8192 packets.
-    public func copyRecentVideo(at now: Int64) -> RecentVideo? {
+    public func copyRecentVideo(at now: Instant) -> RecentVideo? {
         let summary = summarizeVideo(at: now)
         guard summary.keyFrameStart > 0, summary.newest >= summary.keyFrameStart else { return nil }
         let header = RecentVideo.recordHeaderLength + 12

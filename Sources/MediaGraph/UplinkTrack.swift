@@ -50,15 +50,15 @@ public final class UplinkTrack {
     /// Packets that arrived in this wake-up of the reactor and are still to be fanned out.
     private let pending: UnsafeMutablePointer<Int64>
     private var pendingCount = 0
-    /// When the first of them arrived, ns.
-    private var pendingSince: Int64 = 0
+    /// When the first of them arrived.
+    private var pendingSince = Instant.zero
     /// The newest of them is in the middle of a picture.
     private var isPictureOpen = false
     let outgoing: UnsafeMutablePointer<Outgoing>
     private static let pendingCapacity = 128
-    /// What a packet may wait for the rest of its picture, ns. A publisher that sends a picture in one go has sent it all by then; from one that
+    /// What a packet may wait for the rest of its picture. A publisher that sends a picture in one go has sent it all by then; from one that
     /// spreads it the packets come further apart, and waiting longer would gain nothing.
-    private static let longestWait: Int64 = 300_000
+    private static let longestWait = TimeSpan.microseconds(300)
 
     private var unwrapper = SequenceUnwrapper()
     /// Added to unwrapped sequence numbers so that a restarted source goes on where it was, and behind what was put in between.
@@ -72,7 +72,7 @@ public final class UplinkTrack {
     private var shiftedFrom: Int64 = 0
     private var shiftBefore: (shift: UInt32, from: Int64) = (0, 0)
     /// A sender report that says nothing about the packets so far; perhaps about those that come next.
-    private var earlyReport: (ntp: UInt64, timestamp: UInt32, arrival: Int64)?
+    private var earlyReport: (ntp: UInt64, timestamp: UInt32, arrival: Instant)?
     public internal(set) var ssrc: UInt32 = 0
     /// The SSRC that goes on as it was; `anySSRC` = whatever comes next is a source that begins anew.
     private var expectedSSRC = anySSRC
@@ -80,10 +80,10 @@ public final class UplinkTrack {
 
     public var nack = NACKGenerator()
     public var reception: ReceiverStatistics
-    /// Sender report of the source last seen: wall clock (NTP 32.32), RTP time, when it arrived (ns). 0 = none yet.
+    /// Sender report of the source last seen: wall clock (NTP 32.32), RTP time, when it arrived. 0 = none yet.
     public private(set) var reportedNTP: UInt64 = 0
     public private(set) var reportedTimestamp: UInt32 = 0
-    public private(set) var reportArrival: Int64 = 0
+    public private(set) var reportArrival = Instant.zero
 
     /// Times the source has started anew or its clock has jumped: the track's time goes on by arrival, and earlier reports say nothing any more.
     public private(set) var restarts: UInt32 = 0
@@ -105,9 +105,9 @@ public final class UplinkTrack {
     /// Joins that started from the ring / that had to wait for the publisher.
     public private(set) var joinHits: UInt64 = 0
     public private(set) var joinMisses: UInt64 = 0
-    /// ns of the first packet; 0 = none yet.
-    public private(set) var firstArrival: Int64 = 0
-    public private(set) var lastArrival: Int64 = 0
+    /// Of the first packet; zero = none yet.
+    public private(set) var firstArrival = Instant.zero
+    public private(set) var lastArrival = Instant.zero
     /// Something before the newest packets is missing for good: no decoder can use them, up to the next key frame.
     private var isBroken = false
     /// Frames handed on all the same, in the hope that a decoder makes something of them.
@@ -117,8 +117,8 @@ public final class UplinkTrack {
     /// The same with what players get around it: header, authentication tag.
     private(set) var wireRates = RateMeter()
     static let overhead: UInt64 = 36
-    /// When a player with a thin line last made us ask for a key frame, ns.
-    var lastThinLineRequest: Int64 = .min / 2
+    /// When a player with a thin line last made us ask for a key frame.
+    var lastThinLineRequest = Instant.distantPast
 
     var meter = AudioLevelMeter()
     var gate = SilenceGate()
@@ -129,11 +129,11 @@ public final class UplinkTrack {
     public private(set) var wantsKeyFrame = false
     private var keyFrameLimiter = KeyFrameLimiter()
     private var keyFrameTimestamp: UInt32 = 0
-    private var lastKeyFrameArrival: Int64 = 0
+    private var lastKeyFrameArrival = Instant.zero
 
     /// A joiner starts from the ring when the key frame there is at most this old and the way to the live edge this long;
     /// beyond, asking the publisher for a new one is quicker than sending the past.
-    private var maximumJoinAge: Int64 = 6_000_000_000
+    private var maximumJoinAge = TimeSpan.seconds(6)
     private var canBeAsked = true
     private var maximumJoinPackets: Int64 = 2500
     /// The cached group of pictures is played within this time (90 kHz ticks: 50 ms).
@@ -163,7 +163,7 @@ public final class UplinkTrack {
     /// Nobody can ask the source for a key frame: its newest group of pictures serves joiners for as long as such sources make them.
     public func cannotBeAsked() {
         canBeAsked = false
-        maximumJoinAge = 12_000_000_000
+        maximumJoinAge = .seconds(12)
         maximumJoinPackets = 6000
     }
 
@@ -180,13 +180,13 @@ public final class UplinkTrack {
     /// - Parameters:
     ///   - bytes: the packet `view` looks at; copied into the ring.
     ///   - isRetransmission: it came by RTX or is known to be late, so it says nothing about jitter.
-    ///   - now: ns on the reactor's clock.
+    ///   - now: on the reactor's clock.
     /// - Returns: false when nothing was stored (duplicate, too old, malformed).
     @inline(__always)
     @discardableResult
     public func receive(
         _ view: RTPView, bytes: UnsafeRawBufferPointer, isRetransmission: Bool, extensions: UplinkExtensions,
-        arena: SendArena, at now: Int64
+        arena: SendArena, at now: Instant
     ) -> Bool {
         if UInt64(view.ssrc) != expectedSSRC {
             // What is sent again never says where a source begins.
@@ -196,7 +196,7 @@ public final class UplinkTrack {
         var sequence = unwrapper.nearest(to: view.sequenceNumber)
         if abs(sequence &- newestUnwrapped) > Self.longestSequenceStep {
             guard !isRetransmission else { return misplace() }
-            clocks.noteRestart(at: Instant(nanoseconds: now))
+            clocks.noteRestart(at: now)
             restartNumbers(view)
             sequence = newestUnwrapped
         }
@@ -242,13 +242,13 @@ public final class UplinkTrack {
             }
         }
 
-        nack.receive(view.sequenceNumber, isRetransmission: isRetransmission, at: Instant(nanoseconds: now))
+        nack.receive(view.sequenceNumber, isRetransmission: isRetransmission, at: now)
         guard ring.append(bytes, slot) else {
             duplicates &+= 1
             return false
         }
         if !isRetransmission {
-            reception.receive(sequence: view.sequenceNumber, timestamp: view.timestamp, at: Instant(nanoseconds: now))
+            reception.receive(sequence: view.sequenceNumber, timestamp: view.timestamp, at: now)
             if slot.audioLevel != 0xff { meter.note(slot.audioLevel, at: now) }
         }
 
@@ -258,7 +258,7 @@ public final class UplinkTrack {
             frames &+= 1
             if isBroken { brokenFrames &+= 1 }
         }
-        if firstArrival == 0 { firstArrival = now }
+        if firstArrival == .zero { firstArrival = now }
         lastArrival = now
         if isEntry { noteKeyFrame(view, payload, at: now) }
         if slot.startsKeyFrame, isInstant { ring.noteInstant(slot.timestamp) }
@@ -268,12 +268,12 @@ public final class UplinkTrack {
     }
 
     /// Takes one packet as the home reactor's track has stored it.
-    func receiveMirrored(_ slot: PacketSlot, bytes: UnsafeRawBufferPointer, arena: SendArena, at now: Int64) {
+    func receiveMirrored(_ slot: PacketSlot, bytes: UnsafeRawBufferPointer, arena: SendArena, at now: Instant) {
         guard ring.append(bytes, slot) else { return duplicates &+= 1 }
         packets &+= 1
         self.bytes &+= UInt64(slot.payloadLength)
         if slot.marker { frames &+= 1 }
-        if firstArrival == 0 { firstArrival = now }
+        if firstArrival == .zero { firstArrival = now }
         lastArrival = now
         if slot.startsKeyFrame, let view = RTPView(bytes) {
             noteKeyFrame(view, view.payload, at: now)
@@ -285,7 +285,7 @@ public final class UplinkTrack {
     }
 
     @inline(__always)
-    func enqueue(_ slot: PacketSlot, into arena: SendArena, at now: Int64) {
+    func enqueue(_ slot: PacketSlot, into arena: SendArena, at now: Instant) {
         if pendingCount == Self.pendingCapacity { flush(into: arena, at: now) }
         if pendingCount == 0 { pendingSince = now }
         isPictureOpen = kind == .video && !slot.marker
@@ -303,7 +303,7 @@ public final class UplinkTrack {
 
     /// Fans out what has arrived since the last call: for each player all new packets in a row, so that they leave in one send.
     @inline(__always)
-    public func flush(into arena: SendArena, at now: Int64) {
+    public func flush(into arena: SendArena, at now: Instant) {
         guard pendingCount > 0 else { return }
         let count = gather()
         if gate.isOn, !passesGate(count, into: arena, at: now) { return handOn(count) }
@@ -373,7 +373,7 @@ public final class UplinkTrack {
     }
 
     @inline(never)
-    private func noteKeyFrame(_ view: RTPView, _ payload: UnsafeRawBufferPointer, at now: Int64) {
+    private func noteKeyFrame(_ view: RTPView, _ payload: UnsafeRawBufferPointer, at now: Instant) {
         // Parameter sets and the picture behind them both look like a start.
         if keyFrames == 0 || view.timestamp != keyFrameTimestamp {
             keyFrames &+= 1
@@ -397,11 +397,11 @@ public final class UplinkTrack {
 
     /// A picture has come when all of it has.
     @inline(never)
-    private func noteLateness(_ slot: PacketSlot, at now: Int64) {
+    private func noteLateness(_ slot: PacketSlot, at now: Instant) {
         guard reportedNTP != 0, kind == .audio || slot.marker else { return }
         let since = TimeSpan(ticks: Int64(Int32(bitPattern: slot.timestamp &- reportedTimestamp)), clockRate: Int(clockRate))
         let made = WallTime(ntp: reportedNTP) + since
-        lateness?.note(now.subtractingSaturating(made.nanoseconds))
+        lateness?.note(now.span(since: Instant(nanoseconds: made.nanoseconds)))
     }
 
     /// A packet further than this from the newest belongs to a source that has started anew.
@@ -415,14 +415,14 @@ public final class UplinkTrack {
 
     /// The first SSRC, or a new one in place of the old: players must not notice.
     @inline(never)
-    private func adopt(_ view: RTPView, at now: Int64) {
+    private func adopt(_ view: RTPView, at now: Instant) {
         // Of a new connection it is no wonder that everything begins anew.
-        if expectedSSRC != Self.anySSRC { clocks.noteRestart(at: Instant(nanoseconds: now)) }
+        if expectedSSRC != Self.anySSRC { clocks.noteRestart(at: now) }
         ssrc = view.ssrc
         expectedSSRC = UInt64(view.ssrc)
         restartNumbers(view)
         let shift = clock.shift
-        clock.begin(view.timestamp, at: Instant(nanoseconds: now))
+        clock.begin(view.timestamp, at: now)
         if ring.newest != 0 { noteRebase(shift, ring.newest + 1, view, at: now) } else { takeEarlyReport(view) }
     }
 
@@ -446,18 +446,18 @@ public final class UplinkTrack {
 
     /// The clock is not content with the next packet in order at first sight.
     @inline(never)
-    private func look(_ view: RTPView, _ sequence: Int64, at now: Int64) {
-        let track = ObjectIdentifier(self), time = Instant(nanoseconds: now), shift = clock.shift
-        switch clock.look(view.timestamp, at: time, shared: clocks.sharedJump(for: track, at: time)) {
+    private func look(_ view: RTPView, _ sequence: Int64, at now: Instant) {
+        let track = ObjectIdentifier(self), shift = clock.shift
+        switch clock.look(view.timestamp, at: now, shared: clocks.sharedJump(for: track, at: now)) {
         case .inStep: break
         case .rebased(let jump, let isShared):
-            clocks.note(jump: jump, isShared: isShared, track: track, at: time)
+            clocks.note(jump: jump, isShared: isShared, track: track, at: now)
             noteRebase(shift, sequence, view, at: now)
         }
     }
 
     /// From the packet `sequence` on the timestamps are shifted otherwise than by `shift`.
-    private func noteRebase(_ shift: UInt32, _ sequence: Int64, _ view: RTPView, at now: Int64) {
+    private func noteRebase(_ shift: UInt32, _ sequence: Int64, _ view: RTPView, at now: Instant) {
         shiftBefore = (shift, shiftedFrom)
         shiftedFrom = sequence
         restarts &+= 1
@@ -497,7 +497,7 @@ public final class UplinkTrack {
     /// else at the next one, which is asked for.
     ///
     /// - Returns: true when the ring is to be paced out to it (`pace`).
-    public func open(_ sink: UnsafeMutablePointer<DownlinkTrack>, arena: SendArena, at now: Int64) -> Bool {
+    public func open(_ sink: UnsafeMutablePointer<DownlinkTrack>, arena: SendArena, at now: Instant) -> Bool {
         flush(into: arena, at: now)
         sink.pointee.isOpen = true
         guard kind == .video else { return false }
@@ -517,8 +517,8 @@ public final class UplinkTrack {
     }
 
     /// A place to join at, when it is near enough.
-    private func fresh(_ slot: UnsafePointer<PacketSlot>?, at now: Int64) -> UnsafePointer<PacketSlot>? {
-        guard let slot, now - slot.pointee.arrival <= maximumJoinAge, ring.newest - slot.pointee.sequence <= maximumJoinPackets
+    private func fresh(_ slot: UnsafePointer<PacketSlot>?, at now: Instant) -> UnsafePointer<PacketSlot>? {
+        guard let slot, now.span(since: slot.pointee.arrival) <= maximumJoinAge, ring.newest - slot.pointee.sequence <= maximumJoinPackets
         else { return nil }
         return slot
     }
@@ -552,7 +552,7 @@ public final class UplinkTrack {
     /// SSRC, sequence numbers and timestamps go on. What came before can no longer be asked for.
     ///
     /// It gets nothing before `open`, unless its transport takes no media: then `resume` follows.
-    func move(_ sink: UnsafeMutablePointer<DownlinkTrack>, to other: UplinkTrack, _ agreed: AgreedCodec, arena: SendArena, at now: Int64) {
+    func move(_ sink: UnsafeMutablePointer<DownlinkTrack>, to other: UplinkTrack, _ agreed: AgreedCodec, arena: SendArena, at now: Instant) {
         guard let index = sinks.firstIndex(of: sink) else { return }
         flush(into: arena, at: now)
         suspend(sink)
@@ -576,7 +576,7 @@ public final class UplinkTrack {
     /// Answers a player's NACK from the ring. Packets that have left it, and those beyond what the line has room for, are
     /// counted on the sink.
     public func retransmit(
-        _ sequences: [UInt16], to sink: UnsafeMutablePointer<DownlinkTrack>, room: inout Int, arena: SendArena, at now: Int64
+        _ sequences: [UInt16], to sink: UnsafeMutablePointer<DownlinkTrack>, room: inout Int, arena: SendArena, at now: Instant
     ) {
         guard sink.pointee.isStarted else { return }
         guard !sink.pointee.isUnrepeatable else { return sink.pointee.refusedRetransmissions &+= UInt64(sequences.count) }
@@ -603,10 +603,10 @@ public final class UplinkTrack {
         if kind == .video { wantsKeyFrame = true }
     }
 
-    /// Whether it is time to ask for a key frame on behalf of those who can't: there are some, and none has come for `interval` ns.
-    public func isRefreshDue(interval: Int64, at now: Int64) -> Bool {
-        guard passiveTaps > 0, interval > 0, kind == .video, firstArrival != 0 else { return false }
-        return now - max(lastKeyFrameArrival, keyFrameLimiter.lastRequest) >= interval
+    /// Whether it is time to ask for a key frame on behalf of those who can't: there are some, and none has come for `interval`.
+    public func isRefreshDue(interval: TimeSpan, at now: Instant) -> Bool {
+        guard passiveTaps > 0, interval > .zero, kind == .video, firstArrival != .zero else { return false }
+        return now.span(since: max(lastKeyFrameArrival, keyFrameLimiter.lastRequest)) >= interval
     }
 
     /// What was missing can't be repaired: decoding goes on at a key frame only, which is asked for.
@@ -619,9 +619,9 @@ public final class UplinkTrack {
     /// Whether the source may be asked now; notes the request when so.
     ///
     /// - Parameters:
-    ///   - gap: ns between two requests of many; the first few that are answered don't wait for it.
-    ///   - repeatAfter: ns after which an unanswered one is repeated.
-    public func mayRequestKeyFrame(gap: Int64, repeatAfter: Int64, at now: Int64) -> Bool {
+    ///   - gap: between two requests of many; the first few that are answered don't wait for it.
+    ///   - repeatAfter: after which an unanswered one is repeated.
+    public func mayRequestKeyFrame(gap: TimeSpan, repeatAfter: TimeSpan, at now: Instant) -> Bool {
         guard keyFrameLimiter.mayRequest(gap: gap, repeatAfter: repeatAfter, lastKeyFrame: lastKeyFrameArrival, at: now) else { return false }
         keyFrameRequests &+= 1
         return true
@@ -644,10 +644,10 @@ public final class UplinkTrack {
 
     public var hasPending: Bool { pendingCount > 0 }
 
-    /// Until when `flush` may wait for the rest of a picture, ns: packets that leave together cost much less than one by one. 0 = it may not.
+    /// Until when `flush` may wait for the rest of a picture: packets that leave together cost much less than one by one. `distantPast` = it may not.
     @inline(__always)
-    public var waitsUntil: Int64 {
-        isPictureOpen && pendingCount < Self.pendingCapacity / 2 ? pendingSince + Self.longestWait : 0
+    public var waitsUntil: Instant {
+        isPictureOpen && pendingCount < Self.pendingCapacity / 2 ? pendingSince + Self.longestWait : .distantPast
     }
 
     /// What has come in.
@@ -676,7 +676,7 @@ public final class UplinkTrack {
     }
 
     /// To be called about once a second, by anybody.
-    public func updateRates(at now: Int64) {
+    public func updateRates(at now: Instant) {
         rates.update(bytes: bytes, frames: frames, at: now)
         wireRates.update(bytes: bytes &+ packets &* Self.overhead, frames: frames, at: now)
     }
@@ -686,18 +686,17 @@ public final class UplinkTrack {
     /// - Parameters:
     ///   - ntp: the source's wall clock, 32.32; 0 = it has none.
     ///   - timestamp: the same moment in the source's own timestamps.
-    public func receiveReport(ntp: UInt64, timestamp: UInt32, at now: Int64) {
+    public func receiveReport(ntp: UInt64, timestamp: UInt32, at now: Instant) {
         guard ntp != 0 else { return }
-        let time = Instant(nanoseconds: now)
-        guard expectedSSRC != Self.anySSRC, clock.isPlausible(timestamp, at: time) else {
+        guard expectedSSRC != Self.anySSRC, clock.isPlausible(timestamp, at: now) else {
             if expectedSSRC != Self.anySSRC { refusedReports &+= 1 }
             return earlyReport = (ntp, timestamp, now)
         }
-        noteReport(ntp: clocks.hold(WallTime(ntp: ntp), at: time).ntp, timestamp: timestamp &+ clock.shift, at: now)
+        noteReport(ntp: clocks.hold(WallTime(ntp: ntp), at: now).ntp, timestamp: timestamp &+ clock.shift, at: now)
     }
 
     /// Takes a report as the home reactor's track has noted it.
-    func noteReport(ntp: UInt64, timestamp: UInt32, at now: Int64) {
+    func noteReport(ntp: UInt64, timestamp: UInt32, at now: Instant) {
         // 0 means none.
         reportedNTP = max(1, ntp)
         reportedTimestamp = timestamp
@@ -707,9 +706,9 @@ public final class UplinkTrack {
 
     /// Sender report for one player, on the publisher's own wall clock so that audio and video stay in step over any
     /// number of servers. `nil` until the publisher has sent one.
-    public func senderReport(for sink: UnsafeMutablePointer<DownlinkTrack>, at now: Int64) -> SenderReport? {
+    public func senderReport(for sink: UnsafeMutablePointer<DownlinkTrack>, at now: Instant) -> SenderReport? {
         guard reportedNTP != 0, sink.pointee.isStarted else { return nil }
-        let elapsed = Instant(nanoseconds: now).span(since: Instant(nanoseconds: reportArrival))
+        let elapsed = now.span(since: reportArrival)
         return SenderReport(
             senderSSRC: sink.pointee.ssrc, ntpTimestamp: (WallTime(ntp: reportedNTP) + elapsed).ntp,
             rtpTimestamp: reportedTimestamp &+ UInt32(truncatingIfNeeded: elapsed.ticks(clockRate: Int(clockRate))) &+ sink.pointee.timestampShift,

@@ -12,10 +12,10 @@ public protocol StreamConverting: Sendable {
     /// `format.converts` into `pipe`, as `TapRecord`s of track 0. Ends with `removeConversion`, or with the stream.
     ///
     /// - Parameters:
-    ///   - backlog: ns; as for `tap`.
+    ///   - backlog: as for `tap`.
     ///   - onKeyFrameRequest: a sink of the new track needs a key frame; on a reactor thread.
     func addConversion(
-        to stream: StreamHandle, format: TrackFormat, pipe: PacketPipe, backlog: Int64, onKeyFrameRequest: @escaping @Sendable () -> Void
+        to stream: StreamHandle, format: TrackFormat, pipe: PacketPipe, backlog: TimeSpan, onKeyFrameRequest: @escaping @Sendable () -> Void
     ) async throws(EngineError) -> Conversion
     /// Ends a conversion; false when its track has to stay because a mirror of the stream shows it: it goes on then.
     func removeConversion(_ id: EndpointID) async -> Bool
@@ -69,13 +69,13 @@ final class ConversionCore: StreamSource {
     let stream: MediaStream
     let track: UplinkTrack
     private let origin: UplinkTrack
-    private let keyFrameGap: Int64
-    private let refreshInterval: Int64
+    private let keyFrameGap: TimeSpan
+    private let refreshInterval: TimeSpan
     private let onKeyFrameRequest: @Sendable () -> Void
     private static let extensions = UplinkExtensions()
 
     init(
-        id: EndpointID, stream: MediaStream, format: TrackFormat, origin: UplinkTrack, keyFrameGap: Int64, refreshInterval: Int64,
+        id: EndpointID, stream: MediaStream, format: TrackFormat, origin: UplinkTrack, keyFrameGap: TimeSpan, refreshInterval: TimeSpan,
         onKeyFrameRequest: @escaping @Sendable () -> Void
     ) {
         self.id = id
@@ -89,19 +89,19 @@ final class ConversionCore: StreamSource {
         stream.addConverted(track, source: self)
     }
 
-    func receive(_ packet: [UInt8], arena: SendArena, at now: Int64) {
+    func receive(_ packet: [UInt8], arena: SendArena, at now: Instant) {
         packet.withUnsafeBytes { bytes in
             guard let view = RTPView(bytes) else { return }
             track.receive(view, bytes: bytes, isRetransmission: false, extensions: Self.extensions, arena: arena, at: now)
         }
     }
 
-    func keyFrameWanted(of track: UplinkTrack, arena: SendArena, at now: Int64) {
+    func keyFrameWanted(of track: UplinkTrack, arena: SendArena, at now: Instant) {
         guard track.mayRequestKeyFrame(gap: keyFrameGap, repeatAfter: LocalSourceCore.keyFrameRepeat, at: now) else { return }
         onKeyFrameRequest()
     }
 
-    func advance(arena: SendArena, at now: Int64) {
+    func advance(arena: SendArena, at now: Instant) {
         if track.isRefreshDue(interval: refreshInterval, at: now) { track.requestKeyFrame() }
         if track.wantsKeyFrame { keyFrameWanted(of: track, arena: arena, at: now) }
     }
@@ -126,11 +126,11 @@ extension ReactorEngine: StreamConverting {
     }
 
     public func addConversion(
-        to stream: StreamHandle, format: TrackFormat, pipe: PacketPipe, backlog: Int64, onKeyFrameRequest: @escaping @Sendable () -> Void
+        to stream: StreamHandle, format: TrackFormat, pipe: PacketPipe, backlog: TimeSpan, onKeyFrameRequest: @escaping @Sendable () -> Void
     ) async throws(EngineError) -> Conversion {
         let reactor = reactor(of: stream.rawValue)
         let id = newEndpointID(on: reactor)
-        let gap = Int64(configuration.keyFrameRequestGap) * 1_000_000, refresh = Int64(configuration.refreshInterval) * 1_000_000
+        let gap = configuration.keyFrameRequestGap, refresh = configuration.refreshInterval
         let result = await reactor.run { core -> Result<TrackFormat, EngineError> in
             guard let stream = core.stream(stream) else { return .failure(.noSuchStream) }
             guard let index = format.converts, stream.tracks.indices.contains(index) else { return .failure(.notReady) }

@@ -1,11 +1,12 @@
 // When each endpoint wants to be called next, side by side in memory: a timer that looks at ten thousand of them touches 80 kB instead of
 // ten thousand objects. Owned by ReactorCore.
 import MediaGraph
+import Primitives
 
 /// Endpoints keep their `deadline` up to date in here by themselves. Places are given out and taken back; they never move.
 final class DeadlineTable {
     private static let chunk = 1_024
-    private var chunks: [UnsafeMutablePointer<Int64>] = []
+    private var chunks: [UnsafeMutablePointer<Instant>] = []
     private var endpoints: ContiguousArray<Endpoint?> = []
     private var free: [Int] = []
 
@@ -17,8 +18,8 @@ final class DeadlineTable {
     func add(_ endpoint: Endpoint) {
         if free.isEmpty {
             let first = endpoints.count
-            let cells = UnsafeMutablePointer<Int64>.allocate(capacity: Self.chunk)
-            cells.initialize(repeating: .max, count: Self.chunk)
+            let cells = UnsafeMutablePointer<Instant>.allocate(capacity: Self.chunk)
+            cells.initialize(repeating: .distantFuture, count: Self.chunk)
             chunks.append(cells)
             endpoints.append(contentsOf: repeatElement(nil, count: Self.chunk))
             free = Array((first..<first + Self.chunk).reversed())
@@ -31,13 +32,13 @@ final class DeadlineTable {
     func remove(_ endpoint: Endpoint) {
         guard let (cell, place) = endpoint.deadlinePlace else { return }
         endpoint.deadlinePlace = nil
-        cell.pointee = .max
+        cell.pointee = .distantFuture
         endpoints[place] = nil
         free.append(place)
     }
 
     /// Those whose time has come.
-    func due(at now: Int64) -> [Endpoint] {
+    func due(at now: Instant) -> [Endpoint] {
         var due: [Endpoint] = []
         for (index, cells) in chunks.enumerated() {
             for i in 0..<Self.chunk where cells[i] <= now {

@@ -1,5 +1,5 @@
 // A stream filled from inside the process: a test pattern, a file, RTMP and RTSP. RTP in, any thread.
-import Glibc
+import Clocks
 import MediaGraph
 import Primitives
 import RTP
@@ -10,20 +10,20 @@ import Synchronization
 final class LocalSourceCore: StreamSource {
     let id: EndpointID
     let stream: MediaStream
-    private let keyFrameGap: Int64
+    private let keyFrameGap: TimeSpan
     private let onEvent: EndpointEventHandler
     private let onKeyFrameRequest: @Sendable () -> Void
     private static let extensions = UplinkExtensions()
     /// It tells its clock itself.
     private var hasOwnClock = false
     private var toldSize = (width: 0, height: 0)
-    private var nextPlayoutDelay: Int64 = 0
+    private var nextPlayoutDelay = Instant.zero
     private var hasFailed = false
     /// That there are B-frames is known to the players.
     private var isReordered = false
 
     init(
-        id: EndpointID, stream: MediaStream, formats: [TrackFormat], keyFrameGap: Int64,
+        id: EndpointID, stream: MediaStream, formats: [TrackFormat], keyFrameGap: TimeSpan,
         onEvent: @escaping EndpointEventHandler, onKeyFrameRequest: @escaping @Sendable () -> Void
     ) {
         self.onEvent = onEvent
@@ -61,40 +61,40 @@ final class LocalSourceCore: StreamSource {
 
     func tellTracks() { onEvent(.tracksChanged(stream.info)) }
 
-    func receive(_ packet: [UInt8], track index: Int, arena: SendArena, at now: Int64) {
+    func receive(_ packet: [UInt8], track index: Int, arena: SendArena, at now: Instant) {
         guard stream.tracks.indices.contains(index) else { return }
         let track = stream.tracks[index]
         packet.withUnsafeBytes { bytes in
             guard let view = RTPView(bytes) else { return }
             track.receive(view, bytes: bytes, isRetransmission: false, extensions: Self.extensions, arena: arena, at: now)
         }
-        if !hasOwnClock, track.reportedNTP == 0 || now - track.reportArrival > 1_000_000_000 {
+        if !hasOwnClock, track.reportedNTP == 0 || now.span(since: track.reportArrival) > .seconds(1) {
             // The source's clock is ours: the packet's RTP time is now.
             packet.withUnsafeBytes { bytes in
                 guard let view = RTPView(bytes) else { return }
-                track.receiveReport(ntp: WallClock.ntp(), timestamp: view.timestamp, at: now)
+                track.receiveReport(ntp: WallClock.now().ntp, timestamp: view.timestamp, at: now)
             }
         }
     }
 
-    func report(ntp: UInt64, timestamp: UInt32, track index: Int, at now: Int64) {
+    func report(ntp: UInt64, timestamp: UInt32, track index: Int, at now: Instant) {
         guard stream.tracks.indices.contains(index) else { return }
         hasOwnClock = true
         stream.tracks[index].receiveReport(ntp: ntp, timestamp: timestamp, at: now)
     }
 
-    func keyFrameWanted(of track: UplinkTrack, arena: SendArena, at now: Int64) {
+    func keyFrameWanted(of track: UplinkTrack, arena: SendArena, at now: Instant) {
         guard track.mayRequestKeyFrame(gap: keyFrameGap, repeatAfter: Self.keyFrameRepeat, at: now) else { return }
         onKeyFrameRequest()
     }
 
-    func advance(arena: SendArena, at now: Int64) {
+    func advance(arena: SendArena, at now: Instant) {
         if now >= nextPlayoutDelay {
             nextPlayoutDelay = now + Self.playoutDelayInterval
             adaptPlayoutDelay()
         }
-        if let count = stream.clocks.toTell(at: Instant(nanoseconds: now)) { onEvent(.clockJumped(count: count)) }
-        if !hasFailed, stream.clocks.isBeyondReason(at: Instant(nanoseconds: now)) {
+        if let count = stream.clocks.toTell(at: now) { onEvent(.clockJumped(count: count)) }
+        if !hasFailed, stream.clocks.isBeyondReason(at: now) {
             hasFailed = true
             onEvent(.failed(.timestampJumps(perMinute: SourceClockGroup.maximumPerMinute)))
         }
@@ -125,7 +125,7 @@ final class LocalSourceCore: StreamSource {
         if stream.tracks.indices.contains(index) { stream.tracks[index].markReordered() }
     }
 
-    func statistics(at now: Int64) -> EndpointStatistics {
+    func statistics(at now: Instant) -> EndpointStatistics {
         var result = EndpointStatistics(endpoint: id)
         for track in stream.tracks {
             track.updateRates(at: now)
@@ -135,8 +135,8 @@ final class LocalSourceCore: StreamSource {
         return result
     }
 
-    static let keyFrameRepeat: Int64 = 300_000_000
-    private static let playoutDelayInterval: Int64 = 500_000_000
+    static let keyFrameRepeat = TimeSpan.milliseconds(300)
+    private static let playoutDelayInterval = TimeSpan.milliseconds(500)
 }
 
 /// The control plane's half: a `LocalSource` that any thread may write to.
@@ -200,20 +200,4 @@ final class LocalSourceHandle: LocalSource {
     func onKeyFrameRequest(_ handler: @escaping @Sendable () -> Void) { keyFrameRequest.withLock { $0 = handler } }
 
     func requestKeyFrame() { keyFrameRequest.withLock { $0 }?() }
-}
-
-/// The time of day.
-enum WallClock {
-    /// As sender reports tell it.
-    static func ntp() -> UInt64 { ntp(nanoseconds()) }
-
-    /// ns since 1970.
-    static func nanoseconds() -> Int64 {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
-    }
-
-    /// - Parameter nanoseconds: since 1970.
-    static func ntp(_ nanoseconds: Int64) -> UInt64 { WallTime(nanoseconds: nanoseconds).ntp }
 }

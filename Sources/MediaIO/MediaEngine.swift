@@ -19,7 +19,7 @@ public enum EngineError: Error, Sendable {
     case shutDown
 }
 
-/// How the media side is set up. Times in milliseconds.
+/// How the media side is set up.
 public struct MediaEngineConfiguration: Sendable {
     /// Reactor threads; 0 = one per core.
     public var reactors = 0
@@ -31,15 +31,15 @@ public struct MediaEngineConfiguration: Sendable {
     /// Only used when `announcedAddresses` is empty: also offer 127.0.0.1 / ::1.
     public var offersLoopback = true
     public var codecs = CodecPreferences()
-    public var iceTimeout = 15_000
-    public var consentTimeout = 30_000
-    public var rtpActivityTimeout = 60_000
+    public var iceTimeout = TimeSpan.seconds(15)
+    public var consentTimeout = TimeSpan.seconds(30)
+    public var rtpActivityTimeout = TimeSpan.seconds(60)
     /// Ask publishers for a key frame this often; `nil` = only when somebody needs one.
-    public var periodicKeyFrameInterval: Int?
-    /// How old the newest key frame may get while somebody takes the stream who can't ask for one; 0 = as old as the source likes.
-    public var refreshInterval = 3000
+    public var periodicKeyFrameInterval: TimeSpan?
+    /// How old the newest key frame may get while somebody takes the stream who can't ask for one; zero = as old as the source likes.
+    public var refreshInterval = TimeSpan.seconds(3)
     /// Minimum gap between two key frame requests to one publisher.
-    public var keyFrameRequestGap = 1000
+    public var keyFrameRequestGap = TimeSpan.seconds(1)
     /// Bounds of what publishers are told by REMB to send at most, bit/s.
     public var lowestREMB = 30_000
     public var highestREMB = 10_000_000
@@ -66,13 +66,12 @@ public struct MediaOverTCP: Sendable {
     /// Bytes waiting for one receiver, above which its media is dropped, and at which it gets media again.
     public var highWaterMark = 4_194_304
     public var lowWaterMark = 524_288
-    /// Media that has waited for this long (ms) is dropped as well.
-    public var maximumDelay = 2_000
+    /// Media that has waited for this long is dropped as well.
+    public var maximumDelay = TimeSpan.seconds(2)
     public init() {}
 
     var queueLimits: FrameQueue.Limits {
-        FrameQueue.Limits(
-            high: highWaterMark, low: min(lowWaterMark, highWaterMark), delay: Int64(maximumDelay) * 1_000_000)
+        FrameQueue.Limits(high: highWaterMark, low: min(lowWaterMark, highWaterMark), delay: maximumDelay)
     }
 }
 

@@ -1,6 +1,7 @@
 // What lives on a reactor's thread: sockets, the demultiplexer, streams, endpoints and timers. The way of a datagram
 // reads top to bottom: receive → route → endpoint → stream's ring → flush to the players → arena → send.
 import CMartlet
+import Clocks
 import Glibc
 import ICE
 import MediaGraph
@@ -54,7 +55,7 @@ final class ReactorCore {
     private let deadlines = DeadlineTable()
     /// What the rings of all streams and the peer connections here hold of the server's memory.
     private let account: MemoryAccount
-    private var nextAccounting: Int64 = 0
+    private var nextAccounting = Instant.zero
     /// Bytes that a peer connection takes beside its stream's ring, roughly.
     private static let endpointMemory = 32_768
     private(set) var localSources: [UInt64: LocalSourceCore] = [:]
@@ -67,15 +68,15 @@ final class ReactorCore {
     private(set) var conversions: [UInt64: ConversionCore] = [:]
     private var touched: ContiguousArray<MediaStream> = []
     private(set) var counters = Counters()
-    private var nextTick: Int64 = 0
-    /// When a stream on the list must be fanned out at the latest, ns.
-    private var nextFlush: Int64 = .max
+    private var nextTick = Instant.zero
+    /// When a stream on the list must be fanned out at the latest.
+    private var nextFlush = Instant.distantFuture
     /// epoll_pwait2 is there (Linux 5.11); without it a wait of less than a millisecond takes one.
     private var hasFineTimeout = true
     private(set) var isStopped = false
-    private(set) var now: Int64 = MonotonicClock.now()
+    private(set) var now = MonotonicClock.now()
 
-    static let tick: Int64 = 10_000_000
+    static let tick = TimeSpan.milliseconds(10)
     /// Receives of 16 buffers before the fan-out has its turn, so that a flood can't starve the players.
     static let receivesPerTurn = 8
     /// A peer that moves from network to network leaves its old addresses behind.
@@ -141,7 +142,7 @@ final class ReactorCore {
             settleMemory()
             return epoll_wait(poller, &events, Int32(events.count), -1)
         }
-        let left = max(0, min(nextTick, nextFlush) - now)
+        let left = max(.zero, min(nextTick, nextFlush).span(since: now)).nanoseconds
         if hasFineTimeout {
             var timeout = timespec(tv_sec: Int(left / 1_000_000_000), tv_nsec: Int(left % 1_000_000_000))
             let count = epoll_pwait2(poller, &events, Int32(events.count), &timeout, nil)
@@ -153,14 +154,14 @@ final class ReactorCore {
 
     /// Fans out; streams of which half a picture has arrived stay on the list for a moment.
     private func flushStreams() {
-        nextFlush = .max
+        nextFlush = .distantFuture
         var kept = 0
         for index in touched.indices {
             let stream = touched[index]
             crumb.pointee.work = MARTLET_WORK_FANOUT
             crumb.pointee.number = stream.handle.rawValue
             let next = stream.flush(into: arena, at: now)
-            if next < .max {
+            if next < .distantFuture {
                 nextFlush = min(nextFlush, next)
                 touched[kept] = stream
                 kept += 1
@@ -234,7 +235,7 @@ final class ReactorCore {
         guard let ufrag = STUNMessage.routingKey(of: UnsafeRawBufferPointer(datagram)), let route = routesByUfrag[ufrag]
         else { return counters.unroutable &+= 1 }
         if isRouted(source, to: route) { return hand(datagram, to: route, from: source) }
-        guard checkLimiter.take(source, at: Instant(nanoseconds: now)) else { return counters.checksIgnored &+= 1 }
+        guard checkLimiter.take(source, at: now) else { return counters.checksIgnored &+= 1 }
         hand(datagram, to: route, from: source)
         if !isRouted(source, to: route) { routeVerified(source, to: route) }
     }
@@ -381,7 +382,7 @@ final class ReactorCore {
         for source in mirrorSources.values { source.advance(arena: arena, at: now) }
         settleTCP()
         if now >= nextAccounting {
-            nextAccounting = now + 1_000_000_000
+            nextAccounting = now + .seconds(1)
             settleMemory()
         }
     }
@@ -444,7 +445,7 @@ final class ReactorCore {
         now = MonotonicClock.now()
         let old = endpoint.connection.transports.map(\.localCredentials.routingKey)
         guard endpoint.socket == socket.descriptor,
-            let restart = endpoint.connection.restart(remote: remote, at: Instant(nanoseconds: now))
+            let restart = endpoint.connection.restart(remote: remote, at: now)
         else { return nil }
         for ufrag in old { routesByUfrag[ufrag] = nil }
         for (index, transport) in endpoint.connection.transports.enumerated() {

@@ -13,7 +13,7 @@ extension ReactorEngine {
             other.load.load(ordering: .relaxed) < home.load.load(ordering: .relaxed)
         else { return stream }
         let fresh = StreamHandle(rawValue: newID(on: other))
-        let enough = configuration.playersPerReactor, gap = Int64(configuration.keyFrameRequestGap) * 1_000_000
+        let enough = configuration.playersPerReactor, gap = configuration.keyFrameRequestGap
         let mirror = await home.run { core -> StreamHandle? in
             guard let stream = core.stream(stream), stream.isReady, stream.playerCount >= enough else { return nil }
             return core.mirror(of: stream, on: other, home: home, as: fresh, keyFrameGap: gap)
@@ -35,7 +35,7 @@ extension ReactorCore {
     ///
     /// - Parameter fresh: the handle of a new one.
     fileprivate func mirror(
-        of stream: MediaStream, on other: Reactor, home: Reactor, as fresh: StreamHandle, keyFrameGap: Int64
+        of stream: MediaStream, on other: Reactor, home: Reactor, as fresh: StreamHandle, keyFrameGap: TimeSpan
     ) -> StreamHandle {
         // Handles carry their reactor in the top byte.
         let isThere = { (mirror: StreamMirror) in mirror.handle.rawValue >> 56 == fresh.rawValue >> 56 }

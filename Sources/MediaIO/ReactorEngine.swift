@@ -98,14 +98,14 @@ public final class ReactorEngine: MediaEngineProtocol {
     }
 
     /// A track that has sent nothing for so long since the first packet of another may never do, ns.
-    static let silenceBound: Int64 = 3_000_000_000
+    static let silenceBound = TimeSpan.seconds(3)
 
     public func silentTracks(of stream: StreamHandle) async -> Set<Int> {
         await reactor(of: stream.rawValue).run { core in
             let arrivals = core.stream(stream)?.tracks.map(\.firstArrival) ?? []
             // Arrivals are our own clock's; zero stands for none.
-            guard let first = arrivals.filter({ $0 != 0 }).min(), core.now - first > Self.silenceBound else { return [] }
-            return Set(arrivals.indices.filter { arrivals[$0] == 0 })
+            guard let first = arrivals.filter({ $0 != .zero }).min(), core.now.span(since: first) > Self.silenceBound else { return [] }
+            return Set(arrivals.indices.filter { arrivals[$0] == .zero })
         } ?? []
     }
 
@@ -126,7 +126,7 @@ public final class ReactorEngine: MediaEngineProtocol {
             let made = try Self.negotiating { () throws(NegotiationError) in
                 try PeerConnection.answerPublisher(
                     offer: offer, limits: options.sendLimits, configuration: setup.connections(for: options), random: .system,
-                    at: Instant(nanoseconds: core.now))
+                    at: core.now)
             }
             let endpoint = PublisherEndpoint(
                 id: id, stream: stream, connection: made.connection, options: options, timing: setup.timing,
@@ -144,7 +144,7 @@ public final class ReactorEngine: MediaEngineProtocol {
             let made = try Self.negotiating { () throws(NegotiationError) in
                 try PeerConnection.answerPlayer(
                     offer: offer, tracks: stream.forms.map(\.format), streamID: "martlet-\(stream.handle.rawValue)",
-                    configuration: setup.connections(for: options), random: .system, at: Instant(nanoseconds: core.now))
+                    configuration: setup.connections(for: options), random: .system, at: core.now)
             }
             let endpoint = PlayerEndpoint(
                 id: id, stream: stream, connection: made.connection, options: options, socket: core.sharedSocket,
@@ -203,7 +203,7 @@ public final class ReactorEngine: MediaEngineProtocol {
         let result = await reactor(of: endpoint.rawValue).run { core -> Result<Void, EngineError> in
             guard let found = core.endpoint(endpoint) else { return .failure(.noSuchEndpoint) }
             do throws(NegotiationError) {
-                let actions = try found.connection.setAnswer(answer, at: Instant(nanoseconds: core.now))
+                let actions = try found.connection.setAnswer(answer, at: core.now)
                 if let player = found as? PlayerEndpoint { player.takeLines() }
                 if let publisher = found as? PublisherEndpoint {
                     publisher.takeLines()
@@ -237,7 +237,7 @@ public final class ReactorEngine: MediaEngineProtocol {
         let reactor = reactor(of: stream.rawValue)
         let id = EndpointID(rawValue: newID(on: reactor))
         let handle = LocalSourceHandle(id: id, reactor: reactor)
-        let gap = Int64(configuration.keyFrameRequestGap) * 1_000_000
+        let gap = configuration.keyFrameRequestGap
         let result = await reactor.run { core -> Result<Void, EngineError> in
             guard let stream = core.stream(stream) else { return .failure(.noSuchStream) }
             guard stream.source == nil else { return .failure(.alreadyPublished) }
@@ -266,7 +266,7 @@ public final class ReactorEngine: MediaEngineProtocol {
                     guard !slot.pointee.isMade else { return }
                     onPacket(
                         SinkPacket(
-                            track: index, kind: kind, bytes: bytes, arrival: Instant(nanoseconds: slot.pointee.arrival)))
+                            track: index, kind: kind, bytes: bytes, arrival: slot.pointee.arrival))
                 }
                 // It begins with the newest group of pictures, as everybody does; what waits for this turn's end belongs to that.
                 track.flush(into: core.arena, at: core.now)
@@ -355,17 +355,17 @@ public final class ReactorEngine: MediaEngineProtocol {
         func connections(port: UInt16) -> PeerConnection.Configuration {
             var result = PeerConnection.Configuration(
                 certificate: certificate, candidates: addresses.map { $0.withPort(port) }, codecs: configuration.codecs,
-                connectTimeout: .milliseconds(configuration.iceTimeout), consentTimeout: .milliseconds(configuration.consentTimeout))
+                connectTimeout: configuration.iceTimeout.duration, consentTimeout: configuration.consentTimeout.duration)
             result.handshakes = handshakes
             return result
         }
 
         var timing: PublisherEndpoint.Timing {
             var timing = PublisherEndpoint.Timing()
-            timing.activityTimeout = Int64(configuration.rtpActivityTimeout) * 1_000_000
-            timing.keyFrameGap = Int64(configuration.keyFrameRequestGap) * 1_000_000
-            timing.keyFrameInterval = Int64(configuration.periodicKeyFrameInterval ?? 0) * 1_000_000
-            timing.refreshInterval = Int64(configuration.refreshInterval) * 1_000_000
+            timing.activityTimeout = configuration.rtpActivityTimeout
+            timing.keyFrameGap = configuration.keyFrameRequestGap
+            timing.keyFrameInterval = configuration.periodicKeyFrameInterval ?? .zero
+            timing.refreshInterval = configuration.refreshInterval
             return timing
         }
 

@@ -1,6 +1,7 @@
 // Listening in on a stream for work that is done elsewhere: all packets and sender reports of its tracks, copied into a pipe.
 // What recorders stand on. Any thread; carried out on the stream's home reactor.
 import MediaGraph
+import Primitives
 import SDP
 
 /// What recorders need of the media engine.
@@ -8,10 +9,10 @@ public protocol StreamTapping: Sendable {
     /// Copies everything that arrives on the stream's tracks from now on into `pipe`, as `TapRecord`s. Ends with
     /// `removeEndpoint`, or with the stream.
     ///
-    /// - Parameter backlog: ns; what is still in the rings and not older than this comes first, video from a key frame on.
+    /// - Parameter backlog: what is still in the rings and not older than this comes first, video from a key frame on.
     ///   Without such a key frame one is asked for.
     /// - Throws: `.noSuchStream`, `.notReady` while the stream has no tracks.
-    func tap(_ stream: StreamHandle, into pipe: PacketPipe, backlog: Int64, choice: TapChoice) async throws(EngineError) -> StreamTap
+    func tap(_ stream: StreamHandle, into pipe: PacketPipe, backlog: TimeSpan, choice: TapChoice) async throws(EngineError) -> StreamTap
     /// Asks for a key frame of what a tap takes.
     func requestKeyFrame(of stream: StreamHandle, choice: TapChoice)
     func removeEndpoint(_ endpoint: EndpointID) async
@@ -19,7 +20,7 @@ public protocol StreamTapping: Sendable {
 }
 
 extension StreamTapping {
-    public func tap(_ stream: StreamHandle, into pipe: PacketPipe, backlog: Int64) async throws(EngineError) -> StreamTap {
+    public func tap(_ stream: StreamHandle, into pipe: PacketPipe, backlog: TimeSpan) async throws(EngineError) -> StreamTap {
         try await tap(stream, into: pipe, backlog: backlog, choice: TapChoice())
     }
 }
@@ -66,7 +67,7 @@ final class TrackTap {
     private unowned let track: UplinkTrack
     private let index: UInt8
     private let pipe: PacketPipe
-    private var seenReport: Int64 = 0
+    private var seenReport = Instant.zero
     private var seenRestarts: UInt32
     /// The head of a record, built here and copied from here.
     private let head = UnsafeMutableRawPointer.allocate(byteCount: TapRecord.packetHead, alignment: 8)
@@ -85,16 +86,16 @@ final class TrackTap {
         head.storeBytes(of: value.bigEndian, toByteOffset: offset, as: type(of: value).self)
     }
 
-    private func begin(_ kind: UInt8, length: Int, arrival: Int64) {
+    private func begin(_ kind: UInt8, length: Int, arrival: Instant) {
         store(UInt32(length - 4), at: 0)
         store(kind, at: 4)
         store(index, at: 5)
-        store(arrival, at: 6)
+        store(arrival.nanoseconds, at: 6)
     }
 
     /// What has changed about the source since the packet before.
     @inline(never)
-    private func noteSource(at arrival: Int64) {
+    private func noteSource(at arrival: Instant) {
         if track.restarts != seenRestarts {
             seenRestarts = track.restarts
             begin(TapRecord.restartKind, length: 14, arrival: arrival)
@@ -135,7 +136,7 @@ final class TrackTap {
 
 extension ReactorEngine: StreamTapping {
     public func tap(
-        _ stream: StreamHandle, into pipe: PacketPipe, backlog: Int64, choice: TapChoice
+        _ stream: StreamHandle, into pipe: PacketPipe, backlog: TimeSpan, choice: TapChoice
     ) async throws(EngineError) -> StreamTap {
         let reactor = reactor(of: stream.rawValue)
         let id = newEndpointID(on: reactor)
@@ -196,7 +197,7 @@ extension UplinkTrack {
 
     /// First packet in the ring that arrived after `oldest`, for video the start of the newest key frame if that did; 0 = none.
     /// - Parameter joinsAt: now, for a player.
-    func backlogStart(since oldest: Int64, maximumBytes: Int, joinsAt: Int64? = nil) -> Int64 {
+    func backlogStart(since oldest: Instant, maximumBytes: Int, joinsAt: Instant? = nil) -> Int64 {
         guard ring.newest > 0 else { return 0 }
         var first = ring.newest, bytes = 0
         if kind == .video {

@@ -13,8 +13,8 @@ final class TCPConnection {
     /// A check whose integrity is right has come over it: it belongs to a transport.
     var isBound = false
     var isOpen = true
-    let openedAt: Int64
-    var lastReceived: Int64
+    let openedAt: Instant
+    var lastReceived: Instant
     var reader = FrameReader()
     let queue: FrameQueue
     /// What its queue holds of the server's memory, and how much that was when it was last told.
@@ -25,7 +25,7 @@ final class TCPConnection {
     /// Whether its epoll entry asks for EPOLLOUT.
     var isWaiting = false
 
-    init(descriptor: Int32, address: SocketAddress, limits: FrameQueue.Limits, memory: MemoryBudget, at now: Int64) {
+    init(descriptor: Int32, address: SocketAddress, limits: FrameQueue.Limits, memory: MemoryBudget, at now: Instant) {
         let isEvicted = Flag()
         self.isEvicted = isEvicted
         account = memory.account(for: AddressKey(address)) { _ in isEvicted.set() }
@@ -37,7 +37,7 @@ final class TCPConnection {
     }
 
     /// Sends the packets of one run, or queues what the connection doesn't take at once.
-    func send(_ bytes: UnsafeRawPointer, _ run: SendRun, at now: Int64) {
+    func send(_ bytes: UnsafeRawPointer, _ run: SendRun, at now: Instant) {
         var done = 0
         if queue.count == 0, !queue.isStalled {
             let taken = martlet_tcp_send_frames(
@@ -70,7 +70,7 @@ final class TCPConnection {
     }
 
     /// The connection has taken the first `taken` bytes of a packet's frame.
-    private func queueRest(of packet: UnsafeRawBufferPointer, from taken: Int, at now: Int64) {
+    private func queueRest(of packet: UnsafeRawBufferPointer, from taken: Int, at now: Instant) {
         if taken == 1 {
             var low = UInt8(truncatingIfNeeded: packet.count)
             withUnsafeBytes(of: &low) { queue.append(restOfPacket: $0, at: now) }

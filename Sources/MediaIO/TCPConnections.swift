@@ -14,10 +14,10 @@ final class TCPConnections {
         case resumed(SocketAddress)
     }
 
-    /// A connection has to show that it belongs to somebody within this time, ns.
-    static let firstCheckTimeout: Int64 = 5_000_000_000
+    /// A connection has to show that it belongs to somebody within this time.
+    static let firstCheckTimeout = TimeSpan.seconds(5)
     /// Browsers check an idle pair at least every 25 s.
-    static let idleTimeout: Int64 = 60_000_000_000
+    static let idleTimeout = TimeSpan.seconds(60)
     /// Connections that have not shown whose they are, in all and from one host. Above, the oldest of them goes.
     static let maximumUnbound = 512
     static let maximumUnboundPerHost = 64
@@ -38,7 +38,7 @@ final class TCPConnections {
     private var events = [epoll_event](repeating: epoll_event(), count: 64)
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: TCPConnections.receiveSize, alignment: 16)
     private var isListening = true
-    private var nextSweep: Int64 = 0
+    private var nextSweep = Instant.zero
     private(set) var changes: [Change] = []
     private(set) var counters = TCPCounters()
     private(set) var count = 0
@@ -89,7 +89,7 @@ final class TCPConnections {
     // MARK: what epoll tells
 
     /// Does what is due. `receive` gets each packet with its connection and says whether the connection may stay.
-    func poll(at now: Int64, _ receive: (UnsafeMutableRawBufferPointer, TCPConnection) -> Bool) {
+    func poll(at now: Instant, _ receive: (UnsafeMutableRawBufferPointer, TCPConnection) -> Bool) {
         let ready = epoll_wait(descriptor, &events, Int32(events.count), 0)
         for i in 0..<Int(max(0, ready)) {
             let number = events[i].data.u32, mask = events[i].events
@@ -103,7 +103,7 @@ final class TCPConnections {
         }
     }
 
-    private func accept(at now: Int64) {
+    private func accept(at now: Instant) {
         for _ in 0..<Self.acceptsPerTurn {
             var from = martlet_address()
             let accepted = martlet_tcp_accept(listener, &from)
@@ -149,7 +149,7 @@ final class TCPConnections {
         close(oldest)
     }
 
-    private func read(_ connection: TCPConnection, at now: Int64, _ receive: (UnsafeMutableRawBufferPointer, TCPConnection) -> Bool) {
+    private func read(_ connection: TCPConnection, at now: Instant, _ receive: (UnsafeMutableRawBufferPointer, TCPConnection) -> Bool) {
         let length = recv(connection.descriptor, buffer.baseAddress, buffer.count, Int32(MSG_DONTWAIT))
         guard length > 0 else {
             if length == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) { close(connection) }
@@ -181,7 +181,7 @@ final class TCPConnections {
     // MARK: send
 
     /// Sends one run of the arena to its TCP destination.
-    func send(_ bytes: UnsafeRawPointer, _ run: SendRun, at now: Int64) {
+    func send(_ bytes: UnsafeRawPointer, _ run: SendRun, at now: Instant) {
         guard let connection = self[run.destination.address.via] else {
             counters.droppedPackets &+= UInt64(run.segments)
             return
@@ -227,19 +227,19 @@ final class TCPConnections {
     }
 
     /// Ends what has been silent for too long. Does something once a second, however often it is called.
-    func sweep(at now: Int64) {
+    func sweep(at now: Instant) {
         guard now >= nextSweep else { return }
-        nextSweep = now + 1_000_000_000
+        nextSweep = now + .seconds(1)
         listen(true)
         unbound.removeAll { $0.isBound || !$0.isOpen }
         for case let connection? in slots {
-            if !connection.isBound, now - connection.openedAt > Self.firstCheckTimeout {
+            if !connection.isBound, now.span(since: connection.openedAt) > Self.firstCheckTimeout {
                 counters.strangers &+= 1
                 close(connection)
             } else if connection.isEvicted.isSet {
                 counters.evicted &+= 1
                 close(connection)
-            } else if now - connection.lastReceived > Self.idleTimeout {
+            } else if now.span(since: connection.lastReceived) > Self.idleTimeout {
                 close(connection)
             }
         }

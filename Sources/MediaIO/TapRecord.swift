@@ -1,4 +1,5 @@
 // What a tap writes into its pipe, and how it lies in bytes. Written on the reactor by StreamTap, read in a worker process.
+import Primitives
 
 /// One thing that happened on a tapped track, all numbers big-endian:
 ///
@@ -20,8 +21,8 @@ public struct TapRecord: Equatable, Sendable {
 
     /// Index among the stream's tracks.
     public var track: Int
-    /// ns on the server's monotonic clock.
-    public var arrival: Int64
+    /// On the server's monotonic clock.
+    public var arrival: Instant
     public var content: Content
 
     static let packetKind: UInt8 = 1, reportKind: UInt8 = 2, restartKind: UInt8 = 3
@@ -29,7 +30,7 @@ public struct TapRecord: Equatable, Sendable {
     static let packetHead = 4 + 10 + 2 + 12
     static let reportLength = 4 + 10 + 12
 
-    public init(track: Int, arrival: Int64, content: Content) {
+    public init(track: Int, arrival: Instant, content: Content) {
         self.track = track
         self.arrival = arrival
         self.content = content
@@ -47,7 +48,7 @@ public struct TapRecord: Equatable, Sendable {
         case .restart: body.append(Self.restartKind)
         }
         body.append(UInt8(truncatingIfNeeded: track))
-        append(arrival, to: &body)
+        append(arrival.nanoseconds, to: &body)
         switch content {
         case .packet(let orientation, let audioLevel, let rtp):
             body += [orientation, audioLevel]
@@ -71,7 +72,7 @@ public struct TapRecord: Equatable, Sendable {
         let record = bytes[(bytes.startIndex + 4)..<(bytes.startIndex + 4 + length)]
         bytes = bytes[(bytes.startIndex + 4 + length)...]
         let track = Int(record[record.startIndex + 1])
-        let arrival = Int64(bitPattern: number(record[(record.startIndex + 2)..<(record.startIndex + 10)]))
+        let arrival = Instant(nanoseconds: Int64(bitPattern: number(record[(record.startIndex + 2)..<(record.startIndex + 10)])))
         let body = record[(record.startIndex + 10)...]
         switch record[record.startIndex] {
         case packetKind where body.count >= 14:

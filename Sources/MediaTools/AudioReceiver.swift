@@ -19,7 +19,7 @@ final class AudioReceiver {
     private var levels: [AudioLevel] = []
     private var samplesPerSecond = 48_000
 
-    init(_ format: TrackFormat, patience: Duration, decodes: Bool) {
+    init(_ format: TrackFormat, patience: TimeSpan, decodes: Bool) {
         payloadType = format.codec.payloadType
         assembler = FrameAssembler(codec: CodecKind(encodingName: format.codec.name), patience: patience)
         if decodes, let codec = AudioCodec(encodingName: format.codec.name) { decoder = try? AudioDecoder(codec) }

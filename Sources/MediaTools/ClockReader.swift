@@ -16,7 +16,7 @@ public struct ClockReader: Sendable {
     public private(set) var lastValue: UInt32?
     private var latencies: [Double] = []
     private var oldestLatency = 0
-    private var arrivals: [UInt32: Instant] = [:]
+    private var arrivals: [UInt32: WallTime] = [:]
     private var arrivalOrder: [UInt32] = []
     private var oldestArrival = 0
 
@@ -24,11 +24,11 @@ public struct ClockReader: Sendable {
 
     /// Takes a decoded picture.
     /// - Parameters:
-    ///   - arrival: wall clock (ns since 1970) at which the last packet of the picture came in.
+    ///   - arrival: wall clock at which the last packet of the picture came in.
     ///   - shownAt: wall clock at which the picture was ready to be shown.
     /// - Returns: the clock value, or `nil` when it could not be read.
     @discardableResult
-    public mutating func add(_ frame: VideoFrame, arrival: Instant, shownAt: Instant) -> UInt32? {
+    public mutating func add(_ frame: VideoFrame, arrival: WallTime, shownAt: WallTime) -> UInt32? {
         guard let value = BurntInClock.read(from: frame) else {
             unreadable += 1
             return nil
@@ -41,14 +41,13 @@ public struct ClockReader: Sendable {
     }
 
     /// Milliseconds from a clock value to a wall-clock time; right as long as they lie within ±24 days.
-    public static func milliseconds(from value: UInt32, to time: Instant) -> Double {
-        let milliseconds = time.nanoseconds / 1_000_000
-        let whole = Int32(bitPattern: UInt32(truncatingIfNeeded: milliseconds) &- value)
+    public static func milliseconds(from value: UInt32, to time: WallTime) -> Double {
+        let whole = Int32(bitPattern: UInt32(truncatingIfNeeded: time.milliseconds) &- value)
         return Double(whole) + Double(time.nanoseconds % 1_000_000) / 1_000_000
     }
 
     /// When the picture with a clock value arrived: compare two pipelines' maps to get a hop's latency, picture by picture.
-    public var arrivalByClock: [UInt32: Instant] { arrivals }
+    public var arrivalByClock: [UInt32: WallTime] { arrivals }
 
     /// The latency (ms) that `fraction` of the recent pictures stay under (0.5: median); `nil` without pictures.
     public func latency(percentile fraction: Double) -> Double? { Percentile.of(latencies, fraction) }
@@ -59,7 +58,7 @@ public struct ClockReader: Sendable {
     /// Milliseconds that pictures arrived later at `self` than at `earlier`, for the pictures both have seen.
     public func hopLatencies(since earlier: ClockReader) -> [Double] {
         arrivals.compactMap { value, arrival in
-            earlier.arrivals[value].map { Double(arrival.nanoseconds(since: $0)) / 1_000_000 }
+            earlier.arrivals[value].map { (arrival - $0).fractionalMilliseconds }
         }
     }
 
@@ -72,7 +71,7 @@ public struct ClockReader: Sendable {
         }
     }
 
-    private mutating func note(_ value: UInt32, arrival: Instant) {
+    private mutating func note(_ value: UInt32, arrival: WallTime) {
         // The first picture with a value counts: a repeated one says nothing about the way.
         guard arrivals[value] == nil else { return }
         if arrivalOrder.count < Self.capacity {

@@ -1,6 +1,7 @@
 // A media file as encoded frames in real time: passed through where WebRTC can carry it, else decoded and encoded again.
 // Owned by a PublishEngine.
 import Codecs
+import Primitives
 import RTP
 import SDP
 
@@ -11,9 +12,9 @@ final class FileProducer: MediaProducer {
     private(set) var passesVideoThrough = false
     private(set) var passesAudioThrough = false
 
-    /// A frame that waits for its time (µs from the start).
+    /// A frame that waits for its time from the start.
     private struct Item {
-        let time: Int64
+        let time: TimeSpan
         let content: Content
         enum Content {
             case unit(ProducedUnit)
@@ -40,8 +41,8 @@ final class FileProducer: MediaProducer {
     private var isAtEnd = false
     private var queuedBytes = 0
     private var queuedPackets = 0
-    /// Time lost in stalls (ns).
-    private var delay: Int64 = 0
+    /// Time lost in stalls.
+    private var delay = TimeSpan.zero
     private var wantsKeyFrame = false
 
     init(path: String, loops: Bool, options: PublishOptions) throws(CodecError) {
@@ -67,14 +68,14 @@ final class FileProducer: MediaProducer {
         try fill()
     }
 
-    var nextDue: Int64? { tracks.compactMap { $0.items.first?.time }.min().map { $0 * 1000 + delay } }
+    var nextDue: TimeSpan? { tracks.compactMap { $0.items.first?.time }.min().map { $0 + delay } }
 
     func requestKeyFrame() { wantsKeyFrame = true }
 
-    func produce(upTo elapsed: Int64, unixMilliseconds: Int64) throws -> [ProducedUnit] {
+    func produce(upTo elapsed: TimeSpan, unixMilliseconds: Int64) throws -> [ProducedUnit] {
         var units: [ProducedUnit] = []
         // After a stall of the machine (more than 2 s) the file goes on from where it was, instead of racing.
-        if let due = nextDue, elapsed - due > 2_000_000_000 { delay += elapsed - due }
+        if let due = nextDue, elapsed - due > .seconds(2) { delay += elapsed - due }
         while let due = nextDue, due <= elapsed {
             guard let index = tracks.indices.min(by: { time($0) < time($1) }), !tracks[index].items.isEmpty else { break }
             let item = tracks[index].items.removeFirst()
@@ -90,7 +91,7 @@ final class FileProducer: MediaProducer {
         return units
     }
 
-    private func time(_ index: Int) -> Int64 { tracks[index].items.first?.time ?? .max }
+    private func time(_ index: Int) -> TimeSpan { tracks[index].items.first?.time ?? .max }
 
     /// Makes sure that every track has an item waiting, as far as the file and the bounds allow.
     private func fill() throws(CodecError) {
@@ -133,15 +134,15 @@ final class FileProducer: MediaProducer {
     private func process(_ packet: EncodedPacket, _ stage: Stage) throws(CodecError) -> [Item] {
         switch stage {
         case .video(let stage):
-            if stage.passesThrough { return stage.pass(packet).map { [Item(time: packet.timestamp, content: .unit($0))] } ?? [] }
-            return try stage.decode(packet).map { Item(time: $0.timestamp * 100 / 9, content: .picture($0)) }
+            if stage.passesThrough { return stage.pass(packet).map { [Item(time: .microseconds(packet.timestamp), content: .unit($0))] } ?? [] }
+            return try stage.decode(packet).map { Item(time: .microseconds($0.timestamp * 100 / 9), content: .picture($0)) }
         case .audio(let stage):
-            return try stage.process(packet).map { Item(time: $0.time, content: .unit($0.unit)) }
+            return try stage.process(packet).map { Item(time: .microseconds($0.time), content: .unit($0.unit)) }
         }
     }
 
     private func finish(_ stage: Stage) throws(CodecError) -> [Item] {
         guard case .video(let stage) = stage, !stage.passesThrough else { return [] }
-        return try stage.finish().map { Item(time: $0.timestamp * 100 / 9, content: .picture($0)) }
+        return try stage.finish().map { Item(time: .microseconds($0.timestamp * 100 / 9), content: .picture($0)) }
     }
 }

@@ -1,4 +1,5 @@
 // What a publication's media comes from: the pattern or a file. Sans-IO apart from reading the file; driven by PublishEngine.
+import Primitives
 import RTP
 import SDP
 
@@ -16,10 +17,10 @@ struct ProducedUnit {
 protocol MediaProducer: AnyObject {
     /// The tracks, video first.
     var formats: [TrackFormat] { get }
-    /// When something is due next (ns since the start); `nil` at the end.
-    var nextDue: Int64? { get }
-    /// Everything due up to `elapsed` (ns since the start), in sending order. Work missed by far is skipped, not made up for.
-    func produce(upTo elapsed: Int64, unixMilliseconds: Int64) throws -> [ProducedUnit]
+    /// When something is due next (since the start); `nil` at the end.
+    var nextDue: TimeSpan? { get }
+    /// Everything due up to `elapsed` (since the start), in sending order. Work missed by far is skipped, not made up for.
+    func produce(upTo elapsed: TimeSpan, unixMilliseconds: Int64) throws -> [ProducedUnit]
     /// The next video frame is to be a key frame, where that can be had.
     func requestKeyFrame()
 }

@@ -13,7 +13,7 @@ final class Monitor<State: Sendable>: @unchecked Sendable {  // safe: `state` is
         pthread_mutex_init(mutex, nil)
         var attributes = pthread_condattr_t()
         pthread_condattr_init(&attributes)
-        // Deadlines are SteadyClock's, so that setting the system's time delays nobody.
+        // Deadlines are MonotonicClock's, so that setting the system's time delays nobody.
         pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
         pthread_cond_init(condition, &attributes)
         pthread_condattr_destroy(&attributes)
@@ -43,7 +43,7 @@ final class Monitor<State: Sendable>: @unchecked Sendable {  // safe: `state` is
         return body(&state)
     }
 
-    /// Blocks until `body` gives a value or `deadline` (SteadyClock; `nil`: for ever) has passed; `nil` then.
+    /// Blocks until `body` gives a value or `deadline` (MonotonicClock; `nil`: for ever) has passed; `nil` then.
     func wait<Result>(until deadline: Instant?, _ body: (inout State) -> Result?) -> Result? {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }

@@ -1,9 +1,10 @@
 // Spreads the packets of a frame over a few milliseconds. Owned by a PublishEngine.
+import Primitives
 
-/// RTP packets with the time each may leave. Times in nanoseconds of the stream.
+/// RTP packets with the time each may leave. Times since the stream's start.
 struct PacketPacer {
     struct Entry {
-        let due: Int64
+        let due: TimeSpan
         let track: Int
         let bytes: [UInt8]
     }
@@ -14,13 +15,13 @@ struct PacketPacer {
     private var entries: [Entry] = []
     private var head = 0
     /// When the latest packet of each track leaves; a track's packets keep their order.
-    private var lastDue: [Int: Int64] = [:]
+    private var lastDue: [Int: TimeSpan] = [:]
 
-    var nextDue: Int64? { head < entries.count ? entries[head].due : nil }
+    var nextDue: TimeSpan? { head < entries.count ? entries[head].due : nil }
 
-    /// Queues one frame's packets from `now` on, evenly over `window` ns. A single packet leaves at once.
-    mutating func add(_ packets: [[UInt8]], track: Int, now: Int64, window: Int64) {
-        let gap = packets.count > 1 ? window / Int64(packets.count) : 0
+    /// Queues one frame's packets from `now` on, evenly over `window`. A single packet leaves at once.
+    mutating func add(_ packets: [[UInt8]], track: Int, now: TimeSpan, window: TimeSpan) {
+        let gap = packets.count > 1 ? window / Int64(packets.count) : .zero
         var due = max(now, lastDue[track] ?? now)
         for bytes in packets {
             insert(Entry(due: due, track: track, bytes: bytes))
@@ -30,7 +31,7 @@ struct PacketPacer {
     }
 
     /// Takes out what may leave by `now`.
-    mutating func take(upTo now: Int64) -> [Entry] {
+    mutating func take(upTo now: TimeSpan) -> [Entry] {
         let start = head
         while head < entries.count, entries[head].due <= now || entries.count - head > Self.capacity { head += 1 }
         let ready = Array(entries[start..<head])

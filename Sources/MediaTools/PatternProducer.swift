@@ -1,5 +1,6 @@
 // The test pattern and the tone as encoded frames. Owned by a PublishEngine.
 import Codecs
+import Primitives
 import RTP
 import SDP
 
@@ -17,22 +18,22 @@ final class PatternProducer: MediaProducer {
         var tone: Tone
         let encoder: AudioEncoder
         let track: Int
-        /// Nanoseconds and tone samples of one packet.
-        let duration: Int64
+        /// Length and tone samples of one packet.
+        let duration: TimeSpan
         let samples: Int
         var index: Int64 = 0
     }
 
     private var video: Video?
     private var audio: Audio?
-    private let frameRate: Int64
+    private let frameRate: Int
     private var wantsKeyFrame = false
 
     init(_ options: PublishOptions) throws(CodecError) {
         guard (1...120).contains(options.frameRate) else {
             throw .invalid("A frame rate of \(options.frameRate) is not possible; use 1 to 120.")
         }
-        frameRate = Int64(options.frameRate)
+        frameRate = options.frameRate
         var formats: [TrackFormat] = []
         if options.includesVideo {
             let codec = options.videoCodec ?? .h264, size = options.size ?? (640, 360)
@@ -53,21 +54,20 @@ final class PatternProducer: MediaProducer {
             let milliseconds = encoder.configuration.packetMilliseconds
             audio = Audio(
                 tone: Tone(channels: encoder.configuration.channels), encoder: encoder, track: formats.count,
-                duration: Int64(milliseconds) * 1_000_000, samples: Tone.sampleRate * milliseconds / 1000)
+                duration: .milliseconds(Int64(milliseconds)), samples: Tone.sampleRate * milliseconds / 1000)
             formats.append(format)
         }
         guard !formats.isEmpty else { throw .invalid("Nothing to publish: both audio and video are switched off.") }
         self.formats = formats
     }
 
-    var nextDue: Int64? {
-        [video.map { $0.index * 1_000_000_000 / frameRate }, audio.map { ($0.index + 1) * $0.duration }]
-            .compactMap { $0 }.min()
-    }
+    var nextDue: TimeSpan? { [video.map { time(ofPicture: $0.index) }, audio.map { $0.duration * ($0.index + 1) }].compactMap { $0 }.min() }
+
+    private func time(ofPicture index: Int64) -> TimeSpan { TimeSpan(ticks: index, clockRate: frameRate) }
 
     func requestKeyFrame() { wantsKeyFrame = true }
 
-    func produce(upTo elapsed: Int64, unixMilliseconds: Int64) throws -> [ProducedUnit] {
+    func produce(upTo elapsed: TimeSpan, unixMilliseconds: Int64) throws -> [ProducedUnit] {
         var units: [ProducedUnit] = []
         // Sound first: it is small, and a picture takes milliseconds to encode.
         try produceAudio(upTo: elapsed, into: &units)
@@ -75,11 +75,11 @@ final class PatternProducer: MediaProducer {
         return units
     }
 
-    private func produceVideo(at elapsed: Int64, _ unixMilliseconds: Int64, into units: inout [ProducedUnit]) throws {
-        guard var video, elapsed >= video.index * 1_000_000_000 / frameRate else { return }
+    private func produceVideo(at elapsed: TimeSpan, _ unixMilliseconds: Int64, into units: inout [ProducedUnit]) throws {
+        guard var video, elapsed >= time(ofPicture: video.index) else { return }
         // One picture a call, the newest that is due: a machine that is too slow loses pictures, not time.
-        video.index = max(video.index, elapsed * frameRate / 1_000_000_000)
-        let ticks = video.index * 90_000 / frameRate
+        video.index = max(video.index, elapsed.ticks(clockRate: frameRate))
+        let ticks = video.index * 90_000 / Int64(frameRate)
         video.index += 1
         self.video = video
         let frame = try video.pattern.frame(unixMilliseconds: unixMilliseconds, timestamp: ticks)
@@ -90,14 +90,14 @@ final class PatternProducer: MediaProducer {
         }
     }
 
-    private func produceAudio(upTo elapsed: Int64, into units: inout [ProducedUnit]) throws {
+    private func produceAudio(upTo elapsed: TimeSpan, into units: inout [ProducedUnit]) throws {
         guard var audio else { return }
         defer { self.audio = audio }
-        while elapsed >= (audio.index + 1) * audio.duration {
+        while elapsed >= audio.duration * (audio.index + 1) {
             audio.index += 1
             let frame = audio.tone.next(audio.samples)
             // After a long stall nobody wants a burst of old sound; its time still counts.
-            guard elapsed - audio.index * audio.duration < 500_000_000 else {
+            guard elapsed - audio.duration * audio.index < .milliseconds(500) else {
                 skipped += 1
                 continue
             }

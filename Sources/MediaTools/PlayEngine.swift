@@ -1,5 +1,6 @@
 // The whole way of received media without threads: RTP packets → frames → pictures and sound → figures.
 // Driven by PlayPipeline, or by a test in virtual time.
+import Clocks
 import Codecs
 import Primitives
 import RTP
@@ -8,16 +9,16 @@ import SDP
 /// What a play pipeline can be told.
 public struct PlayOptions: Sendable {
     /// How long a missing packet is waited for before a frame is given up.
-    public var patience = Duration.milliseconds(200)
+    public var patience = TimeSpan.milliseconds(200)
     /// Least time between two key frame requests.
-    public var keyFrameRequestGap = Duration.milliseconds(300)
+    public var keyFrameRequestGap = TimeSpan.milliseconds(300)
     public var decodesVideo = true
     public var decodesAudio = true
 
     public init() {}
 }
 
-/// Decodes the tracks of one stream. Not Sendable: one thread at a time. Times are the wall clock's (ns since 1970).
+/// Decodes the tracks of one stream. Not Sendable: one thread at a time. Times are the wall clock's.
 public final class PlayEngine {
     /// The newest picture; `nil` before the first.
     public private(set) var lastFrame: VideoFrame?
@@ -29,9 +30,9 @@ public final class PlayEngine {
     private var audio: [Int: AudioReceiver] = [:]
     private var frameRate = RateMeter()
     private var byteRate = RateMeter()
-    private var start: Instant?
+    private var start: WallTime?
     private let options: PlayOptions
-    private let now: () -> Instant
+    private let now: () -> WallTime
     private let requestKeyFrame: (Int) -> Void
 
     /// - Parameters:
@@ -39,7 +40,7 @@ public final class PlayEngine {
     ///   - now: the wall clock, asked after each picture for its latency.
     ///   - requestKeyFrame: called with a track's index when only a key frame can help.
     public init(
-        tracks: [TrackFormat], options: PlayOptions = PlayOptions(), now: @escaping () -> Instant = { WallClock.now() },
+        tracks: [TrackFormat], options: PlayOptions = PlayOptions(), now: @escaping () -> WallTime = { WallClock.now() },
         requestKeyFrame: @escaping (Int) -> Void
     ) {
         self.options = options
@@ -55,21 +56,22 @@ public final class PlayEngine {
     }
 
     /// The time to first frame counts from here; from the first packet if this is never called.
-    public func markStart(at now: Instant) { start = now }
+    public func markStart(at now: WallTime) { start = now }
 
     /// Takes one RTP packet.
-    public func receive(track: Int, packet: [UInt8], arrival: Instant) {
+    public func receive(track: Int, packet: [UInt8], arrival: WallTime) {
         if start == nil { start = arrival }
+        let time = Instant(arrival)
         counters.bytes += packet.count
-        byteRate.add(Double(packet.count), at: arrival)
+        byteRate.add(Double(packet.count), at: time)
         packet.withUnsafeBytes { bytes in
             guard let view = RTPView(bytes) else { return counters.malformedPackets += 1 }
             if let receiver = video[track] {
                 counters.videoPackets += 1
-                show(receiver.receive(view, at: arrival), track, receiver)
+                show(receiver.receive(view, at: time), track, receiver)
             } else if let receiver = audio[track] {
                 counters.audioPackets += 1
-                receiver.receive(view, at: arrival)
+                receiver.receive(view, at: time)
             } else {
                 counters.malformedPackets += 1
             }
@@ -77,18 +79,19 @@ public final class PlayEngine {
     }
 
     /// Gives up what has been waited for long enough.
-    public func advance(to now: Instant) {
+    public func advance(to wall: WallTime) {
+        let now = Instant(wall)
         for (track, receiver) in video { show(receiver.advance(to: now), track, receiver) }
         for receiver in audio.values { receiver.advance(to: now) }
     }
 
     /// When `advance` wants to be called; `nil` when nothing waits.
-    public var nextDeadline: Instant? {
-        (video.values.compactMap(\.nextDeadline) + audio.values.compactMap(\.nextDeadline)).min()
+    public var nextDeadline: WallTime? {
+        (video.values.compactMap(\.nextDeadline) + audio.values.compactMap(\.nextDeadline)).min().map { WallTime($0) }
     }
 
     /// The figures as of `now`.
-    public func figures(at now: Instant) -> PlayFigures {
+    public func figures(at now: WallTime) -> PlayFigures {
         var figures = counters
         for receiver in video.values {
             figures.lostPackets += receiver.lostPackets
@@ -105,8 +108,8 @@ public final class PlayEngine {
         }
         figures.audioRMS = level.rms
         figures.audioDecibels = level.decibels
-        figures.framesPerSecond = frameRate.rate(at: now)
-        figures.bitrate = byteRate.rate(at: now) * 8
+        figures.framesPerSecond = frameRate.rate(at: Instant(now))
+        figures.bitrate = byteRate.rate(at: Instant(now)) * 8
         figures.clocksRead = clock.readable
         figures.clocksUnreadable = clock.unreadable
         figures.latencyMedian = clock.latency(percentile: 0.5)
@@ -121,10 +124,10 @@ public final class PlayEngine {
             counters.width = picture.frame.width
             counters.height = picture.frame.height
             if counters.firstFrameMilliseconds == nil, let start {
-                counters.firstFrameMilliseconds = Double(shownAt.nanoseconds(since: start)) / 1_000_000
+                counters.firstFrameMilliseconds = (shownAt - start).fractionalMilliseconds
             }
-            frameRate.add(1, at: shownAt)
-            clock.add(picture.frame, arrival: picture.arrival, shownAt: shownAt)
+            frameRate.add(1, at: Instant(shownAt))
+            clock.add(picture.frame, arrival: WallTime(picture.arrival), shownAt: shownAt)
             lastFrame = picture.frame
         }
         if let at = received.needsKeyFrameAt, receiver.mayRequest(at: at, gap: options.keyFrameRequestGap) {
@@ -132,4 +135,13 @@ public final class PlayEngine {
             requestKeyFrame(track)
         }
     }
+}
+
+// What receives here is told the time of day: clocks burnt into pictures are held against it.
+extension Instant {
+    fileprivate init(_ wall: WallTime) { self.init(nanoseconds: wall.nanoseconds) }
+}
+
+extension WallTime {
+    fileprivate init(_ instant: Instant) { self.init(nanoseconds: instant.nanoseconds) }
 }

@@ -1,4 +1,5 @@
 // `martlet play`'s media: a bounded queue and a thread that drives a PlayEngine. Owned by the command or a test.
+import Clocks
 import Codecs
 import Primitives
 import SDP
@@ -13,7 +14,7 @@ public final class PlayPipeline: Sendable {
     private struct Packet: Sendable {
         let track: Int
         let bytes: [UInt8]
-        let arrival: Instant
+        let arrival: WallTime
     }
     private struct Shared: Sendable {
         var queue: [Packet] = []
@@ -23,7 +24,7 @@ public final class PlayPipeline: Sendable {
         var accepted = 0
         var processed = 0
         var isStopped = false
-        var start: Instant?
+        var start: WallTime?
         var thread: WorkerThread?
     }
     private final class Core: @unchecked Sendable {  // safe: `engine` is used inside `withEngine` only
@@ -58,12 +59,12 @@ public final class PlayPipeline: Sendable {
     deinit { stop() }
 
     /// The time to first frame counts from here (wall clock); from the first packet if this is never called.
-    public func markStart(at now: Instant = WallClock.now()) { core.shared.update { $0.start = now } }
+    public func markStart(at now: WallTime = WallClock.now()) { core.shared.update { $0.start = now } }
 
     /// Queues one whole RTP packet. Never blocks for long; false when the queue is full and the packet was dropped.
-    /// - Parameter arrival: wall clock, ns since 1970.
+    /// - Parameter arrival: by the wall clock.
     @discardableResult
-    public func receive(track: Int, packet: [UInt8], arrival: Instant) -> Bool {
+    public func receive(track: Int, packet: [UInt8], arrival: WallTime) -> Bool {
         core.shared.update { shared in
             guard !shared.isStopped, shared.queue.count < Self.maximumQueuedPackets,
                 shared.queuedBytes + packet.count <= Self.maximumQueuedBytes
@@ -100,7 +101,7 @@ public final class PlayPipeline: Sendable {
     /// Blocks until `condition` holds for the figures, at most for `timeout`. For tests and command line tools.
     /// - Returns: whether it came to hold. Ends early when the pipeline is stopped.
     public func wait(atMost timeout: Duration, until condition: (PlayFigures) -> Bool) -> Bool {
-        let deadline = SteadyClock.now().advanced(byNanoseconds: timeout.inNanoseconds)
+        let deadline = MonotonicClock.now() + timeout
         while true {
             let seen = core.shared.withLock { $0.processed }
             if condition(figures) { return true }
@@ -130,15 +131,13 @@ public final class PlayPipeline: Sendable {
 
     private enum Work {
         case stop
-        case packets([Packet], start: Instant?)
+        case packets([Packet], start: WallTime?)
     }
 
     private static func run(_ core: Core) {
         while true {
-            // The engine's deadline is the wall clock's; the wait is by the steady one.
-            let deadline = core.withEngine { $0.nextDeadline }.map {
-                SteadyClock.now().advanced(byNanoseconds: max(0, $0.nanoseconds(since: WallClock.now())))
-            }
+            // The engine's deadline is the wall clock's; the wait is by the monotonic one.
+            let deadline = core.withEngine { $0.nextDeadline }.map { MonotonicClock.now() + max(.zero, $0 - WallClock.now()) }
             let work = core.shared.wait(until: deadline) { shared -> Work? in
                 if shared.isStopped { return .stop }
                 guard !shared.queue.isEmpty || shared.start != nil else { return nil }

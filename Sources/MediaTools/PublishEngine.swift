@@ -26,7 +26,7 @@ public final class PublishEngine {
     private let producer: any MediaProducer
     private var senders: [RTPTrackSender]
     private var pacer = PacketPacer()
-    private let pacingWindow: Int64
+    private let pacingWindow: TimeSpan
     private var audioHasStarted = false
 
     /// - Throws: `CodecError` for a file that can't be read or settings that can't be met.
@@ -47,14 +47,14 @@ public final class PublishEngine {
             }
             senders.append(sender)
         }
-        pacingWindow = min(Int64(options.pacingMilliseconds) * 1_000_000, 1_000_000_000 / Int64(max(1, options.frameRate)) / 3)
+        pacingWindow = min(.milliseconds(Int64(options.pacingMilliseconds)), .seconds(1) / Int64(max(1, options.frameRate)) / 3)
     }
 
-    /// When `advance` wants to be called next (ns since the start); `nil` when everything has been sent.
-    public var nextDue: Int64? { [producer.nextDue, pacer.nextDue].compactMap { $0 }.min() }
+    /// When `advance` wants to be called next (since the start); `nil` when everything has been sent.
+    public var nextDue: TimeSpan? { [producer.nextDue, pacer.nextDue].compactMap { $0 }.min() }
 
-    /// The RTP timestamp that each track has reached `elapsed` ns after the start.
-    public func timestamps(at elapsed: Int64) -> [UInt32] { senders.map { $0.timestamp(at: elapsed) } }
+    /// The RTP timestamp that each track has reached `elapsed` after the start.
+    public func timestamps(at elapsed: TimeSpan) -> [UInt32] { senders.map { $0.timestamp(at: elapsed) } }
 
     /// The next picture is to be a key frame. Of no effect on video that is passed through from a file.
     public func requestKeyFrame() {
@@ -64,9 +64,9 @@ public final class PublishEngine {
 
     /// The packets that are due.
     /// - Parameters:
-    ///   - elapsed: ns since the start of the publication; never decreasing.
+    ///   - elapsed: since the start of the publication; never decreasing.
     ///   - unixMilliseconds: the wall clock, for the burnt-in clock.
-    public func advance(to elapsed: Int64, unixMilliseconds: Int64) throws -> [(track: Int, packet: [UInt8])] {
+    public func advance(to elapsed: TimeSpan, unixMilliseconds: Int64) throws -> [(track: Int, packet: [UInt8])] {
         if let due = producer.nextDue, due <= elapsed {
             for unit in try producer.produce(upTo: elapsed, unixMilliseconds: unixMilliseconds) {
                 queue(unit, now: elapsed)
@@ -79,7 +79,7 @@ public final class PublishEngine {
         }
     }
 
-    private func queue(_ unit: ProducedUnit, now: Int64) {
+    private func queue(_ unit: ProducedUnit, now: TimeSpan) {
         let isVideo = tracks[unit.track].kind == .video
         if isVideo {
             figures.videoFrames += 1

@@ -1,4 +1,5 @@
 // `martlet publish`'s media: a thread that drives a PublishEngine in real time. Owned by the command or a test.
+import Clocks
 import Codecs
 import Primitives
 import SDP
@@ -72,8 +73,8 @@ public final class PublishPipeline: Sendable {
     private static func run(
         _ core: Core, _ onPacket: (Int, [UInt8]) -> Void, _ onReport: (Int, UInt64, UInt32) -> Void, _ onEnd: ((any Error)?) -> Void
     ) {
-        let start = SteadyClock.now(), wallStart = WallClock.now()
-        var nextReport: Int64 = 0
+        let start = MonotonicClock.now(), wallStart = WallClock.now()
+        var nextReport = TimeSpan.zero
         while true {
             let (isStopped, wantsKeyFrame) = core.shared.withLock { shared in
                 defer { shared.wantsKeyFrame = false }
@@ -82,14 +83,13 @@ public final class PublishPipeline: Sendable {
             if isStopped { return }
             if wantsKeyFrame { core.engine.requestKeyFrame() }
             do {
-                let elapsed = SteadyClock.now().nanoseconds(since: start)
+                let elapsed = MonotonicClock.now().span(since: start)
                 if elapsed >= nextReport {
-                    nextReport = elapsed + 1_000_000_000
-                    let ntp = WallClock.ntp(wallStart.advanced(byNanoseconds: elapsed))
+                    nextReport = elapsed + .seconds(1)
+                    let ntp = (wallStart + elapsed).ntp
                     for (track, timestamp) in core.engine.timestamps(at: elapsed).enumerated() { onReport(track, ntp, timestamp) }
                 }
-                let packets = try core.engine.advance(
-                    to: elapsed, unixMilliseconds: WallClock.now().nanoseconds / 1_000_000)
+                let packets = try core.engine.advance(to: elapsed, unixMilliseconds: WallClock.now().milliseconds)
                 for (track, packet) in packets { onPacket(track, packet) }
             } catch {
                 return onEnd(error)
@@ -97,7 +97,7 @@ public final class PublishPipeline: Sendable {
             let figures = core.engine.figures
             core.shared.withLock { $0.figures = figures }
             guard let due = core.engine.nextDue else { return onEnd(nil) }
-            _ = core.shared.wait(until: start.advanced(byNanoseconds: due)) { $0.isStopped ? true : nil }
+            _ = core.shared.wait(until: start + due) { $0.isStopped ? true : nil }
         }
     }
 }

@@ -6,7 +6,7 @@ import SDP
 /// One track's clock in front of its packetiser.
 struct RTPTrackSender {
     var ssrc: UInt32 { sender.ssrc }
-    private let clockRate: Int64
+    private let clockRate: Int
     private let firstTimestamp: UInt32
     private var sender: RTPFrameSender
 
@@ -17,14 +17,13 @@ struct RTPTrackSender {
             random: &random)
         else { return nil }
         self.sender = sender
-        clockRate = Int64(format.codec.clockRate)
+        clockRate = format.codec.clockRate
         firstTimestamp = UInt32.random(in: 0...UInt32.max, using: &random)
     }
 
-    /// The timestamp of what is drawn or sounds `elapsed` ns after the start.
-    func timestamp(at elapsed: Int64) -> UInt32 {
-        let (seconds, rest) = elapsed.quotientAndRemainder(dividingBy: 1_000_000_000)
-        return firstTimestamp &+ UInt32(truncatingIfNeeded: seconds * clockRate + rest * clockRate / 1_000_000_000)
+    /// The timestamp of what is drawn or sounds `elapsed` after the start.
+    func timestamp(at elapsed: TimeSpan) -> UInt32 {
+        firstTimestamp &+ UInt32(truncatingIfNeeded: elapsed.ticks(clockRate: clockRate))
     }
 
     /// The packets of one frame; the last one carries the marker for video.

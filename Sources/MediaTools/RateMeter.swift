@@ -3,7 +3,7 @@ import Primitives
 
 /// Adds up amounts over a sliding window of buckets; bounded, no clock of its own.
 struct RateMeter {
-    private static let bucketNanoseconds: Int64 = 100_000_000
+    private static let bucket = TimeSpan.milliseconds(100)
     private static let bucketCount = 20
     private var buckets = [Double](repeating: 0, count: bucketCount)
     private var newest: Int64?
@@ -23,13 +23,13 @@ struct RateMeter {
         guard let newest else { return 0 }
         // The newest bucket is only partly over; a tenth of a second at least, so that a first packet gives no giant rate.
         let whole = min(Int64(Self.bucketCount), newest - first + 1) - 1
-        let part = min(Self.bucketNanoseconds, max(0, now.nanoseconds - newest * Self.bucketNanoseconds))
-        let spanned = max(Self.bucketNanoseconds, whole * Self.bucketNanoseconds + part)
-        return buckets.reduce(0, +) / (Double(spanned) / 1_000_000_000)
+        let part = min(Self.bucket, max(.zero, now.span(since: .zero + Self.bucket * newest)))
+        let spanned = max(Self.bucket, Self.bucket * whole + part)
+        return buckets.reduce(0, +) / spanned.seconds
     }
 
     private mutating func move(to now: Instant) {
-        let bucket = max(0, now.nanoseconds / Self.bucketNanoseconds)
+        let bucket = max(0, now.nanoseconds / Self.bucket.nanoseconds)
         guard let newest else {
             self.newest = bucket
             first = bucket

@@ -35,7 +35,7 @@ final class VideoReceiver {
     private var arrivals: [(timestamp: UInt32, arrival: Instant)] = []
     private static let maximumArrivals = 256
 
-    init(_ format: TrackFormat, patience: Duration, decodes: Bool) {
+    init(_ format: TrackFormat, patience: TimeSpan, decodes: Bool) {
         payloadType = format.codec.payloadType
         assembler = FrameAssembler(codec: CodecKind(encodingName: format.codec.name), maximumPackets: 2048, patience: patience)
         if decodes, let codec = VideoCodec(encodingName: format.codec.name) { decoder = try? VideoDecoder(codec) }
@@ -51,8 +51,8 @@ final class VideoReceiver {
     func advance(to now: Instant) -> Received { decode(assembler?.advance(to: now) ?? [], at: now) }
 
     /// True when a request may go out now; counts it as made.
-    func mayRequest(at now: Instant, gap: Duration) -> Bool {
-        if let lastRequest, now.nanoseconds(since: lastRequest) < gap.inNanoseconds { return false }
+    func mayRequest(at now: Instant, gap: TimeSpan) -> Bool {
+        if let lastRequest, now.span(since: lastRequest) < gap { return false }
         lastRequest = now
         return true
     }

@@ -10,6 +10,8 @@
 
     public static let zero = Instant(nanoseconds: 0)
     public static let distantFuture = Instant(nanoseconds: .max)
+    /// Before anything that has happened: any span since then has passed.
+    public static let distantPast = Instant(nanoseconds: .min)
 
     @inlinable public static func < (a: Instant, b: Instant) -> Bool { a.nanoseconds < b.nanoseconds }
 
@@ -28,6 +30,7 @@
     @inlinable public func span(since earlier: Instant) -> TimeSpan { TimeSpan(nanoseconds: nanoseconds.subtractingSaturating(earlier.nanoseconds)) }
     @inlinable public static func + (a: Instant, b: TimeSpan) -> Instant { Instant(nanoseconds: a.nanoseconds.addingSaturating(b.nanoseconds)) }
     @inlinable public static func - (a: Instant, b: TimeSpan) -> Instant { Instant(nanoseconds: a.nanoseconds.subtractingSaturating(b.nanoseconds)) }
+    @inlinable public static func += (a: inout Instant, b: TimeSpan) { a = a + b }
 
     public static func + (a: Instant, b: Duration) -> Instant { Instant(nanoseconds: a.nanoseconds &+ b.inNanoseconds) }
     public static func - (a: Instant, b: Instant) -> Duration { .nanoseconds(a.nanoseconds &- b.nanoseconds) }

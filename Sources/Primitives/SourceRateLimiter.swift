@@ -6,7 +6,7 @@ import Synchronization
 public final class SourceRateLimiter: Sendable {
     private struct Bucket {
         var tokens: Double
-        var at: Int64
+        var at: Instant
     }
     private struct State {
         var buckets: [AddressKey: Bucket] = [:]
@@ -16,13 +16,13 @@ public final class SourceRateLimiter: Sendable {
     private let rate: Double
     private let burst: Double
     private let maximumSources: Int
-    private let now: @Sendable () -> Int64
+    private let now: @Sendable () -> Instant
 
     /// - Parameters:
     ///   - rate: tokens per second that each source gets.
     ///   - burst: tokens that it may save up.
-    ///   - now: nanoseconds of a clock that never goes back.
-    public init(rate: Double, burst: Double, maximumSources: Int = 65_536, now: @escaping @Sendable () -> Int64) {
+    ///   - now: the time of a clock that never goes back.
+    public init(rate: Double, burst: Double, maximumSources: Int = 65_536, now: @escaping @Sendable () -> Instant) {
         self.rate = rate
         self.burst = max(1, burst)
         self.maximumSources = maximumSources
@@ -34,7 +34,7 @@ public final class SourceRateLimiter: Sendable {
         let now = now()
         return state.withLock { state in
             var bucket = state.buckets[source] ?? Bucket(tokens: burst, at: now)
-            bucket.tokens = min(burst, bucket.tokens + Double(max(0, now - bucket.at)) / 1e9 * rate)
+            bucket.tokens = min(burst, bucket.tokens + max(.zero, now.span(since: bucket.at)).seconds * rate)
             bucket.at = now
             if state.buckets[source] == nil, state.buckets.count >= maximumSources { forgetIdle(&state, at: now) }
             guard bucket.tokens >= 1 else {
@@ -56,8 +56,8 @@ public final class SourceRateLimiter: Sendable {
     public var sources: Int { state.withLock { $0.buckets.count } }
 
     /// A full bucket is the same as none. If nobody's is, all are forgotten: better a few too many let in than none.
-    private func forgetIdle(_ state: inout State, at now: Int64) {
-        state.buckets = state.buckets.filter { $0.value.tokens + Double(now - $0.value.at) / 1e9 * rate < burst }
+    private func forgetIdle(_ state: inout State, at now: Instant) {
+        state.buckets = state.buckets.filter { $0.value.tokens + now.span(since: $0.value.at).seconds * rate < burst }
         if state.buckets.count >= maximumSources { state.buckets.removeAll() }
     }
 }

@@ -50,6 +50,10 @@
 
     /// Whole milliseconds, rounded towards zero.
     @inlinable public var milliseconds: Int64 { nanoseconds / 1_000_000 }
+    /// Whole microseconds, rounded towards zero.
+    @inlinable public var microseconds: Int64 { nanoseconds / 1000 }
+    /// With what is left of one.
+    @inlinable public var fractionalMilliseconds: Double { Double(nanoseconds) / 1e6 }
     @inlinable public var seconds: Double { Double(nanoseconds) / 1e9 }
     @inlinable public var magnitude: TimeSpan { nanoseconds < 0 ? -self : self }
     @inlinable public var duration: Duration { .nanoseconds(nanoseconds) }

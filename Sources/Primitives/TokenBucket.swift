@@ -5,7 +5,7 @@
     @usableFromInline let rate: Double
     @usableFromInline let burst: Double
     @usableFromInline var tokens: Double
-    @usableFromInline var filledAt = Instant(nanoseconds: .min)
+    @usableFromInline var filledAt = Instant.distantPast
 
     /// - Parameters:
     ///   - rate: tokens a second.
@@ -19,7 +19,7 @@
     /// Takes a token; false when there is none.
     @inlinable public mutating func take(at now: Instant) -> Bool {
         if now > filledAt {
-            tokens = min(burst, tokens + Double(now.nanoseconds.subtractingSaturating(filledAt.nanoseconds)) / 1e9 * rate)
+            tokens = min(burst, tokens + now.span(since: filledAt).seconds * rate)
             filledAt = now
         }
         guard tokens >= 1 else { return false }
@@ -29,6 +29,6 @@
 
     /// Nothing has been taken for long enough to forget that anything was.
     @inlinable public func isFull(at now: Instant) -> Bool {
-        tokens + Double(max(0, now.nanoseconds.subtractingSaturating(filledAt.nanoseconds))) / 1e9 * rate >= burst
+        tokens + max(.zero, now.span(since: filledAt)).seconds * rate >= burst
     }
 }

@@ -5,6 +5,10 @@
     public var nanoseconds: Int64
 
     @inlinable public init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
+    @inlinable public init(milliseconds: Int64) { nanoseconds = milliseconds.multipliedSaturating(by: 1_000_000) }
+
+    /// Whole milliseconds, rounded towards zero.
+    @inlinable public var milliseconds: Int64 { nanoseconds / 1_000_000 }
 
     /// Seconds from the beginning of 1900, where NTP counts from, to that of 1970.
     public static let ntpEpochSeconds: Int64 = 2_208_988_800

@@ -4,13 +4,14 @@ import Codecs
 import Foundation
 import Logging
 import MediaIO
+import Primitives
 import Workers
 
 /// A file of a group before it is put together with the others.
 struct GroupPart: Sendable {
     var file: String
-    /// ns on the monotonic clock, or any other that all parts of a group have in common.
-    var time: Int64
+    /// On the monotonic clock, or any other that all parts of a group have in common.
+    var time: Instant
     var facts: RecordFacts
 }
 
@@ -92,7 +93,7 @@ struct GroupAssembler: Sendable {
         let target = "\(folder.spool)/\(UUID().uuidString.lowercased()).mkv.done"
         var request = MergingJob.Request(target: target, thumbnail: target + ".jpg")
         for part in parts.sorted(by: { $0.time < $1.time }) {
-            let offset = (part.time - first) / 1000
+            let offset = part.time.span(since: first).microseconds
             request.sources.append(MediaMerger.Source(
                 path: "\(folder.spool)/\(part.file)", offset: offset, title: part.facts.login,
                 tags: ["LOGIN": part.facts.login, "STREAM": part.facts.streamName, "START": "\(offset / 1000)"]))

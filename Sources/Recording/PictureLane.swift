@@ -14,7 +14,7 @@ final class PictureLane {
     }
 
     /// A packet that is missing is waited for by this much; retransmissions have come by then.
-    static let patience = Duration.seconds(1)
+    static let patience = TimeSpan.seconds(1)
     /// A frame without a successor is shown for this long, microseconds.
     static let lastFrame: Int64 = 33_333
 

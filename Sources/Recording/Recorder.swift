@@ -1,8 +1,10 @@
 // One recording on the server's side: a tap on the stream, a job in a worker process, and the files that come of it. When the
 // worker dies the next one goes on in a new file. Owned by RecordingService.
+import Clocks
 import Foundation
 import Logging
 import MediaIO
+import Primitives
 import RTP
 import Workers
 
@@ -12,10 +14,10 @@ public struct RecordingRequest: Sendable {
     public var facts: RecordFacts
     public var template: RecordTemplate
     public var rotation = RecordRotation()
-    /// ns; what has arrived on the stream within this much belongs to the recording.
-    public var backlog: Int64 = 300_000_000
-    /// ns on the monotonic clock: the file begins there, before the stream did. 0: with the stream.
-    public var origin: Int64 = 0
+    /// What has arrived on the stream within this much belongs to the recording.
+    public var backlog = TimeSpan.milliseconds(300)
+    /// On the monotonic clock: the file begins there, before the stream did. `nil`: with the stream.
+    public var origin: Instant?
     /// Whose media it is: nobody else's is in the same worker process.
     public var source = WorkerOrigin()
     /// The publisher asked for it: what it may fill of the disk is bounded by `Configuration.quotaPerAddress`.
@@ -36,16 +38,18 @@ actor Recorder {
     static let maximumCrashes = 5
     /// A worker process is waited for by this much where all are taken.
     static let startPatience = Duration.seconds(2)
-    /// After a change of tracks a new video track is recorded from its first frame on, which may have come this long ago; ns.
-    static let changeBacklog: Int64 = 2_000_000_000
+    /// After a change of tracks a new video track is recorded from its first frame on, which may have come this long ago.
+    static let changeBacklog = TimeSpan.seconds(2)
     /// A finished part is copied within this time, or used as it is.
     static let finishingTime = Duration.seconds(1800)
 
     /// A file on its way.
     private struct Part {
         var file: String
-        /// ms since 1970, and ns on the monotonic clock.
-        var start: Int64, time: Int64
+        /// ms since 1970.
+        var start: Int64
+        /// The same on the monotonic clock.
+        var time: Instant
         var width = 0, height = 0
     }
 
@@ -275,7 +279,7 @@ actor Recorder {
             parts[number] = Part(file: file, start: start, time: time)
             nextPart = max(nextPart, number + 1)
             unfinished.partStarts[number] = start
-            unfinished.partTimes = (unfinished.partTimes ?? [:]).merging([number: time]) { $1 }
+            unfinished.partTimes = (unfinished.partTimes ?? [:]).merging([number: time.nanoseconds]) { $1 }
             try? folder.note(unfinished, stem: stem)
             logger.info("recording", metadata: ["file": "\(file)", "part": "\(number)"])
         case .ended(let number, let end, let width, let height, let reason):
@@ -341,15 +345,16 @@ actor Recorder {
         })
     }
 
-    static func wallClock() -> Int64 { Int64((Date().timeIntervalSince1970 * 1000).rounded()) }
+    /// ms since 1970.
+    static func wallClock() -> Int64 { WallClock.now().milliseconds }
 
     /// ms since 1970 of a moment of the monotonic clock. A thread that is put aside between the two readings tries again.
-    static func wallClock(at time: Int64) -> Int64 {
-        var best = (gap: Int64.max, start: Int64(0))
-        for _ in 0..<5 where best.gap > 200_000 {
-            let before = MonotonicClock.now(), wall = wallClock(), after = MonotonicClock.now()
-            if after - before < best.gap { best = (after - before, wall - ((before + after) / 2 - time) / 1_000_000) }
+    static func wallClock(at time: Instant) -> Int64 {
+        var best = (gap: TimeSpan.max, start: WallTime(nanoseconds: 0))
+        for _ in 0..<5 where best.gap > .microseconds(200) {
+            let before = MonotonicClock.now(), wall = WallClock.now(), gap = MonotonicClock.now().span(since: before)
+            if gap < best.gap { best = (gap, wall - (before + gap / 2).span(since: time)) }
         }
-        return best.start
+        return best.start.milliseconds
     }
 }

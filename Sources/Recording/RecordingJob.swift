@@ -89,7 +89,7 @@ final class RecordingJob: WorkerHandler {
 
     private func take(_ record: TapRecord) {
         guard order.tracks.indices.contains(record.track) else { return }
-        let arrival = Instant(nanoseconds: record.arrival)
+        let arrival = record.arrival
         now = max(now, arrival)
         if firstArrival == nil { firstArrival = arrival }
         switch record.content {
@@ -140,8 +140,8 @@ final class RecordingJob: WorkerHandler {
         let soundTime = sound?.firstTime(&timeline)
         guard let earliest = [pictureTime, soundTime].compactMap({ $0 }).min() else { return }
         timeline.settle()
-        try begin(pictureTrack, origin: nextPart == 1 && order.origin > 0 ? Instant(nanoseconds: order.origin) : earliest, output)
-        guard let part, order.origin > 0, part.number == 1 else { return }
+        try begin(pictureTrack, origin: nextPart == 1 ? order.origin ?? earliest : earliest, output)
+        guard let part, order.origin != nil, part.number == 1 else { return }
         // Until the first of its own media a synchronised file shows and sounds nothing.
         if hasPicture, let picture { part.take(try picture.padding(&timeline, origin: part.origin)) }
         if hasSound, let sound, let soundTime { try fill(part, with: sound, to: soundTime, output) }
@@ -156,7 +156,7 @@ final class RecordingJob: WorkerHandler {
             number: nextPart, order: order, container: container, picture: pictureTrack, sound: soundTrack, origin: origin, now: now)
         nextPart += 1
         self.part = part
-        output.send(RecordingReport.began(part: part.number, file: part.file, time: origin.nanoseconds).encoded)
+        output.send(RecordingReport.began(part: part.number, file: part.file, time: origin).encoded)
     }
 
     /// All audio that has come, with silence in steps before what comes after a long pause.

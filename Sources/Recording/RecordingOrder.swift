@@ -1,6 +1,7 @@
 // What a worker is told when a recording begins, and what it tells back. Written by Recorder, read by RecordingJob and the other
 // way round.
 import Codecs
+import Primitives
 import RTP
 import Workers
 
@@ -25,8 +26,8 @@ struct RecordingOrder: Sendable, Equatable {
     var maximumMilliseconds: Int64 = 0
     /// Bytes that have to stay free on the disk.
     var minimumFree: Int64 = 0
-    /// ns on the server's monotonic clock: the file's time 0, before any media; 0 = when the first media was made.
-    var origin: Int64 = 0
+    /// On the server's monotonic clock: the file's time 0, before any media; `nil`: when the first media was made.
+    var origin: Instant?
     /// See `StreamTimeline`.
     var weighsArrivals = false
     var title = ""
@@ -47,7 +48,7 @@ struct RecordingOrder: Sendable, Equatable {
         writer.write(maximumBytes)
         writer.write(maximumMilliseconds)
         writer.write(minimumFree)
-        writer.write(origin)
+        writer.write(origin?.nanoseconds ?? 0)
         writer.write(UInt8(weighsArrivals ? 1 : 0))
         writer.write(title)
         return writer.bytes
@@ -78,7 +79,8 @@ struct RecordingOrder: Sendable, Equatable {
         maximumBytes = try reader.integer()
         maximumMilliseconds = try reader.integer()
         minimumFree = try reader.integer()
-        origin = try reader.integer()
+        let nanoseconds: Int64 = try reader.integer()
+        origin = nanoseconds > 0 ? Instant(nanoseconds: nanoseconds) : nil
         weighsArrivals = try reader.integer(UInt8.self) != 0
         title = try reader.string()
     }
@@ -95,8 +97,8 @@ enum RecordingReport: Sendable, Equatable {
         case diskFull
     }
 
-    /// A file has been begun: its name in the folder and the time (ns, monotonic) of its beginning.
-    case began(part: Int, file: String, time: Int64)
+    /// A file has been begun: its name in the folder and the time (monotonic) of its beginning.
+    case began(part: Int, file: String, time: Instant)
     /// It is complete up to its index. `width`, `height`: its largest picture, 0 without pictures.
     case ended(part: Int, End, width: Int, height: Int, reason: String)
     /// Nothing can be recorded until a key frame comes.
@@ -109,7 +111,7 @@ enum RecordingReport: Sendable, Equatable {
             writer.write(UInt8(1))
             writer.write(UInt32(clamping: part))
             writer.write(file)
-            writer.write(time)
+            writer.write(time.nanoseconds)
         case .ended(let part, let end, let width, let height, let reason):
             writer.write(UInt8(2))
             writer.write(UInt32(clamping: part))
@@ -127,7 +129,7 @@ enum RecordingReport: Sendable, Equatable {
         switch try reader.integer(UInt8.self) {
         case 1:
             let part = Int(try reader.integer(UInt32.self))
-            self = .began(part: part, file: try reader.string(), time: try reader.integer())
+            self = .began(part: part, file: try reader.string(), time: Instant(nanoseconds: try reader.integer()))
         case 2:
             let part = Int(try reader.integer(UInt32.self))
             guard let end = End(rawValue: try reader.integer()) else { throw .malformed("an unknown end") }

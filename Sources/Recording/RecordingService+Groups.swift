@@ -77,8 +77,8 @@ extension RecordingService {
                 guard let record = member.record else { continue }
                 for (number, file) in member.parts {
                     let start = record.partStarts[number] ?? record.facts.startTime
-                    let time = hasTimes ? record.partTimes?[number] : nil
-                    parts.append(GroupPart(file: file, time: time ?? start * 1_000_000, facts: record.facts))
+                    let time = hasTimes ? record.partTimes?[number].map(Instant.init(nanoseconds:)) : nil
+                    parts.append(GroupPart(file: file, time: time ?? Instant(milliseconds: start), facts: record.facts))
                 }
             }
             let done = await assembler.assemble(uri: note.uri, parts: parts, startTime: note.startTime, isRepair: true)

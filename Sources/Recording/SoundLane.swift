@@ -21,7 +21,7 @@ final class SoundLane {
     }
 
     /// A packet that is missing is waited for by this much.
-    static let patience = Duration.milliseconds(500)
+    static let patience = TimeSpan.milliseconds(500)
     /// Bit/s for each channel of AAC, and of Opus where it is made here.
     static let bitratePerChannel = 64_000
 

@@ -4,6 +4,7 @@ import Codecs
 import Foundation
 import Logging
 import MediaIO
+import Primitives
 import RTP
 import Workers
 
@@ -48,7 +49,7 @@ public actor SnapshotService {
     private struct Memory {
         var groupStart: Int64
         /// Reactor's clock, ns: how far the worker's decoder has come.
-        var decodedUntil: Int64
+        var decodedUntil: Instant
         var at: ContinuousClock.Instant
         var nanosecondsPerFrame: Double
     }
@@ -186,7 +187,7 @@ public actor SnapshotService {
     /// Why the group in the ring is not the one to decode; `nil` when it is.
     private func obstacle(_ summary: RecentVideoSummary, _ stream: StreamHandle, _ worthless: Int64, waited: Duration) -> String? {
         guard summary.newest > 0 else { return "nothing has arrived from the publisher yet" }
-        let silence = Duration.nanoseconds(summary.now - summary.newestArrival)
+        let silence = summary.now.span(since: summary.newestArrival).duration
         if silence > Self.freshness {
             return "the publisher has sent no picture for \(silence.formatted(.units(allowed: [.seconds], fractionalPart: .show(length: 1))))"
         }
@@ -205,7 +206,7 @@ public actor SnapshotService {
             perFrame = memory.nanosecondsPerFrame
             if memory.groupStart == summary.keyFrameStart, .now - memory.at < Self.warmth { since = memory.decodedUntil }
         }
-        return .nanoseconds(Int64(Double(summary.newestArrival - since) / 1e9 * Self.assumedFrameRate * perFrame))
+        return .nanoseconds(Int64(summary.newestArrival.span(since: since).seconds * Self.assumedFrameRate * perFrame))
     }
 
     private enum Outcome {
@@ -243,16 +244,16 @@ public actor SnapshotService {
         }
         guard !reply.pictures.isEmpty else {
             // A key frame takes its time to arrive, many packets as it is; one that is still not whole has lost some of them.
-            let arriving = Duration.nanoseconds(summary.now - summary.keyFrameArrival)
+            let arriving = summary.now.span(since: summary.keyFrameArrival).duration
             return arriving < Self.freshness ? .again : .worthless(group: summary.keyFrameStart, "no whole picture has arrived")
         }
         note(reply, summary, stream)
         // What is shown may be older than the newest packet: its successors are not whole yet.
-        let behind = Int64(Int32(bitPattern: summary.newestTimestamp &- reply.timestamp)) * 1_000_000_000 / Int64(max(1, summary.clockRate))
-        let age = Duration.nanoseconds(summary.now - summary.newestArrival + max(0, behind)) + (.now - copied)
+        let behind = TimeSpan(ticks: Int64(Int32(bitPattern: summary.newestTimestamp &- reply.timestamp)), clockRate: Int(summary.clockRate))
+        let age = (summary.now.span(since: summary.newestArrival) + max(.zero, behind)).duration + (.now - copied)
         if age > configuration.maximumAge {
             // Either decoding took long, and goes on from there; or packets are missing, and only a key frame helps.
-            if Duration.nanoseconds(behind) > Self.freshness {
+            if behind.duration > Self.freshness {
                 return .worthless(group: summary.keyFrameStart, "packets are missing and no key frame came")
             }
             return .again

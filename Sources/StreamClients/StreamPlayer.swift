@@ -1,5 +1,6 @@
 // `martlet play` without its command line: plays a stream of any server that speaks the WCS protocol, decodes it and
 // keeps figures.
+import Clocks
 import MartletServer
 import MediaIO
 import MediaTools

@@ -26,7 +26,7 @@ private final class Collected: Sendable {
 struct BridgeJobTests {
     private func input(_ packets: [[UInt8]], at arrival: Int64) -> [UInt8] {
         packets.reduce(into: [BridgeInput.tapped]) {
-            $0 += TapRecord(track: 0, arrival: arrival, content: .packet(orientation: 0xff, audioLevel: 0xff, rtp: $1[...])).encoded
+            $0 += TapRecord(track: 0, arrival: Instant(nanoseconds: arrival), content: .packet(orientation: 0xff, audioLevel: 0xff, rtp: $1[...])).encoded
         }
     }
 
@@ -37,7 +37,7 @@ struct BridgeJobTests {
         var random = RandomSource.seeded(1)
         var sender = try #require(RTPFrameSender(codec: .aac, payloadType: 97, random: &random))
         // The worker is ready half a second after the first packet.
-        let job = try SoundBridgeJob(BridgeFormats.order(from: format, to: .opus), now: { 10_500_000_000 })
+        let job = try SoundBridgeJob(BridgeFormats.order(from: format, to: .opus), now: { Instant(milliseconds: 10_500) })
         let collected = Collected()
         var tone = Tone(channels: 2)
         for _ in 0..<100 {
@@ -60,7 +60,7 @@ struct BridgeJobTests {
         let format = try #require(SourceTrack.vp8.format)
         var random = RandomSource.seeded(2)
         var sender = try #require(RTPFrameSender(codec: .vp8, payloadType: 96, random: &random))
-        let job = try PictureBridgeJob(BridgeFormats.order(from: format, to: .h264), now: { 10_500_000_000 })
+        let job = try PictureBridgeJob(BridgeFormats.order(from: format, to: .h264), now: { Instant(milliseconds: 10_500) })
         let collected = Collected()
         var backlog: [UInt8] = [BridgeInput.tapped]
         for index in 0..<25 {

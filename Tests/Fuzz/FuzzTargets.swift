@@ -100,14 +100,14 @@ private func fuzzAAC(_ bytes: UnsafeRawBufferPointer) {
 private func fuzzFraming(_ bytes: UnsafeRawBufferPointer) {
     guard let size = bytes.first.map({ Int($0) + 1 }) else { return }
     var reader = FrameReader(), last = FrameReader()
-    let queue = FrameQueue(limits: .init(high: 2_000, low: 500, delay: 1_000))
-    var rest = bytes.dropFirst(), now: Int64 = 0
+    let queue = FrameQueue(limits: .init(high: 2_000, low: 500, delay: .microseconds(1)))
+    var rest = bytes.dropFirst(), now = Instant.zero
     func receive(_ piece: [UInt8], with reader: inout FrameReader, _ packet: (UnsafeMutableRawBufferPointer) -> Void) -> Bool {
         var piece = piece
         return piece.withUnsafeMutableBytes { raw in (try? reader.receive(raw) { packet($0); return true }) != nil }
     }
     while !rest.isEmpty {
-        now += Int64(size)
+        now += .nanoseconds(Int64(size))
         guard receive(Array(rest.prefix(size)), with: &reader, { queue.append(UnsafeRawBufferPointer($0), at: now) }) else { break }
         rest = rest.dropFirst(size)
         let sent = Array(queue.unsent.prefix(size / 2))

@@ -29,7 +29,7 @@ final class VirtualNetwork {
     /// Profiles of the links towards single hosts.
     var profilesTo: [SocketAddress: LinkProfile] = [:]
     private let seed: UInt64
-    var now: Int64 = 1_000_000_000
+    var now = Instant(milliseconds: 1000)
 
     init(profile: LinkProfile, seed: UInt64) {
         self.profile = profile
@@ -57,7 +57,7 @@ final class VirtualNetwork {
         while offset < run.offset + run.length {
             let length = min(run.segmentLength, run.offset + run.length - offset)
             entry.link.send(
-                Array(UnsafeRawBufferPointer(start: arena.memory + offset, count: length)), at: Instant(nanoseconds: now))
+                Array(UnsafeRawBufferPointer(start: arena.memory + offset, count: length)), at: now)
             offset += length
         }
         links[key] = entry
@@ -65,9 +65,9 @@ final class VirtualNetwork {
 
     /// Lets a millisecond pass: deliveries, fan-out, timers.
     func step() {
-        now += 1_000_000
+        now += .milliseconds(1)
         for key in links.keys.sorted() {
-            let arrived = links[key]!.link.deliver(at: Instant(nanoseconds: now))
+            let arrived = links[key]!.link.deliver(at: now)
             let (from, to) = (links[key]!.from, links[key]!.to)
             for var datagram in arrived {
                 datagram.withUnsafeMutableBytes {
@@ -95,7 +95,7 @@ final class Chain {
         let stream: MediaStream
         let address: SocketAddress
         /// Numbers of the frames that came completely and in order of their packets, with the first one's time.
-        var packets: [UInt32: Int64] = [:]
+        var packets: [UInt32: Instant] = [:]
         var corrupt = 0
         var firstPacket: UInt32?
 
@@ -132,8 +132,8 @@ final class Chain {
     private final class KeyFrameSource: StreamSource {
         unowned let chain: Chain
         init(chain: Chain) { self.chain = chain }
-        func keyFrameWanted(of track: UplinkTrack, arena: SendArena, at now: Int64) {
-            guard track.mayRequestKeyFrame(gap: 100_000_000, repeatAfter: 100_000_000, at: now) else { return }
+        func keyFrameWanted(of track: UplinkTrack, arena: SendArena, at now: Instant) {
+            guard track.mayRequestKeyFrame(gap: .milliseconds(100), repeatAfter: .milliseconds(100), at: now) else { return }
             chain.keyFrameRequests += 1
             chain.wantsKeyFrame = true
         }
@@ -149,7 +149,7 @@ final class Chain {
         source.setTracks([UplinkTrack(format: serverTrackFormat, codec: .vp8)])
         source.markReady()
 
-        let now = Instant(nanoseconds: network.now)
+        let now = network.now
         let connection = try PeerConnection.offerSending(
             tracks: [serverTrackFormat], streamID: "s", configuration: Self.configuration(clientHost, Self.certificates.0),
             random: .seeded(seed))
@@ -190,7 +190,7 @@ final class Chain {
         let answered = try PeerConnection.answerPlayer(
             offer: connection.localDescription, tracks: server.tracks.map(\.format), streamID: "x",
             configuration: Self.configuration(serverSide, Self.certificates.1), random: .seeded(seed &+ 9),
-            at: Instant(nanoseconds: network.now))
+            at: network.now)
         let events = events
         let served = PlayerEndpoint(
             id: EndpointID(rawValue: UInt64(nextHost)), stream: server, connection: answered.connection, options: EndpointOptions(),
@@ -201,7 +201,7 @@ final class Chain {
         serverSide.endpoint = served
         clientSide.endpoint = receiving
         served.begin(answered.actions, arena: serverSide.arena, at: network.now)
-        let actions = try connection.setAnswer(answered.connection.localDescription, at: Instant(nanoseconds: network.now))
+        let actions = try connection.setAnswer(answered.connection.localDescription, at: network.now)
         receiving.takeLines()
         let player = Player(endpoint: receiving, served: served, stream: stream, address: clientSide.address)
         stream.tracks[0].addTap(id: 1) { [unowned self, unowned player] bytes, _ in self.check(bytes, player) }
@@ -245,7 +245,7 @@ final class Chain {
                     view, bytes: raw, isRetransmission: false, extensions: UplinkExtensions(), arena: arena, at: network.now)
             }
         }
-        source.tracks[0].receiveReport(ntp: UInt64(network.now) << 2, timestamp: frame &* 3600, at: network.now)
+        source.tracks[0].receiveReport(ntp: UInt64(network.now.nanoseconds) << 2, timestamp: frame &* 3600, at: network.now)
         frame += 1
     }
 

@@ -44,10 +44,10 @@ import Testing
         let sink = first.addSink(
             DownlinkTrack.Parameters(ssrc: 5, payloadType: 100), sender: sender,
             destination: Destination(address: SocketAddress(ipv4: 1, port: 2), socket: 3), history: path.history, random: &random)
-        var now: Int64 = 0
+        var now = Instant.zero
         func send(_ track: UplinkTrack, _ sequences: ClosedRange<UInt16>, timestamp: UInt32, ssrc: UInt8, keyAt: UInt16) {
             for sequence in sequences {
-                now += 40_000_000
+                now += .milliseconds(40)
                 let bytes = Self.packet(
                     sequence, timestamp: timestamp &+ UInt32(sequence - sequences.lowerBound) * 3600, ssrc: ssrc, isKey: sequence == keyAt)
                 bytes.withUnsafeBytes { raw in
@@ -89,22 +89,22 @@ import Testing
         let audio = Self.track("mpeg4-generic", .audio, rate: 48_000), video = Self.track("VP8")
         stream.setTracks([audio])
         let arena = SendArena { _ in }
-        #expect(!stream.settleTracks(arena: arena, at: 0))
+        #expect(!stream.settleTracks(arena: arena, at: .zero))
         var format = Self.format("opus", .audio, rate: 48_000)
         format.converts = 0
         let opus = UplinkTrack(format: format, codec: .opus)
-        final class Nobody: StreamSource { func keyFrameWanted(of track: UplinkTrack, arena: SendArena, at now: Int64) {} }
+        final class Nobody: StreamSource { func keyFrameWanted(of track: UplinkTrack, arena: SendArena, at now: Instant) {} }
         let source = Nobody()
         stream.addConverted(opus, source: source)
         stream.setTracks([video, audio])
-        #expect(stream.settleTracks(arena: arena, at: 0))
+        #expect(stream.settleTracks(arena: arena, at: .zero))
         #expect(stream.forms.map(ObjectIdentifier.init) == [video, audio, opus].map(ObjectIdentifier.init))
         #expect(opus.format.converts == 1)
         #expect(Set(stream.forms.map(\.number)).count == 3)
         stream.setTracks([video])
-        #expect(stream.settleTracks(arena: arena, at: 0))
+        #expect(stream.settleTracks(arena: arena, at: .zero))
         #expect(stream.forms.count == 1 && stream.info == MediaInfo(audioCodec: nil, videoCodec: "VP8", width: 0, height: 0))
-        #expect(!stream.settleTracks(arena: arena, at: 0))
+        #expect(!stream.settleTracks(arena: arena, at: .zero))
     }
 
     @Test("new parameter sets are no other track, another profile or the order of frames is")

@@ -12,7 +12,7 @@ private final class Rehearsal {
     var controller: CongestionController
     var history = SendHistory(remembers: true)
     var recorder = TransportFeedbackRecorder()
-    var now: Int64 = 1_000_000_000
+    var now = Instant(milliseconds: 1000)
     var credit = 0.0
     var received = 0
     /// What the application has to send, bit/s; nil: as much as the controller paces.
@@ -20,7 +20,7 @@ private final class Rehearsal {
     /// Estimates of each 100 ms.
     var estimates: [Int] = []
     /// Largest queueing delay of the emulated link seen by the controller, ns.
-    var longestQueue: Int64 = 0
+    var longestQueue = TimeSpan.zero
 
     init(_ profile: LinkProfile, demand: Int? = nil, seed: UInt64 = 1) {
         forward = Link(profile: profile, seed: seed)
@@ -33,7 +33,7 @@ private final class Rehearsal {
 
     func run(milliseconds: Int) {
         for i in 0..<milliseconds {
-            now += 1_000_000
+            now += .milliseconds(1)
             let rate = demand ?? controller.pacingRate(at: now)
             credit += Double(rate) / 8000
             // As video does: what has gathered in 40 ms leaves in one go.
@@ -44,26 +44,26 @@ private final class Rehearsal {
                     packet[0] = UInt8(truncatingIfNeeded: history.next >> 8)
                     packet[1] = UInt8(truncatingIfNeeded: history.next)
                     history.note(1200, isNumbered: true, at: now)
-                    forward.send(packet, at: Instant(nanoseconds: now))
+                    forward.send(packet, at: now)
                 }
             }
-            for packet in forward.deliver(at: Instant(nanoseconds: now)) {
+            for packet in forward.deliver(at: now) {
                 received += packet.count
-                recorder.record(sequence: UInt16(packet[0]) << 8 | UInt16(packet[1]), at: Instant(nanoseconds: now + 77_000_000_000))
+                recorder.record(sequence: UInt16(packet[0]) << 8 | UInt16(packet[1]), at: now + .seconds(77))
             }
             if i % 100 == 99 {
-                while let feedback = recorder.makeFeedback(senderSSRC: 1, mediaSSRC: 2, at: Instant(nanoseconds: now)) {
-                    back.send(RTCP.serialize([.transportFeedback(feedback)]), at: Instant(nanoseconds: now))
+                while let feedback = recorder.makeFeedback(senderSSRC: 1, mediaSSRC: 2, at: now) {
+                    back.send(RTCP.serialize([.transportFeedback(feedback)]), at: now)
                 }
                 estimates.append(controller.estimate)
                 longestQueue = max(longestQueue, controller.queueDelay)
             }
-            for feedback in back.deliver(at: Instant(nanoseconds: now)) {
+            for feedback in back.deliver(at: now) {
                 feedback.withUnsafeBytes { bytes in
                     RTCP.forEachTransportFeedback(in: bytes) { controller.receive($0, history: &history, at: now) }
                 }
             }
-            controller.advance(to: now, unansweredSince: 0)
+            controller.advance(to: now, unansweredSince: .zero)
         }
     }
 
@@ -160,9 +160,9 @@ private final class Rehearsal {
         var controller = CongestionController()
         var history = SendHistory(remembers: true)
         defer { history.destroy() }
-        var now: Int64 = 1_000_000_000
+        var now = Instant(milliseconds: 1000)
         for round in 0..<30_000 {
-            now += 10_000_000
+            now += .milliseconds(10)
             for _ in 0..<3 { history.note(1200, isNumbered: true, at: now) }
             // Times that jump as far as 24 bits let them, often in one direction; numbers near and far.
             let reference = seed == 1 ? Int32(round % 3 - 1) * 0x7f_ff00 : Int32.random(in: -0x80_0000...0x7f_ffff, using: &random)
@@ -170,13 +170,13 @@ private final class Rehearsal {
             let base = Int64(reference) << 8
             let packets = (0..<3 as Range<UInt16>).map {
                 TransportFeedback.Packet(
-                    sequenceNumber: first &+ $0, arrival: Bool.random(using: &random) ? base + Int64.random(in: -30_000...30_000, using: &random) : nil)
+                    sequenceNumber: first &+ $0, arrivalTicks: Bool.random(using: &random) ? base + Int64.random(in: -30_000...30_000, using: &random) : nil)
             }
             RTCP.serialize([.transportFeedback(.init(senderSSRC: 1, mediaSSRC: 2, feedbackCount: 0, referenceTime: reference, packets: packets))])
                 .withUnsafeBytes { bytes in
                     RTCP.forEachTransportFeedback(in: bytes) { controller.receive($0, history: &history, at: now) }
                 }
-            controller.advance(to: now, unansweredSince: 0)
+            controller.advance(to: now, unansweredSince: .zero)
             #expect(controller.estimate >= 30_000 && controller.pacingRate(at: now) >= controller.estimate)
         }
     }
@@ -201,11 +201,11 @@ private final class Rehearsal {
     func settlesOnce() {
         var history = SendHistory(remembers: true)
         defer { history.destroy() }
-        for i in 0..<3 { history.note(1000 + i, isNumbered: true, at: Int64(i) * 1_024_000) }
-        let now: Int64 = 50 * 1_024_000
+        for i in 0..<3 { history.note(1000 + i, isNumbered: true, at: Instant(nanoseconds: Int64(i) * 1_024_000)) }
+        let now = Instant(nanoseconds: 50 * 1_024_000)
         guard case .received(let sentAt, let length, false) = history.settle(2, isReceived: true, at: now) else { return #expect(Bool(false)) }
         #expect(length == 1001)
-        #expect(sentAt == 1_024_000)
+        #expect(sentAt == Instant(nanoseconds: 1_024_000))
         guard case .known = history.settle(2, isReceived: true, at: now) else { return #expect(Bool(false)) }
         guard case .lost(1002) = history.settle(3, isReceived: false, at: now) else { return #expect(Bool(false)) }
         guard case .known = history.settle(3, isReceived: false, at: now) else { return #expect(Bool(false)) }
@@ -220,7 +220,7 @@ private final class Rehearsal {
     func unwraps() {
         var history = SendHistory(remembers: true)
         defer { history.destroy() }
-        for _ in 0..<70_000 { history.note(100, isNumbered: true, at: 5) }
+        for _ in 0..<70_000 { history.note(100, isNumbered: true, at: Instant(nanoseconds: 5)) }
         #expect(history.number(of: UInt16(truncatingIfNeeded: 70_000)) == 70_000)
         #expect(history.number(of: UInt16(truncatingIfNeeded: 69_900)) == 69_900)
         #expect(history.number(of: UInt16(truncatingIfNeeded: 65_000)) == 65_000)

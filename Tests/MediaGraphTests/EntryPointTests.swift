@@ -22,7 +22,7 @@ import Testing
     final class Source {
         let track: UplinkTrack
         let arena = SendArena(capacity: 64 * 1024, maximumRuns: 16) { _ in }
-        var sequence: UInt16 = 100, timestamp: UInt32 = 0, now: Int64 = 1_000_000_000
+        var sequence: UInt16 = 100, timestamp: UInt32 = 0, now = Instant(milliseconds: 1000)
 
         init(_ codec: CodecKind = .h264, parameters: FormatParameters = ["profile-level-id": "42e01f"]) {
             let format = TrackFormat(
@@ -48,7 +48,7 @@ import Testing
         func send(_ units: [UInt8]...) {
             for (index, unit) in units.enumerated() { deliver(packet(unit, marker: index == units.count - 1)) }
             timestamp &+= 3600
-            now += 40_000_000
+            now += .milliseconds(40)
         }
 
         /// What a joiner would get.
@@ -153,7 +153,7 @@ import Testing
             waiting.append(source.packet(kinds[Int(UInt32.random(in: 0...8, using: &random))], marker: UInt32.random(in: 0...1, using: &random) == 0))
             if UInt32.random(in: 0...2, using: &random) == 0 { waiting.shuffle(using: &random) }
             while waiting.count > 6 { source.deliver(waiting.removeFirst()) }
-            source.now += 5_000_000
+            source.now += .milliseconds(5)
         }
         var last: Int64 = 0
         for number in max(1, source.track.ring.newest - 400)...source.track.ring.newest {
@@ -181,19 +181,19 @@ import Testing
     func refresh() {
         let source = Source()
         source.send(Self.sps, Self.pps, Self.idr)
-        let interval: Int64 = 3_000_000_000
+        let interval = TimeSpan.seconds(3)
         source.track.addTap(id: 1) { _, _ in }
         #expect(!source.track.isRefreshDue(interval: interval, at: source.now + interval))
         source.track.addTap(id: 2, isPassive: true) { _, _ in }
         #expect(!source.track.isRefreshDue(interval: interval, at: source.now + interval / 2))
-        #expect(source.track.isRefreshDue(interval: interval, at: source.now + interval) && !source.track.isRefreshDue(interval: 0, at: .max / 2))
-        #expect(source.track.mayRequestKeyFrame(gap: 0, repeatAfter: 0, at: source.now + interval))
-        #expect(!source.track.isRefreshDue(interval: interval, at: source.now + interval + 1), "it has just been asked for")
-        source.now += interval + 100_000_000
+        #expect(source.track.isRefreshDue(interval: interval, at: source.now + interval) && !source.track.isRefreshDue(interval: .zero, at: .distantFuture))
+        #expect(source.track.mayRequestKeyFrame(gap: .zero, repeatAfter: .zero, at: source.now + interval))
+        #expect(!source.track.isRefreshDue(interval: interval, at: source.now + interval + .nanoseconds(1)), "it has just been asked for")
+        source.now += interval + .milliseconds(100)
         source.send(Self.idr)
         #expect(!source.track.isRefreshDue(interval: interval, at: source.now + interval / 2))
         source.track.removeTap(id: 2)
-        #expect(!source.track.isRefreshDue(interval: interval, at: source.now + 10 * interval))
+        #expect(!source.track.isRefreshDue(interval: interval, at: source.now + interval * 10))
     }
 
     @Test("H.265 entry points get their sets as well")

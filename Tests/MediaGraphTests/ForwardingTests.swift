@@ -215,11 +215,11 @@ import Testing
             let sink = track.addSink(
                 parameters, sender: sender, destination: Destination(address: SocketAddress(ipv4: 1, port: 2), socket: 3),
                 history: path.history, random: &random)
-            _ = track.open(sink, arena: arena, at: 0)
+            _ = track.open(sink, arena: arena, at: .zero)
             return (track, sink)
         }
         let (audio, audioSink) = track("opus", .opus, ssrc: 5), (video, videoSink) = track("VP8", .vp8, ssrc: 8)
-        func send(_ track: UplinkTrack, _ sequence: UInt8, at now: Int64) {
+        func send(_ track: UplinkTrack, _ sequence: UInt8, at now: Instant) {
             let bytes: [UInt8] = [0x80, 96, 0, sequence, 0, 0, 0, 1, 0, 0, 0, 9] + [0x10, 0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0xe0, 0x01]
             bytes.withUnsafeBytes { raw in
                 _ = track.receive(
@@ -227,14 +227,14 @@ import Testing
             }
             track.flush(into: arena, at: now)
         }
-        send(audio, 1, at: 10_240_000)
-        send(video, 1, at: 20_480_000)
+        send(audio, 1, at: Instant(nanoseconds: 10_240_000))
+        send(video, 1, at: Instant(nanoseconds: 20_480_000))
         let videoNumber = UInt16(truncatingIfNeeded: 1 - videoSink.pointee.sequenceBase)
         var room = 10_000
-        video.retransmit([videoNumber], to: videoSink, room: &room, arena: arena, at: 30_720_000)
-        send(audio, 2, at: 40_960_000)
+        video.retransmit([videoNumber], to: videoSink, room: &room, arena: arena, at: Instant(nanoseconds: 30_720_000))
+        send(audio, 2, at: Instant(nanoseconds: 40_960_000))
         // Without RTX a packet with a number of its own can't be sent again.
-        audio.retransmit([UInt16(truncatingIfNeeded: 2 - audioSink.pointee.sequenceBase)], to: audioSink, room: &room, arena: arena, at: 50_000_000)
+        audio.retransmit([UInt16(truncatingIfNeeded: 2 - audioSink.pointee.sequenceBase)], to: audioSink, room: &room, arena: arena, at: Instant(milliseconds: 50))
         arena.flush()
         #expect(audioSink.pointee.refusedRetransmissions == 1)
         let numbers = try sent.map { packet in
@@ -243,9 +243,9 @@ import Testing
         #expect(numbers == [[0, 1], [0, 2], [0, 3], [0, 4]])
         #expect(try sent.map { try #require($0.withUnsafeBytes { RTPView($0)?.ssrc }) } == [5, 8, 9, 5])
         for (number, packet) in zip([1, 2, 3, 4] as [Int64], sent) {
-            guard case .received(let sentAt, packet.count, false) = path.history.pointee.settle(number, isReceived: true, at: 99_000_000)
+            guard case .received(let sentAt, packet.count, false) = path.history.pointee.settle(number, isReceived: true, at: Instant(milliseconds: 99))
             else { return #expect(Bool(false)) }
-            #expect(abs(sentAt - number * 10_240_000) < 2048)
+            #expect(sentAt.span(since: Instant(nanoseconds: number * 10_240_000)).magnitude < .nanoseconds(2048))
         }
     }
 
@@ -275,17 +275,17 @@ import Testing
         let sink = track.addSink(
             parameters, sender: sender, destination: Destination(address: SocketAddress(ipv4: 1, port: 2), socket: 3),
             history: path.history, random: &random)
-        _ = track.open(sink, arena: arena, at: 0)
+        _ = track.open(sink, arena: arena, at: .zero)
         // Three packets in one turn, of lengths that would be evened out for a player with RTX.
         for i in 0..<3 {
             var bytes: [UInt8] = [0x80, (i == 2 ? 0x80 : 0) | 96, 0, UInt8(10 + i), 0, 0, 0, 1, 0, 0, 0, 9]
             bytes += [i == 0 ? 0x10 : 0, 0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0xe0, 0x01] + [UInt8](repeating: 7, count: 200 + 3 * (2 - i) % 5)
             bytes.withUnsafeBytes { raw in
                 _ = track.receive(
-                    RTPView(raw)!, bytes: raw, isRetransmission: false, extensions: UplinkExtensions(), arena: arena, at: 1)
+                    RTPView(raw)!, bytes: raw, isRetransmission: false, extensions: UplinkExtensions(), arena: arena, at: Instant(nanoseconds: 1))
             }
         }
-        track.flush(into: arena, at: 1)
+        track.flush(into: arena, at: Instant(nanoseconds: 1))
         arena.flush()
         let originals = sent
         #expect(originals.count == 3)
@@ -293,7 +293,7 @@ import Testing
         sent = []
         let sequences = originals.map { UInt16($0[2]) << 8 | UInt16($0[3]) }
         var room = 10_000
-        track.retransmit(sequences, to: sink, room: &room, arena: arena, at: 1)
+        track.retransmit(sequences, to: sink, room: &room, arena: arena, at: Instant(nanoseconds: 1))
         arena.flush()
         #expect(sent == originals)
     }

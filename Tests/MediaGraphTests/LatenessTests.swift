@@ -9,7 +9,7 @@ import Testing
     /// Arrivals at `milliseconds` after their time, over and over.
     private func arrivals(_ milliseconds: [Int64], times: Int = 20) -> Lateness {
         var lateness = Lateness()
-        for value in Array(repeating: milliseconds, count: times).joined() { lateness.note(value * 1_000_000) }
+        for value in Array(repeating: milliseconds, count: times).joined() { lateness.note(.milliseconds(value)) }
         return lateness
     }
 
@@ -19,22 +19,22 @@ import Testing
         let even = PlayoutDelay.untilKnown.following(sound: arrivals([5, 10]), pictures: pictures)
         #expect(even == .untilKnown)
         let late = even.following(sound: arrivals([45, 50]), pictures: pictures)
-        #expect(late.least == even.least + 30)
+        #expect(late.least == even.least + .milliseconds(30))
         let uneven = late.following(sound: arrivals([45, 105]), pictures: pictures)
-        #expect(uneven.least == 190)
+        #expect(uneven.least == .milliseconds(190))
         // B-frames: pictures come long before they are to be shown.
-        #expect(even.following(sound: arrivals([5, 10]), pictures: arrivals([-155, 5])).least == 250)
+        #expect(even.following(sound: arrivals([5, 10]), pictures: arrivals([-155, 5])).least == .milliseconds(250))
     }
 
     @Test("a single straggler, and what lies long ago, moves nothing")
     func stragglers() {
         var sound = arrivals([5, 10]), pictures = arrivals([5])
-        sound.note(900_000_000)
+        sound.note(.milliseconds(900))
         #expect(PlayoutDelay.untilKnown.following(sound: sound, pictures: pictures) == .untilKnown)
         var old = arrivals([800])
-        for _ in 0..<64 { old.note(5_000_000) }
-        pictures.note(-3_000_000_000)
-        for _ in 0..<64 { pictures.note(5_000_000) }
+        for _ in 0..<64 { old.note(.milliseconds(5)) }
+        pictures.note(.seconds(-3))
+        for _ in 0..<64 { pictures.note(.milliseconds(5)) }
         #expect(PlayoutDelay.untilKnown.following(sound: old, pictures: pictures) == .untilKnown)
     }
 
@@ -42,8 +42,8 @@ import Testing
     func bounds() {
         let few = arrivals([400], times: 15), pictures = arrivals([0])
         #expect(PlayoutDelay.untilKnown.following(sound: few, pictures: pictures) == .untilKnown)
-        #expect(PlayoutDelay.untilKnown.following(sound: arrivals([4_000_000_000]), pictures: pictures).least == 500)
-        #expect(PlayoutDelay.untilKnown.following(sound: arrivals([-4_000_000_000]), pictures: arrivals([4_000_000_000])).least == 0)
+        #expect(PlayoutDelay.untilKnown.following(sound: arrivals([4_000_000_000]), pictures: pictures).least == .milliseconds(500))
+        #expect(PlayoutDelay.untilKnown.following(sound: arrivals([-4_000_000_000]), pictures: arrivals([4_000_000_000])).least == .zero)
     }
 
     @Test("a track notes when its media comes by the clock of its source's reports, pictures once they are whole")
@@ -62,15 +62,15 @@ import Testing
                     guard let view = RTPView(bytes) else { return }
                     track.receive(
                         view, bytes: bytes, isRetransmission: false, extensions: UplinkExtensions(), arena: arena,
-                        at: Int64(40 * picture + 20 + 10 * part) * 1_000_000)
+                        at: Instant(milliseconds: Int64(40 * picture + 20 + 10 * part)))
                 }
             }
         }
         // Before the first report nothing can be said.
         receive(picture: 1)
-        track.receiveReport(ntp: WallTime(nanoseconds: 40_000_000).ntp, timestamp: 3600, at: 70_000_000)
+        track.receiveReport(ntp: WallTime(nanoseconds: 40_000_000).ntp, timestamp: 3600, at: Instant(milliseconds: 70))
         for picture in 2..<18 { receive(picture: picture) }
         let range = try #require(track.lateness?.range)
-        #expect([range.least, range.most].map { ($0 + 500) / 1000 } == [30_000, 30_000])
+        #expect([range.least, range.most].map { ($0.nanoseconds + 500) / 1000 } == [30_000, 30_000])
     }
 }

@@ -60,13 +60,13 @@ import Testing
     func reports() {
         let link = MirrorLink {}
         Self.put(1, length: 100, into: link)
-        link.putReport(ntp: 5, timestamp: 6, arrival: 7, track: 1)
+        link.putReport(ntp: 5, timestamp: 6, arrival: Instant(nanoseconds: 7), track: 1)
         Self.put(2, length: 100, into: link)
         var seen: [String] = []
         link.drain { track, item in
             switch item {
             case .packet(let slot, _): seen.append("packet \(slot.pointee.sequence)")
-            case .report(let ntp, let timestamp, let arrival): seen.append("report \(track) \(ntp) \(timestamp) \(arrival)")
+            case .report(let ntp, let timestamp, let arrival): seen.append("report \(track) \(ntp) \(timestamp) \(arrival.nanoseconds)")
             }
         }
         #expect(seen == ["packet 1", "report 1 5 6 7", "packet 2"])

@@ -37,16 +37,16 @@ import Testing
             DownlinkTrack.Parameters(ssrc: 5, payloadType: 100), sender: sender,
             destination: Destination(address: SocketAddress(ipv4: 1, port: 2), socket: 3), history: path.history,
             random: &random)
-        _ = track.open(sink, arena: arena, at: 0)
-        var now: Int64 = 0
+        _ = track.open(sink, arena: arena, at: .zero)
+        var now = Instant.zero
         func send(_ sequences: ClosedRange<UInt16>, ssrc: UInt8, timestamp: UInt8) {
             for sequence in sequences {
-                now += 1_000_000
+                now += .milliseconds(1)
                 packet(sequence, ssrc: ssrc, timestamp: timestamp).withUnsafeBytes { raw in
                     _ = track.receive(
                         RTPView(raw)!, bytes: raw, isRetransmission: false, extensions: UplinkExtensions(), arena: arena, at: now)
                 }
-                track.flush(into: arena, at: 1)
+                track.flush(into: arena, at: Instant(nanoseconds: 1))
             }
         }
         send(100...110, ssrc: 9, timestamp: 50)

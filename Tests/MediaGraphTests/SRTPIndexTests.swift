@@ -15,7 +15,7 @@ private final class Disorder {
     private var arena: SendArena!
     private var random: RandomSource
     private var sinks: [UnsafeMutablePointer<DownlinkTrack>] = []
-    private var now: Int64 = 1_000_000_000
+    private var now = Instant(milliseconds: 1000)
     private var sequence: UInt16
     private var timestamp: UInt32 = 0
     private var ssrc: UInt32 = 77
@@ -91,7 +91,7 @@ private final class Disorder {
 
     func run(steps: Int) {
         for _ in 0..<steps {
-            now += Int64(number(0...40)) * 1_000_000
+            now += .milliseconds(Int64(number(0...40)))
             let sink = sinks[number(0...2)]
             switch number(0...29) {
             case 0...11:
@@ -122,13 +122,13 @@ private final class Disorder {
                 step = "pace"
                 var room = number(0...4000)
                 if sink.pointee.isOpen, sink.pointee.isStarted, sink.pointee.cursor != .max,
-                    track.pace(sink, since: now - 100_000_000, patience: 200_000_000, room: &room, arena: arena, at: now) == .caughtUp
+                    track.pace(sink, since: now - .milliseconds(100), patience: .milliseconds(200), room: &room, arena: arena, at: now) == .caughtUp
                 {
                     track.release(sink)
                 }
             case 22:
                 step = "skip"
-                if sink.pointee.isOpen, sink.pointee.isStarted { _ = track.skipToKeyFrame(sink, after: now - 1_000_000_000) }
+                if sink.pointee.isOpen, sink.pointee.isStarted { _ = track.skipToKeyFrame(sink, after: now - .seconds(1)) }
             case 23:
                 step = "NACK"
                 var room = 100_000
@@ -139,7 +139,7 @@ private final class Disorder {
             case 24:
                 step = "silence"
                 level = level > 50 ? 20 : 127
-                now += 1_500_000_000
+                now += .milliseconds(1500)
             case 25 where number(0...3) == 0:
                 step = "restart"
                 switch number(0...3) {
@@ -192,19 +192,19 @@ private final class Disorder {
         let sink = track.addSink(
             DownlinkTrack.Parameters(ssrc: 5, payloadType: 100), sender: sender,
             destination: Destination(address: SocketAddress(ipv4: 1, port: 2), socket: 3), history: path.history, random: &random)
-        _ = track.open(sink, arena: arena, at: 0)
+        _ = track.open(sink, arena: arena, at: .zero)
         func receive(_ number: UInt8, isFlushed: Bool = true) {
             let bytes: [UInt8] = [0x80, 111, 0, number, 0, 0, number, 0, 0, 0, 0, 9] + [UInt8](repeating: number, count: 20)
             bytes.withUnsafeBytes { raw in
                 _ = track.receive(
-                    RTPView(raw)!, bytes: raw, isRetransmission: false, extensions: UplinkExtensions(), arena: arena, at: Int64(number) * 20_000_000)
+                    RTPView(raw)!, bytes: raw, isRetransmission: false, extensions: UplinkExtensions(), arena: arena, at: Instant(milliseconds: Int64(number) * 20))
             }
-            if isFlushed { track.flush(into: arena, at: 0) }
+            if isFlushed { track.flush(into: arena, at: .zero) }
         }
         for number in [1, 2, 3, 5, 6, 7, 8] as [UInt8] { receive(number) }
         receive(4, isFlushed: false)
         track.suspend(sink)
-        track.flush(into: arena, at: 0)
+        track.flush(into: arena, at: .zero)
         track.resume(sink)
         for number in 9...12 as ClosedRange<UInt8> { receive(number) }
         arena.flush()

@@ -18,7 +18,7 @@ import Testing
         var sinks: [UnsafeMutablePointer<DownlinkTrack>] = []
         /// By player: sequence number and timestamp of each packet.
         var seen: [[(sequence: UInt16, timestamp: UInt32)]] = []
-        var now: Int64 = 1_000_000_000
+        var now = Instant(milliseconds: 1000)
         var next: UInt16 = 65_500
 
         init() throws {
@@ -49,7 +49,7 @@ import Testing
             let stream = MediaStream(handle: StreamHandle(rawValue: 2))
             stream.withholdSilence()
             track.number = 1
-            mirror = MirrorSource(stream: stream, tracks: [MirroredTrack(track)], link: link, keyFrameGap: 0) { _ in }
+            mirror = MirrorSource(stream: stream, tracks: [MirroredTrack(track)], link: link, keyFrameGap: .zero) { _ in }
             track.addMirror(link, arena: arena, at: now)
             addPlayer(of: stream.tracks[0])
         }
@@ -86,7 +86,7 @@ import Testing
 
         func say(_ level: UInt8?, milliseconds: Int) {
             for _ in 0..<milliseconds / 20 {
-                now += 20_000_000
+                now += .milliseconds(20)
                 packet(level, number: next)
                 next &+= 1
             }
@@ -210,6 +210,6 @@ import Testing
         bench.say(127, milliseconds: 1000)
         #expect(try #require(bench.track.audioLevel(at: bench.now)) > 100)
         bench.say(20, milliseconds: 1000)
-        #expect(bench.track.audioLevel(at: bench.now + 600_000_000) == 127)
+        #expect(bench.track.audioLevel(at: bench.now + .milliseconds(600)) == 127)
     }
 }

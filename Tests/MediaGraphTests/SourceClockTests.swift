@@ -7,7 +7,7 @@ import Testing
 private struct ClockedTrack {
     var clock: SourceClock
     let rate: Int
-    var now: Int64 = 5_000_000_000
+    var now = Instant(milliseconds: 5000)
     /// The track's own time, counted on over wraps, ticks.
     var total: Int64 = 0
     var rebases: [TimeSpan] = []
@@ -25,14 +25,13 @@ private struct ClockedTrack {
     /// One packet in order. Returns by how much the track went on, ticks.
     @discardableResult
     mutating func packet(_ timestamp: UInt32, after milliseconds: Int64 = 0) -> Int64 {
-        now += milliseconds * 1_000_000
-        let time = Instant(nanoseconds: now)
-        if !clock.hasBegun { clock.begin(timestamp, at: time) }
+        now += .milliseconds(milliseconds)
+        if !clock.hasBegun { clock.begin(timestamp, at: now) }
         if !clock.isInStep(timestamp, at: now), case .rebased(let jump, let isShared) = clock.look(
-            timestamp, at: time, shared: group.sharedJump(for: id, at: time))
+            timestamp, at: now, shared: group.sharedJump(for: id, at: now))
         {
             rebases.append(jump)
-            group.note(jump: jump, isShared: isShared, track: id, at: time)
+            group.note(jump: jump, isShared: isShared, track: id, at: now)
         }
         let out = timestamp &+ clock.shift
         let step = newest.map { Int64(Int32(bitPattern: out &- $0)) } ?? 0
@@ -52,7 +51,7 @@ private struct ClockedTrack {
         let first = UInt32.max - 90_000
         for step in 0..<360_000 {
             let elapsed = Double(step) / 10 * (1 + drift)
-            track.now = 5_000_000_000 + Int64(step) * 100_000_000 + Int64.random(in: 0...400_000_000, using: &random)
+            track.now = Instant(nanoseconds: 5_000_000_000 + Int64(step) * 100_000_000 + Int64.random(in: 0...400_000_000, using: &random))
             track.packet(first &+ UInt32(truncatingIfNeeded: Int64(elapsed * Double(rate))))
         }
         #expect(track.rebases.isEmpty && track.clock.shift == 0)
@@ -78,7 +77,7 @@ private struct ClockedTrack {
         frames(1, every: 8_000)
         frames(500, every: 40)
         // The line stands for eight seconds, then brings all of it.
-        track.now += 8_000_000_000
+        track.now += .seconds(8)
         frames(200, every: 0)
         frames(500, every: 40)
         // I P B B in decoding order.
@@ -123,8 +122,8 @@ private struct ClockedTrack {
         func second() {
             for step in 0..<50 {
                 media += 20
-                audio.now += 20_000_000
-                video.now = audio.now + 7_000_000
+                audio.now += .milliseconds(20)
+                video.now = audio.now + .milliseconds(7)
                 audio.packet(UInt32(truncatingIfNeeded: media * 48))
                 if step % 2 == 0 { video.packet(UInt32(truncatingIfNeeded: media * 90)) }
             }
@@ -159,7 +158,7 @@ private struct ClockedTrack {
         for number in 0..<2500 { track.packet(UInt32(truncatingIfNeeded: number * 7200), after: 40) }
         let bound: Int64 = 145 * 90_000
         #expect(track.total < bound)
-        #expect(track.group.isBeyondReason(at: Instant(nanoseconds: track.now)))
+        #expect(track.group.isBeyondReason(at: track.now))
     }
 
     @Test("twenty jumps in a minute are borne, more are not, and what is an hour old counts no more")
@@ -190,7 +189,7 @@ private struct ClockedTrack {
             default: timestamp &+= UInt32(rate / 50)
             }
             track.packet(timestamp, after: Int64.random(in: 0...20, using: &random) == 0 ? Int64.random(in: 0...5000, using: &random) : 20)
-            let passed = Double(track.now - start) / 1e9, lead = Double(track.total) / Double(rate) - passed
+            let passed = track.now.span(since: start).seconds, lead = Double(track.total) / Double(rate) - passed
             // The anchor follows by 1 % of the time.
             furthest = (max(furthest.ahead, lead - passed / 100), min(furthest.behind, lead + passed / 100))
         }
@@ -200,15 +199,15 @@ private struct ClockedTrack {
 
     @Test("arrivals at the ends of time trap nothing")
     func extremes() {
-        for now in [Int64.min, -1, 0, 1, .max - 1, .max] {
+        for now in [Int64.min, -1, 0, 1, .max - 1, .max].map(Instant.init(nanoseconds:)) {
             var clock = SourceClock(clockRate: 90_000)
-            clock.begin(5, at: Instant(nanoseconds: now))
-            for later in [Int64.min, 0, .max] {
+            clock.begin(5, at: now)
+            for later in [Instant.distantPast, .zero, .distantFuture] {
                 for timestamp in [0, 1, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff] as [UInt32] {
-                    if !clock.isInStep(timestamp, at: later) { _ = clock.look(timestamp, at: Instant(nanoseconds: later), shared: .max) }
-                    _ = clock.look(timestamp, at: Instant(nanoseconds: later), shared: nil)
-                    _ = (clock.isNear(timestamp), clock.isPlausible(timestamp, at: Instant(nanoseconds: later)))
-                    clock.begin(timestamp, at: Instant(nanoseconds: later))
+                    if !clock.isInStep(timestamp, at: later) { _ = clock.look(timestamp, at: later, shared: .max) }
+                    _ = clock.look(timestamp, at: later, shared: nil)
+                    _ = (clock.isNear(timestamp), clock.isPlausible(timestamp, at: later))
+                    clock.begin(timestamp, at: later)
                 }
             }
         }

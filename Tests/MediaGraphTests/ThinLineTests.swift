@@ -53,8 +53,8 @@ import Testing
         let share = Double(got.count) / Double(to - from)
         #expect(share > 0.2 && share < 0.65, "\(share) of the packets through half a line")
         // Sent 40 ms apart per frame: how late each came.
-        let late = got.map { (player.packets[$0] ?? 0) - (other.packets[$0] ?? 0) }.sorted()
-        #expect(late[late.count * 95 / 100] < 1_500_000_000, "\(late[late.count * 95 / 100] / 1_000_000) ms")
+        let late = got.map { (player.packets[$0] ?? .zero).span(since: other.packets[$0] ?? .zero) }.sorted()
+        #expect(late[late.count * 95 / 100] < .milliseconds(1500), "\(late[late.count * 95 / 100].milliseconds) ms")
         #expect((from..<to).allSatisfy { other.packets[$0] != nil })
         let video = try #require(player.served.statistics().video)
         #expect(video.droppedFrames > 0)
@@ -78,7 +78,7 @@ import Testing
         let chain = try Chain(profile: LinkProfile(delay: .milliseconds(20)), seed: 20)
         chain.run(milliseconds: 5000, packetsPerFrame: Self.packetsPerFrame)
         let player = try chain.addPlayer(seed: 21)
-        var arrivals: [Int64] = []
+        var arrivals: [Instant] = []
         var sequences: [Int64] = []
         player.stream.tracks[0].addTap(id: 2) { [unowned chain] _, slot in
             arrivals.append(chain.network.now)
@@ -86,9 +86,9 @@ import Testing
         }
         chain.run(milliseconds: 2500, packetsPerFrame: Self.packetsPerFrame)
         let first = try #require(arrivals.first)
-        let inFirst = arrivals.count { $0 - first < 5_000_000 }
+        let inFirst = arrivals.count { $0.span(since: first) < .milliseconds(5) }
         #expect(inFirst * 950 <= PlayerPath.firstBurst + 30_000, "\(inFirst) packets at once")
-        #expect(arrivals.count { $0 - first < 1_500_000_000 } > 1000, "caught up within a second and a half")
+        #expect(arrivals.count { $0.span(since: first) < .milliseconds(1500) } > 1000, "caught up within a second and a half")
         #expect(zip(sequences, sequences.dropFirst()).allSatisfy { $1 == $0 + 1 })
     }
 
@@ -122,7 +122,7 @@ import Testing
         var changes: [(Int64, BandwidthAlarm.Change)] = []
         func run(_ isThin: Bool, from: Int64, to: Int64) {
             for ms in stride(from: from, to: to, by: 100) {
-                if let change = alarm.update(isThin: isThin, at: ms * 1_000_000) { changes.append((ms, change)) }
+                if let change = alarm.update(isThin: isThin, at: Instant(milliseconds: ms)) { changes.append((ms, change)) }
             }
         }
         run(false, from: 0, to: 5000)

@@ -10,7 +10,7 @@ private final class Source {
     let track: UplinkTrack
     private(set) var taken: [(sequence: Int64, timestamp: UInt32)] = []
     let arena = SendArena(capacity: 64 * 1024, maximumRuns: 16) { _ in }
-    var now: Int64 = 1_000_000_000
+    var now = Instant(milliseconds: 1000)
 
     init(clockRate: Int = 90_000, name: String = "VP8") {
         track = UplinkTrack(
@@ -20,7 +20,7 @@ private final class Source {
 
     @discardableResult
     func send(_ sequence: UInt16, timestamp: UInt32, ssrc: UInt32 = 7, after milliseconds: Int64 = 40, isRetransmission: Bool = false) -> Bool {
-        now += milliseconds * 1_000_000
+        now += .milliseconds(milliseconds)
         var packet: [UInt8] = [0x80, 0x80 | 96]
         packet += withUnsafeBytes(of: sequence.bigEndian, Array.init)
         packet += withUnsafeBytes(of: timestamp.bigEndian, Array.init)
@@ -65,7 +65,7 @@ private final class Source {
     func sameNumbers() {
         let source = Source()
         for number in 0..<200 { source.send(1000 &+ UInt16(number), timestamp: 90_000 + UInt32(number) * 3600) }
-        source.now += 500_000_000
+        source.now += .milliseconds(500)
         source.track.restart()
         for number in 0..<200 { source.send(1000 &+ UInt16(number), timestamp: 90_000 + UInt32(number) * 3600) }
         #expect(source.taken.count == 400)

@@ -10,7 +10,7 @@ import Testing
     func playoutDelay() throws {
         let format = TrackFormat(kind: .video, codec: Codec(payloadType: 96, name: "VP8", clockRate: 90_000))
         let track = UplinkTrack(format: format, codec: .vp8)
-        track.playoutDelay = PlayoutDelay(least: 60)
+        track.playoutDelay = PlayoutDelay(least: .milliseconds(60))
         let arena = SendArena(capacity: 64 * 1024, maximumRuns: 16) { _ in }
         var extensions = UplinkExtensions()
         extensions.playoutDelay = 5
@@ -18,11 +18,11 @@ import Testing
         /// One-byte form, with 20 ms at least and at most.
         let own: [UInt8] = [0xbe, 0xde, 0, 1, 0x52, 0x00, 0x20, 0x02]
         for (number, payload, header) in [(1, keyFrame, []), (2, other, []), (3, other, []), (4, other, []), (5, keyFrame, own)] {
-            if number == 3 { track.playoutDelay = PlayoutDelay(least: 95) }
+            if number == 3 { track.playoutDelay = PlayoutDelay(least: .milliseconds(95)) }
             let packet = [header.isEmpty ? 0x80 : 0x90, 0x80 | 96, 0, UInt8(number), 0, 0, 0, UInt8(number), 0, 0, 0, 1] + header + payload
             packet.withUnsafeBytes { bytes in
                 guard let view = RTPView(bytes) else { return }
-                track.receive(view, bytes: bytes, isRetransmission: false, extensions: extensions, arena: arena, at: Int64(number) * 1_000_000)
+                track.receive(view, bytes: bytes, isRetransmission: false, extensions: extensions, arena: arena, at: Instant(milliseconds: Int64(number)))
             }
         }
         let slots = (0..<5).map { track.ring.slot(track.ring.newest - 4 + $0)?.pointee.playoutDelay }

@@ -12,7 +12,7 @@ import Testing
         var configuration = MediaEngineConfiguration()
         configuration.reactors = 2
         configuration.portFrom = 0
-        configuration.keyFrameRequestGap = 50
+        configuration.keyFrameRequestGap = .milliseconds(50)
         change(&configuration)
         return try ReactorEngine(configuration: configuration)
     }

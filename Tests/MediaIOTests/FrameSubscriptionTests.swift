@@ -1,3 +1,4 @@
+import Primitives
 import RTP
 import SDP
 import Testing
@@ -12,7 +13,7 @@ import Testing
         var rtp: [UInt8] = [0x80, 0x80, 0, number]
         for shift in [24, 16, 8, 0] { rtp.append(UInt8(truncatingIfNeeded: ticks >> UInt32(shift))) }
         rtp += [0, 0, 0, UInt8(track + 1)] + payload
-        return TapRecord(track: track, arrival: arrival, content: .packet(orientation: 0xff, audioLevel: 0xff, rtp: rtp[...]))
+        return TapRecord(track: track, arrival: Instant(nanoseconds: arrival), content: .packet(orientation: 0xff, audioLevel: 0xff, rtp: rtp[...]))
     }
 
     private func subscription(_ records: [TapRecord]) throws -> FrameSubscription {
@@ -36,7 +37,7 @@ import Testing
     }
 
     private var reports: [TapRecord] {
-        [0, 1].map { TapRecord(track: $0, arrival: 1_000_000_000, content: .report(ntp: Self.wall << 32, timestamp: 0)) }
+        [0, 1].map { TapRecord(track: $0, arrival: Instant(milliseconds: 1000), content: .report(ntp: Self.wall << 32, timestamp: 0)) }
     }
 
     @Test("the key frame comes first even when sound of later has overtaken it; sound of before it is left out")

@@ -1,4 +1,5 @@
 import Foundation
+import Primitives
 import Synchronization
 import Testing
 
@@ -80,9 +81,9 @@ struct PacketPipeTests {
     @Test("records are read as they were written")
     func records() {
         let records = [
-            TapRecord(track: 1, arrival: 123_456_789, content: .packet(orientation: 1, audioLevel: 0xff, rtp: [0x80] + [UInt8](repeating: 5, count: 20))),
-            TapRecord(track: 0, arrival: 5, content: .report(ntp: 0x0123_4567_89ab_cdef, timestamp: 77)),
-            TapRecord(track: 0, arrival: -1, content: .restart),
+            TapRecord(track: 1, arrival: Instant(nanoseconds: 123_456_789), content: .packet(orientation: 1, audioLevel: 0xff, rtp: [0x80] + [UInt8](repeating: 5, count: 20))),
+            TapRecord(track: 0, arrival: Instant(nanoseconds: 5), content: .report(ntp: 0x0123_4567_89ab_cdef, timestamp: 77)),
+            TapRecord(track: 0, arrival: Instant(nanoseconds: -1), content: .restart),
         ]
         var bytes = records.flatMap(\.encoded)[...]
         for record in records { #expect(TapRecord.next(in: &bytes) == record) }

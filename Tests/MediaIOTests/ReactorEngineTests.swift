@@ -140,7 +140,7 @@ import Testing
         configuration.reactors = 3
         configuration.portFrom = 0
         configuration.playersPerReactor = 2
-        configuration.keyFrameRequestGap = 50
+        configuration.keyFrameRequestGap = .milliseconds(50)
         let server = try ReactorEngine(configuration: configuration), client = try Self.engine()
         let stream = try server.createStream()
         let source = try await server.addSource(to: stream, tracks: [Self.vp8])

@@ -51,7 +51,7 @@ import Testing
         configuration.reactors = 1
         configuration.portFrom = 0
         // However long this test is kept waiting for a core, the publisher is still expected.
-        configuration.iceTimeout = 600_000
+        configuration.iceTimeout = .seconds(600)
         let engine = try ReactorEngine(configuration: configuration)
         let port = try #require(engine.candidateAddresses.first?.port)
         let stream = try engine.createStream()

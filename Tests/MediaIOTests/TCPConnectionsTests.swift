@@ -59,7 +59,7 @@ import Testing
         var configuration = MediaEngineConfiguration()
         configuration.reactors = 1
         configuration.portFrom = 0
-        configuration.iceTimeout = 600_000
+        configuration.iceTimeout = .seconds(600)
         change(&configuration.tcp)
         return try ReactorEngine(configuration: configuration)
     }

@@ -1,3 +1,4 @@
+import Clocks
 import Codecs
 import Primitives
 import RTP
@@ -19,10 +20,10 @@ struct PipelineTests {
         playOptions.patience = .milliseconds(50)
         let player = PlayEngine(tracks: publisher.engine.tracks, options: playOptions, now: { clock.value }, requestKeyFrame: { _ in requests.value += 1 })
         var random = RandomSource.seeded(seed)
-        while Double(publisher.elapsed) < seconds * 1e9 {
+        while publisher.elapsed.seconds < seconds {
             for (track, packet, sentAt) in try publisher.next() {
                 if Double.random(in: 0..<1, using: &random) < loss { continue }
-                clock.value = sentAt.advanced(byMilliseconds: 10)
+                clock.value = sentAt + .milliseconds(10)
                 player.receive(track: track, packet: packet, arrival: clock.value)
             }
             if requests.value > 0 {
@@ -30,7 +31,7 @@ struct PipelineTests {
                 publisher.engine.requestKeyFrame()
             }
         }
-        clock.value = clock.value.advanced(byMilliseconds: 100)
+        clock.value = clock.value + .milliseconds(100)
         player.advance(to: clock.value)
         return (player, publisher, player.figures(at: clock.value))
     }
@@ -108,8 +109,8 @@ struct PipelineTests {
         var publisher = try VirtualPublisher(options)
         var timestamps: [Int: [UInt32]] = [:], markers = 0, pictures = 0
         var sequences: [Int: UInt16] = [:]
-        var sent: [UInt32: [Instant]] = [:]
-        while publisher.elapsed < 2_000_000_000 {
+        var sent: [UInt32: [WallTime]] = [:]
+        while publisher.elapsed < .seconds(2) {
             for (track, packet, sentAt) in try publisher.next() {
                 #expect(packet.count <= 1180 + 12)
                 view(packet) { view in
@@ -130,9 +131,9 @@ struct PipelineTests {
         #expect(abs(markers - pictures) <= 1)
         for (a, b) in zip(timestamps[0] ?? [], timestamps[0]?.dropFirst() ?? []) { #expect(b &- a == 3600) }
         for (a, b) in zip(timestamps[1] ?? [], timestamps[1]?.dropFirst() ?? []) { #expect(b &- a == 960) }
-        let spans = sent.values.filter { $0.count > 4 }.map { $0[$0.count - 1].nanoseconds(since: $0[0]) }
+        let spans = sent.values.filter { $0.count > 4 }.map { $0[$0.count - 1] - $0[0] }
         #expect(!spans.isEmpty)
-        #expect(spans.allSatisfy { $0 > 1_000_000 && $0 <= 8_000_000 }, "packets of a picture leave spread over a few ms")
+        #expect(spans.allSatisfy { $0 > .milliseconds(1) && $0 <= .milliseconds(8) }, "packets of a picture leave spread over a few ms")
     }
 
     @Test("two players of one stream tell the latency of the hop between them")
@@ -144,10 +145,10 @@ struct PipelineTests {
         let players = (0..<2).map { _ in
             PlayEngine(tracks: publisher.engine.tracks, now: { VirtualPublisher.epoch }, requestKeyFrame: { _ in })
         }
-        while publisher.elapsed < 1_000_000_000 {
+        while publisher.elapsed < .seconds(1) {
             for (track, packet, sentAt) in try publisher.next() {
-                players[0].receive(track: track, packet: packet, arrival: sentAt.advanced(byMilliseconds: 3))
-                players[1].receive(track: track, packet: packet, arrival: sentAt.advanced(byNanoseconds: 5_500_000))
+                players[0].receive(track: track, packet: packet, arrival: sentAt + .milliseconds(3))
+                players[1].receive(track: track, packet: packet, arrival: sentAt + .microseconds(5500))
             }
         }
         let hops = players[1].clock.hopLatencies(since: players[0].clock)
@@ -196,7 +197,7 @@ struct PipelineTests {
     @Test("garbage is counted and does no harm")
     func garbage() throws {
         let engine = try PublishEngine(PublishOptions())
-        let player = PlayEngine(tracks: engine.tracks, now: { .zero }, requestKeyFrame: { _ in })
+        let player = PlayEngine(tracks: engine.tracks, now: { WallTime(nanoseconds: 0) }, requestKeyFrame: { _ in })
         var random = RandomSource.seeded(9)
         for length in 0..<400 {
             var packet = random.bytes(length)
@@ -204,9 +205,9 @@ struct PipelineTests {
                 packet[0] = 0x80
                 packet[1] = [108, 111][length % 2]
             }
-            player.receive(track: length % 3, packet: packet, arrival: Instant(milliseconds: Int64(length)))
+            player.receive(track: length % 3, packet: packet, arrival: WallTime(milliseconds: Int64(length)))
         }
-        let figures = player.figures(at: Instant(milliseconds: 500))
+        let figures = player.figures(at: WallTime(milliseconds: 500))
         #expect(figures.malformedPackets > 0)
         #expect(figures.framesDecoded == 0)
     }

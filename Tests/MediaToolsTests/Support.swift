@@ -9,22 +9,22 @@ import SDP
 
 /// Runs a publication in virtual time; each packet comes with the wall clock it left at.
 struct VirtualPublisher {
-    static let epoch = Instant(milliseconds: 1_763_707_500_000)
+    static let epoch = WallTime(milliseconds: 1_763_707_500_000)
     let engine: PublishEngine
-    private(set) var elapsed: Int64 = 0
+    private(set) var elapsed = TimeSpan.zero
 
     init(_ options: PublishOptions, seed: UInt64 = 1) throws {
         engine = try PublishEngine(options, random: .seeded(seed))
     }
 
-    var now: Instant { Self.epoch.advanced(byNanoseconds: elapsed) }
+    var now: WallTime { Self.epoch + elapsed }
     var isFinished: Bool { engine.nextDue == nil }
 
     /// The packets of the next moment at which there are any, in time order.
-    mutating func next() throws -> [(track: Int, packet: [UInt8], sentAt: Instant)] {
+    mutating func next() throws -> [(track: Int, packet: [UInt8], sentAt: WallTime)] {
         while let due = engine.nextDue {
             elapsed = max(elapsed, due)
-            let packets = try engine.advance(to: elapsed, unixMilliseconds: now.nanoseconds / 1_000_000)
+            let packets = try engine.advance(to: elapsed, unixMilliseconds: now.milliseconds)
             if !packets.isEmpty { return packets.map { ($0.track, $0.packet, now) } }
         }
         return []

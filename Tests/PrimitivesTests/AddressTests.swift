@@ -32,7 +32,7 @@ struct AddressTests {
 
     @Test("requests from a whole /64 share one allowance")
     func rates() {
-        let now = Mutex<Int64>(0)
+        let now = Mutex(Instant.zero)
         let limiter = SourceRateLimiter(rate: 1, burst: 2, now: { now.withLock { $0 } })
         #expect((1...3).map { limiter.take(hostOf: "[2001:db8::\($0)]:\($0)") } == [true, true, false])
         #expect(limiter.take(hostOf: "[2001:db8:0:1::1]:9"))

@@ -1,9 +1,10 @@
+import Primitives
 import Testing
 
 @testable import RTP
 
 @Suite("FrameQueue") struct FrameQueueTests {
-    private static let limits = FrameQueue.Limits(high: 10_000, low: 2_000, delay: 1_000_000_000)
+    private static let limits = FrameQueue.Limits(high: 10_000, low: 2_000, delay: .seconds(1))
     /// RTP by its first byte, with a number to know it by.
     private static func media(_ number: Int, _ length: Int = 998) -> [UInt8] {
         [0x80, 96, UInt8(number >> 8 & 255), UInt8(number & 255)] + [UInt8](repeating: 7, count: length - 4)
@@ -25,7 +26,7 @@ import Testing
         return found
     }
 
-    private static func add(_ packet: [UInt8], to queue: FrameQueue, at now: Int64 = 0) { packet.withUnsafeBytes { queue.append($0, at: now) } }
+    private static func add(_ packet: [UInt8], to queue: FrameQueue, at now: Instant = .zero) { packet.withUnsafeBytes { queue.append($0, at: now) } }
 
     @Test("what fits below the high mark arrives, in order")
     func passes() throws {
@@ -71,10 +72,10 @@ import Testing
     @Test("media that has waited too long stalls the queue, however little it is")
     func minds() {
         let queue = FrameQueue(limits: Self.limits)
-        Self.add(Self.media(0, 100), to: queue, at: 0)
-        Self.add(Self.media(1, 100), to: queue, at: 900_000_000)
+        Self.add(Self.media(0, 100), to: queue, at: .zero)
+        Self.add(Self.media(1, 100), to: queue, at: Instant(milliseconds: 900))
         #expect(!queue.isStalled)
-        Self.add(Self.media(2, 100), to: queue, at: 1_100_000_000)
+        Self.add(Self.media(2, 100), to: queue, at: Instant(milliseconds: 1100))
         #expect(queue.isStalled && queue.dropped == 3)
     }
 
@@ -82,7 +83,7 @@ import Testing
     func forgetsTimes() {
         let queue = FrameQueue(limits: Self.limits)
         for step in 0..<100 {
-            Self.add(Self.media(step, 100), to: queue, at: Int64(step) * 100_000_000)
+            Self.add(Self.media(step, 100), to: queue, at: Instant(milliseconds: Int64(step) * 100))
             // Always half a second behind.
             if step >= 5 { _ = queue.consume(102) }
         }
@@ -102,7 +103,7 @@ import Testing
         let queue = FrameQueue(limits: Self.limits)
         let packet = Self.media(1)
         let framed = [UInt8(packet.count >> 8), UInt8(packet.count & 255)] + packet
-        framed[300...].withUnsafeBytes { queue.append(restOfPacket: $0, at: 0) }
+        framed[300...].withUnsafeBytes { queue.append(restOfPacket: $0, at: .zero) }
         for number in 2..<50 { Self.add(Self.media(number), to: queue) }
         #expect(queue.isStalled)
         #expect(try Self.drain(queue, after: Array(framed[..<300])) == [packet])

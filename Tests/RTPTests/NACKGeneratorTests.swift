@@ -3,7 +3,7 @@ import RTP
 import Testing
 
 @Suite struct NACKGeneratorTests {
-    private let rtt = Duration.milliseconds(50)
+    private let rtt = TimeSpan.milliseconds(50)
     private func at(_ ms: Int64) -> Instant { Instant(milliseconds: 1000 + ms) }
 
     @Test("a packet that is only reordered is never asked for")
@@ -128,7 +128,7 @@ import Testing
             sequence += 2
             now += 500
         }
-        #expect(generator.roundTrip == 40_000_000)
+        #expect(generator.roundTrip == .milliseconds(40))
         generator.receive(sequence + 2, isRetransmission: false, at: at(now))
         let asked = (0..<130).filter { !generator.pending(at: at(now + Int64($0)), rtt: .milliseconds(400)).isEmpty }
         #expect(asked == [10, 60, 110])
@@ -142,7 +142,7 @@ import Testing
         generator.receive(3, isRetransmission: false, at: at(0))
         #expect(generator.pending(at: at(10), rtt: rtt) == [2])
         generator.receive(2, isRetransmission: false, at: at(70))
-        #expect(generator.unneeded == 0 && generator.roundTrip == 0 && generator.recovered == 1)
+        #expect(generator.unneeded == 0 && generator.roundTrip == .zero && generator.recovered == 1)
         generator.receive(5, isRetransmission: false, at: at(100))
         #expect(generator.pending(at: at(110), rtt: rtt) == [4])
     }

@@ -129,16 +129,16 @@ import Testing
                 TransportFeedback(
                     senderSSRC: 1, mediaSSRC: 2, feedbackCount: 2, referenceTime: 1,
                     packets: [
-                        .init(sequenceNumber: 10, arrival: 260), .init(sequenceNumber: 11, arrival: 268),
-                        .init(sequenceNumber: 12, arrival: nil), .init(sequenceNumber: 13, arrival: 264),
-                        .init(sequenceNumber: 14, arrival: 265),
+                        .init(sequenceNumber: 10, arrivalTicks: 260), .init(sequenceNumber: 11, arrivalTicks: 268),
+                        .init(sequenceNumber: 12, arrivalTicks: nil), .init(sequenceNumber: 13, arrivalTicks: 264),
+                        .init(sequenceNumber: 14, arrivalTicks: 265),
                     ])))
         // Run of three received, one-bit vector of the next (1 0 1 …), as other stacks may mix them.
         let mixed = try parse("8f cd 0007 00000001 00000002 ffff 0006 ffffff 00 2003 a800 01 01 01 01 01 000000")
         guard case .transportFeedback(let feedback) = mixed[0] else { return #expect(Bool(false)) }
         #expect(feedback.referenceTime == -1)
         #expect(feedback.packets.map(\.sequenceNumber) == [0xffff, 0, 1, 2, 3, 4])
-        #expect(feedback.packets.map(\.arrival) == [-255, -254, -253, -252, nil, -251])
+        #expect(feedback.packets.map(\.arrivalTicks) == [-255, -254, -253, -252, nil, -251])
     }
 
     @Test("extended reports pass unread, unknown types are named")
@@ -228,7 +228,7 @@ import Testing
                     time += Int64.random(in: Bool.random(using: &random) ? 0...255 : -3000...32_000, using: &random)
                     arrival = time
                 }
-                packets.append(.init(sequenceNumber: UInt16(truncatingIfNeeded: 65_500 + i), arrival: arrival))
+                packets.append(.init(sequenceNumber: UInt16(truncatingIfNeeded: 65_500 + i), arrivalTicks: arrival))
             }
             let all: [RTCPPacket] = [
                 .senderReport(

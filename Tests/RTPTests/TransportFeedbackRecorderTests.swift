@@ -22,7 +22,7 @@ import Testing
         for sequence in [65_534, 65_535, 2] as [UInt16] { recorder.record(sequence: sequence, at: Instant(milliseconds: 640)) }
         let first = try #require(feedback(&recorder))
         #expect(first.packets.map(\.sequenceNumber) == [65_534, 65_535, 0, 1, 2])
-        #expect(first.packets.map { $0.arrival != nil } == [true, true, false, false, true])
+        #expect(first.packets.map { $0.arrivalTicks != nil } == [true, true, false, false, true])
         #expect(first.referenceTime == 10)
         // One that was reported missing comes late: told again from there.
         recorder.record(sequence: 1, at: Instant(milliseconds: 700))
@@ -53,7 +53,7 @@ import Testing
                     let bytes = RTCP.serialize([.transportFeedback(feedback)])
                     #expect(bytes.count < 1200)
                     #expect(try bytes.view { try RTCP.parse($0) } == [.transportFeedback(feedback)])
-                    for packet in feedback.packets { if let arrival = packet.arrival { told[packet.sequenceNumber] = arrival } }
+                    for packet in feedback.packets { if let arrival = packet.arrivalTicks { told[packet.sequenceNumber] = arrival } }
                 }
             }
         }

@@ -44,13 +44,13 @@ struct RecordingJobTests {
 
     @Test("a beginning on a busy machine does not displace the file against others of its room")
     func busyBeginning() throws {
-        func start(_ delay: Double) throws -> Int64 {
+        func start(_ delay: Double) throws -> Instant {
             var recording = EmulatedRecording()
             (recording.seconds, recording.reportJitter, recording.busyBeginning) = (4, 0, (0.9, delay))
             let (result, _) = try watch(recording)
             return try #require(result.reports.compactMap { if case .began(_, _, let time) = $0 { time } else { nil } }.first)
         }
-        #expect(abs(try start(80) - start(0)) <= 5_000_000)
+        #expect(try start(80).span(since: start(0)).magnitude <= .milliseconds(5))
     }
 
     @Test("a sound card that runs wrong by 300 ppm is followed, and so is the publisher's whole clock", arguments: [VideoCodec.h264, .vp8])
@@ -133,7 +133,7 @@ struct RecordingJobTests {
         var recording = EmulatedRecording()
         (recording.codec, recording.seconds) = (codec, 8)
         // The emulated publisher begins at 5000 s of our clock.
-        recording.order = { $0.origin = 4_970_000_000_000 }
+        recording.order = { $0.origin = Instant(milliseconds: 4_970_000) }
         let file = try #require(try watch(recording).1.first)
         #expect((file.frames.first?.time ?? 1) < 0.01 && file.soundStart < 0.03)
         #expect(file.frames.count { $0.time < 29.9 } == 30)
@@ -148,7 +148,7 @@ struct RecordingJobTests {
         let scratch = try Scratch()
         var recording = EmulatedRecording()
         (recording.codec, recording.seconds) = (codec, 5)
-        recording.order = { $0.origin = 4_982_000_000_000 }
+        recording.order = { $0.origin = Instant(milliseconds: 4_982_000) }
         let file = try #require(try recording.run(in: scratch.path).files.first)
         let target = scratch.path + "/finished"
         _ = try MediaFinisher.finish(file, as: target, container: codec == .h264 ? .mp4 : .webm)
@@ -203,10 +203,10 @@ struct RecordingJobTests {
             let sequence = track == 1 ? step / 20 : step
             var rtp: [UInt8] = [0x80, track == 1 ? 0x80 : 0, UInt8(truncatingIfNeeded: sequence >> 8), UInt8(truncatingIfNeeded: sequence)]
             rtp += (0..<4).map { UInt8(truncatingIfNeeded: times[track] >> UInt32(24 - 8 * $0)) } + [0, 0, 0, UInt8(track + 1)] + payload
-            var input = TapRecord(track: track, arrival: arrival, content: .packet(orientation: 0xff, audioLevel: 0xff, rtp: rtp[...])).encoded
+            var input = TapRecord(track: track, arrival: Instant(nanoseconds: arrival), content: .packet(orientation: 0xff, audioLevel: 0xff, rtp: rtp[...])).encoded
             if step % 100 == 50 {
                 input += TapRecord(
-                    track: track, arrival: arrival,
+                    track: track, arrival: Instant(nanoseconds: arrival),
                     content: .report(ntp: UInt64.random(in: 0...UInt64.max, using: &random), timestamp: times[track])).encoded
             }
             waiting += input
@@ -244,7 +244,7 @@ struct RecordingJobTests {
             let timestamp = UInt32(number * rate / 50 + shift * rate)
             var rtp: [UInt8] = [0x80, 0, UInt8(number >> 8), UInt8(number & 0xff)]
             rtp += (0..<4).map { UInt8(truncatingIfNeeded: timestamp >> UInt32(24 - 8 * $0)) } + [0, 0, 0, 1] + audio
-            let arrival = Int64(1000 + number * 20 + shift * 1000) * 1_000_000
+            let arrival = Instant(milliseconds: Int64(1000 + number * 20 + shift * 1000))
             try job.receive(
                 TapRecord(track: 0, arrival: arrival, content: .packet(orientation: 0xff, audioLevel: 0xff, rtp: rtp[...])).encoded, output: output)
         }

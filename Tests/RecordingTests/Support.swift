@@ -60,7 +60,7 @@ struct EmulatedRecording {
         init(_ options: PublishOptions, start: Int64, seed: UInt64) throws {
             engine = try PublishEngine(options, random: .seeded(seed))
             self.start = start
-            base = engine.timestamps(at: 0)[0]
+            base = engine.timestamps(at: .zero)[0]
         }
     }
     private struct Event {
@@ -103,7 +103,7 @@ struct EmulatedRecording {
                 }
                 for (track, source, rate) in [(0, sound, 1 + soundDrift), (1, picture, 1.0)] where now >= source.start {
                     let elapsed = Int64(Double(now - source.start) * rate)
-                    for (_, packet) in try source.engine.advance(to: elapsed, unixMilliseconds: now / 1_000_000) {
+                    for (_, packet) in try source.engine.advance(to: .nanoseconds(elapsed), unixMilliseconds: now / 1_000_000) {
                         if track == 0, let mutedSound, mutedSound.contains(Double(now) / 1e9) {
                             continue
                         }
@@ -115,7 +115,7 @@ struct EmulatedRecording {
                         if isLost, !returns { continue }
                         events.append(Event(
                             arrival: now + delay(now) + (isLost ? 60_000_000 : 0),
-                            record: TapRecord(track: track, arrival: 0, content: .packet(orientation: 0xff, audioLevel: 0xff, rtp: rtp[...]))))
+                            record: TapRecord(track: track, arrival: .zero, content: .packet(orientation: 0xff, audioLevel: 0xff, rtp: rtp[...]))))
                     }
                     if now >= nextReports[track] {
                         nextReports[track] = now + (track == 0 ? browserLateness == nil ? 2_500_000_000 : 5_000_000_000 : 1_000_000_000)
@@ -127,7 +127,7 @@ struct EmulatedRecording {
                         let ticks = UInt32(truncatingIfNeeded: (UInt64(source.start / 1000) * clockRate) / 1_000_000 + UInt64(reported / 1000) * clockRate / 1_000_000)
                         let ntp = UInt64(wall / 1_000_000_000) << 32 | (UInt64(wall % 1_000_000_000) << 32) / 1_000_000_000
                         events.append(Event(
-                            arrival: now + delay(now), record: TapRecord(track: track, arrival: 0, content: .report(ntp: ntp, timestamp: ticks &+ jumped(track, at: now)))))
+                            arrival: now + delay(now), record: TapRecord(track: track, arrival: .zero, content: .report(ntp: ntp, timestamp: ticks &+ jumped(track, at: now)))))
                     }
                 }
             }
@@ -137,7 +137,7 @@ struct EmulatedRecording {
             events.removeAll { $0.arrival <= now }
             let bytes = due.flatMap { _, event -> [UInt8] in
                 var record = event.record
-                record.arrival = ours(event.arrival)
+                record.arrival = Instant(nanoseconds: ours(event.arrival))
                 return record.encoded
             }
             if !bytes.isEmpty { try job.receive(bytes, output: output) }

@@ -1,6 +1,7 @@
 import Codecs
 import Foundation
 import MediaIO
+import Primitives
 import RTP
 import Synchronization
 import Testing
@@ -19,12 +20,12 @@ private final class FakeVideo: RecentVideoSource {
     let state = Mutex(State())
 
     /// Puts a group into the ring whose newest packet arrived `age` ago.
-    func show(_ packets: [[UInt8]], codec: CodecKind, start: Int64 = 1000, age: Duration = .zero, width: Int = 320, height: Int = 240, keyFrameAge: Duration = .zero) {
-        var summary = RecentVideoSummary(codec: codec, codecName: codec.encodingName, parameterSets: nil, clockRate: 90_000, now: 1_000_000_000_000)
+    func show(_ packets: [[UInt8]], codec: CodecKind, start: Int64 = 1000, age: TimeSpan = .zero, width: Int = 320, height: Int = 240, keyFrameAge: TimeSpan = .zero) {
+        var summary = RecentVideoSummary(codec: codec, codecName: codec.encodingName, parameterSets: nil, clockRate: 90_000, now: Instant(milliseconds: 1_000_000))
         summary.keyFrameStart = start
         summary.newest = start + Int64(packets.count) - 1
-        summary.newestArrival = summary.now - Int64(age / .nanoseconds(1))
-        summary.keyFrameArrival = summary.newestArrival - Int64(keyFrameAge / .nanoseconds(1))
+        summary.newestArrival = summary.now - age
+        summary.keyFrameArrival = summary.newestArrival - keyFrameAge
         summary.width = width
         summary.height = height
         if let last = packets.last { summary.newestTimestamp = last[4..<8].reduce(0) { $0 << 8 | UInt32($1) } }

@@ -1,5 +1,6 @@
 // The settings as the media engine takes them.
 import MediaIO
+import Primitives
 import SDP
 
 extension Settings {
@@ -14,12 +15,12 @@ extension Settings {
         configuration.offersLoopback = offersLoopback
         configuration.codecs.video = videoCodecs
         configuration.codecs.audio = audioCodecs
-        configuration.iceTimeout = iceTimeout
-        configuration.consentTimeout = iceConsentTimeout
-        configuration.rtpActivityTimeout = rtpActivityTimeout
-        configuration.periodicKeyFrameInterval = periodicKeyFrameRequest ? periodicKeyFrameInterval : nil
-        configuration.keyFrameRequestGap = keyFrameRequestGap
-        configuration.refreshInterval = refreshInterval
+        configuration.iceTimeout = .milliseconds(Int64(iceTimeout))
+        configuration.consentTimeout = .milliseconds(Int64(iceConsentTimeout))
+        configuration.rtpActivityTimeout = .milliseconds(Int64(rtpActivityTimeout))
+        configuration.periodicKeyFrameInterval = periodicKeyFrameRequest ? .milliseconds(Int64(periodicKeyFrameInterval)) : nil
+        configuration.keyFrameRequestGap = .milliseconds(Int64(keyFrameRequestGap))
+        configuration.refreshInterval = .milliseconds(Int64(refreshInterval))
         configuration.lowestREMB = publisherMinimumBitrate
         configuration.highestREMB = publisherMaximumBitrate
         configuration.maximumEndpoints = maximumEndpoints
@@ -31,7 +32,7 @@ extension Settings {
         configuration.tcp.maximumConnectionsPerAddress = maximumTCPConnectionsPerAddress
         configuration.tcp.highWaterMark = tcpHighWaterMark
         configuration.tcp.lowWaterMark = tcpLowWaterMark
-        configuration.tcp.maximumDelay = tcpMaximumDelay
+        configuration.tcp.maximumDelay = .milliseconds(Int64(tcpMaximumDelay))
         return configuration
     }
 }

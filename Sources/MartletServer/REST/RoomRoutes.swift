@@ -1,4 +1,5 @@
 // /room/*: the rooms of this server, who is in them and what they publish.
+import Clocks
 import Signalling
 import Synchronization
 
@@ -9,7 +10,7 @@ struct RoomRoutes: RESTRouteProvider {
     private let wallClock: @Sendable () -> Int64
     private let dates = RoomDates()
 
-    init(rooms: RoomService, streams: StreamRegistry, wallClock: @escaping @Sendable () -> Int64 = WallClock.milliseconds) {
+    init(rooms: RoomService, streams: StreamRegistry, wallClock: @escaping @Sendable () -> Int64 = { WallClock.now().milliseconds }) {
         self.rooms = rooms
         self.streams = streams
         self.wallClock = wallClock

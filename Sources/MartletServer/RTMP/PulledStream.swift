@@ -1,5 +1,6 @@
 // The local stream of an RTMP pull. It outlives the connections that fill it: players keep it, and what the next connection brings goes
 // on where the last one ended. Made and held by RTMPRelay.
+import Clocks
 import MediaIO
 import Primitives
 import Synchronization
@@ -17,7 +18,7 @@ final class PulledStream: IngestTarget {
         var needsKeyFrame = false
         /// The newest time given on, and when that was.
         var newest = MediaTime.zero
-        var newestAt = Instant(nanoseconds: MonotonicClock.now())
+        var newestAt = MonotonicClock.now()
     }
     private let state = Mutex(State())
 
@@ -44,7 +45,7 @@ final class PulledStream: IngestTarget {
     }
 
     func write(track: Int, frame: [UInt8], time given: MediaTime, isKeyFrame: Bool) {
-        let now = Instant(nanoseconds: MonotonicClock.now())
+        let now = MonotonicClock.now()
         let time = state.withLock { state -> MediaTime? in
             guard let tracks = state.tracks, tracks.indices.contains(track) else { return nil }
             if state.hasNewClock {

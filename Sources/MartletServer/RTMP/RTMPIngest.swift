@@ -1,5 +1,6 @@
 // What an encoder sends, into a source of the media graph: IngestState decides, this performs. Fed on the connection's event loop; starting
 // happens in a task. Used for publishers and for pulled streams.
+import Clocks
 import Logging
 import MediaIO
 import Primitives
@@ -52,7 +53,7 @@ final class RTMPIngest: Sendable {
     func take(metadata: AMF0Value) { state.withLock { $0.take(metadata: metadata) } }
 
     /// Audio or video.
-    func take(_ message: RTMPMessage, at now: Instant = Instant(nanoseconds: MonotonicClock.now())) {
+    func take(_ message: RTMPMessage, at now: Instant = MonotonicClock.now()) {
         let (actions, unusable, rebases) = state.withLock { state in
             let before = (state.counts.unusable + state.counts.otherTracks, state.clock.rebases)
             let actions = state.take(message, at: now)
@@ -80,7 +81,7 @@ final class RTMPIngest: Sendable {
                 Task { [weak self] in
                     try? await Task.sleep(for: time.duration)
                     guard let self else { return }
-                    self.perform(self.state.withLock { $0.look(at: Instant(nanoseconds: MonotonicClock.now())) })
+                    self.perform(self.state.withLock { $0.look(at: MonotonicClock.now()) })
                 }
             }
         }
@@ -98,7 +99,7 @@ final class RTMPIngest: Sendable {
             }
             // Under the lock, so that no later frame overtakes those that waited.
             state.withLock { state in
-                perform(state.began(tracks, at: Instant(nanoseconds: MonotonicClock.now())))
+                perform(state.began(tracks, at: MonotonicClock.now()))
             }
         }
     }

@@ -1,6 +1,7 @@
 // One RTMP client: its connection, the streams it publishes and plays, the rooms it is in. Everything that concerns it goes through
 // one mailbox and is handled one after the other; media doesn't, it goes from the event loop straight to its RTMPIngest. Made
 // and run by RTMPService.
+import Clocks
 import Logging
 import MediaIO
 import NIOCore
@@ -90,7 +91,7 @@ actor RTMPSession {
         self.streamRate = streamRate
         self.onInfoChange = onInfoChange
         self.ingestCounters = ingestCounters
-        info = SessionInfo(id: id, remoteAddress: connection.remoteAddress, transport: isSecure ? .rtmps : .rtmp, createDate: WallClock.milliseconds())
+        info = SessionInfo(id: id, remoteAddress: connection.remoteAddress, transport: isSecure ? .rtmps : .rtmp, createDate: WallClock.now().milliseconds)
         var logger = logger
         logger[metadataKey: "session"] = "\(id)"
         self.logger = logger

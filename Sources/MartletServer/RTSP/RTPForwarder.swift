@@ -77,8 +77,8 @@ struct RTPForwarder {
         var rest = bytes[...], output: [Packet] = []
         while let record = TapRecord.next(in: &rest) {
             guard tracks.indices.contains(record.track), tracks[record.track].isWanted else { continue }
-            newestArrival = max(newestArrival, record.instant)
-            if firstArrival == nil { firstArrival = record.instant }
+            newestArrival = max(newestArrival, record.arrival)
+            if firstArrival == nil { firstArrival = record.arrival }
             note(record)
             if hasBegun { take(record, &output) } else { hold(record, &output) }
         }
@@ -88,13 +88,13 @@ struct RTPForwarder {
 
     private mutating func note(_ record: TapRecord) {
         switch record.content {
-        case .report(let ntp, let timestamp): timeline.report(ntp: ntp, timestamp: timestamp, track: record.track, arrival: record.instant)
+        case .report(let ntp, let timestamp): timeline.report(ntp: ntp, timestamp: timestamp, track: record.track, arrival: record.arrival)
         case .restart:
             timeline.restart()
             for index in tracks.indices { (tracks[index].nextReport, tracks[index].reportedOffset) = (nil, nil) }
         case .packet(_, _, let rtp):
             guard rtp.count > 12 else { return }
-            timeline.note(Self.timestamp(rtp), track: record.track, arrival: record.instant)
+            timeline.note(Self.timestamp(rtp), track: record.track, arrival: record.arrival)
         }
     }
 
@@ -106,7 +106,7 @@ struct RTPForwarder {
         // A record is no longer than a packet, and few are held: this can't overflow.
         if case .packet(_, _, let rtp) = record.content { heldBytes += rtp.count }
         let isComplete = tracks.indices.allSatisfy { !tracks[$0].isWanted || timeline.hasReports(of: $0) }
-        let waited = record.instant.span(since: firstArrival ?? record.instant)
+        let waited = record.arrival.span(since: firstArrival ?? record.arrival)
         guard isComplete || waited >= Self.reportPatience || heldBytes > Self.maximumHeld || held.count > 4096 else { return }
         hasBegun = true
         timeline.settle()
@@ -114,7 +114,7 @@ struct RTPForwarder {
         (held, heldBytes) = ([], 0)
         for record in records {
             guard case .packet(_, _, let rtp) = record.content, rtp.count > 12, tracks[record.track].nextReport == nil else { continue }
-            report(record.track, timestamp: Self.timestamp(rtp), at: record.instant, &output)
+            report(record.track, timestamp: Self.timestamp(rtp), at: record.arrival, &output)
         }
         for record in records { take(record, &output) }
     }
@@ -162,7 +162,7 @@ struct RTPForwarder {
                 tracks[index].waiting = [:]
                 tracks[index].next = number
             }
-            tracks[index].waiting[number] = (packet, record.instant)
+            tracks[index].waiting[number] = (packet, record.arrival)
             release(index, &output)
         }
     }
@@ -196,8 +196,4 @@ struct RTPForwarder {
         tracks[index].octets &+= UInt32(packet.count - 12)
         return Packet(track: index, isReport: false, bytes: bytes)
     }
-}
-
-extension TapRecord {
-    fileprivate var instant: Instant { Instant(nanoseconds: arrival) }
 }

@@ -1,5 +1,6 @@
 // One connection to an RTSP server, from the first request to its end: carries bytes between the socket, RTSPClientSession and RTSPInlet.
 // Made and run by RTSPPull for each attempt.
+import Clocks
 import Foundation
 import Logging
 import MediaIO
@@ -201,5 +202,5 @@ actor RTSPLink {
 
 extension Instant {
     /// Of the server's monotonic clock.
-    fileprivate static var now: Instant { Instant(nanoseconds: MonotonicClock.now()) }
+    fileprivate static var now: Instant { MonotonicClock.now() }
 }

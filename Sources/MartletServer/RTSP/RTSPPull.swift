@@ -1,5 +1,6 @@
 // One stream fetched from an RTSP server: published, filled over one connection after another, kept while the camera is away. Made and run by
 // RTSPPulls; RTSPPullLife decides, RTSPLink is one connection.
+import Clocks
 import Logging
 import MediaIO
 import Primitives
@@ -133,7 +134,7 @@ actor RTSPPull {
             if let ending = life.ending { return ending }
             let (end, media) = await attempt()
             let wasPlaying = life.status == .playing
-            switch life.linkEnded(end, media: media, at: Instant(nanoseconds: MonotonicClock.now())) {
+            switch life.linkEnded(end, media: media, at: MonotonicClock.now()) {
             case .end(let end): return end
             case .callAgain(let wait):
                 if wasPlaying { logger.notice("the link to a camera is broken, reconnecting", metadata: ["reason": "\(end.reason)"]) }
@@ -151,7 +152,7 @@ actor RTSPPull {
             try? await Task.sleep(for: .milliseconds(500))
             if Task.isCancelled { return }
             let players = await registry.playerCount(ofStream: name)
-            if life.note(players: players, at: Instant(nanoseconds: MonotonicClock.now())) { return await end(.idle) }
+            if life.note(players: players, at: MonotonicClock.now()) { return await end(.idle) }
         }
     }
 

@@ -1,4 +1,5 @@
 // One client of the RTSP server: requests answered in order, media sent beside them. Made and run by RTSPServer.
+import Clocks
 import Foundation
 import Glibc
 import Logging
@@ -239,9 +240,7 @@ actor RTSPServerClient {
 
     /// From 1970 to the zero of the monotonic clock.
     private static func wallOffset() -> TimeSpan {
-        var wall = timespec()
-        clock_gettime(CLOCK_REALTIME, &wall)
-        return TimeSpan.seconds(Int64(wall.tv_sec)) + .nanoseconds(Int64(wall.tv_nsec)) - .nanoseconds(MonotonicClock.now())
+        WallClock.now() - WallTime(nanoseconds: MonotonicClock.now().nanoseconds)
     }
 
     private func send(_ subscription: PacketSubscription, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>) async {

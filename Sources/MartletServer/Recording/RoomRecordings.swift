@@ -1,5 +1,6 @@
 // Rooms that are recorded as a whole: follows the life of rooms and puts the streams of those that asked for it into one
 // recording each. Owned by the composition, which carries the events here.
+import Clocks
 import Foundation
 import Logging
 import MediaIO
@@ -76,10 +77,10 @@ final class RoomRecordings: Sendable {
 
 /// When the first stream of each room was published: where synchronised files begin (`enable_empty_shift_writer`).
 final class RoomOrigins: Sendable {
-    private let origins = Mutex<[ExactText: Int64]>([:])
+    private let origins = Mutex<[ExactText: Instant]>([:])
 
-    /// ns on the monotonic clock; that of the first call for a room holds until it is forgotten.
-    func origin(of room: String) -> Int64 {
+    /// On the monotonic clock; that of the first call for a room holds until it is forgotten.
+    func origin(of room: String) -> Instant {
         origins.withLock { origins in
             if let origin = origins[ExactText(room)] { return origin }
             let now = MonotonicClock.now()

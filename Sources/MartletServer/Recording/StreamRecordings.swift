@@ -3,6 +3,7 @@
 import Foundation
 import Logging
 import MediaIO
+import Primitives
 import Recording
 import Workers
 
@@ -21,7 +22,7 @@ struct StreamRecordings: PublisherRecorder {
     let groupHook: RecordHook?
     let logger: Logger
     /// Media that came before PUBLISHING was told belongs to a recording from the start, ns.
-    static let backlog: Int64 = 5_000_000_000
+    static let backlog = TimeSpan.seconds(5)
 
     func begin(_ record: StreamRecord, owner: StreamOwner, stream: StreamHandle) async {
         guard isEnabled else { return }

@@ -1,5 +1,6 @@
 // One client connection: its commands, what it is told, its keep-alive. Everything that concerns it goes through one mailbox
 // and is handled one after the other. Made by WebSocketService, which runs it; owns nothing but its place in the registries.
+import Clocks
 import Logging
 import MediaIO
 import NIOWebSocket
@@ -68,7 +69,7 @@ actor Session {
         channel: any MessageChannel, isSecure: Bool = false, registry: StreamRegistry,
         application: any SessionApplication = AcceptingApplication(), limits: SessionLimits, serverVersion: String,
         snapshots: StreamSnapshots? = nil, streamRate: SourceRateLimiter? = nil, bugReports: SourceRateLimiter? = nil, memory: MemoryBudget = .unlimited,
-        uuid: String, createDate: Int64 = WallClock.milliseconds(), logger: Logger,
+        uuid: String, createDate: Int64 = WallClock.now().milliseconds, logger: Logger,
         onInfoChange: @escaping @Sendable (SessionInfo) -> Void = { _ in }
     ) {
         id = "/\(channel.remoteAddress)/\(channel.localAddress)-\(uuid)"

@@ -1,5 +1,6 @@
 // Pictures that are written by themselves: of every stream that is on air, at an interval, into a folder. A ServiceLifecycle
 // service, made by the composition when `snapshot_auto_interval_ms` is set.
+import Clocks
 import Codecs
 import Foundation
 import Logging
@@ -56,7 +57,7 @@ struct SnapshotGallery: Service {
     private func write(_ name: String, _ mediaSessionID: String, _ writer: GalleryWriter) async {
         do {
             let snapshot = try await snapshots.take(name, as: format)
-            let path = template.path(streamName: name, mediaSessionID: mediaSessionID, unixMilliseconds: WallClock.milliseconds())
+            let path = template.path(streamName: name, mediaSessionID: mediaSessionID, unixMilliseconds: WallClock.now().milliseconds)
             try await writer.write(snapshot.picture.bytes, to: path + "." + format.kind.fileExtension)
         } catch SnapshotError.noSuchStream, SnapshotError.shutDown {
             // It ended a moment ago.

@@ -1,4 +1,5 @@
 // Snapshots by stream name, with the settings that go with them: what REST, sessions and the gallery ask. Owned by the composition.
+import Clocks
 import Codecs
 import Logging
 import MediaIO

@@ -1,5 +1,6 @@
 // Every publisher and player of the server, by media session id and by name: the one place where their state changes.
 // Sessions and agents ask, the media engine reports, REST looks. Owned by the composition; run() carries the engine's events.
+import Clocks
 import Logging
 import MediaIO
 import Primitives
@@ -79,7 +80,7 @@ actor StreamRegistry {
 
     init(
         engine: any MediaEngineProtocol, nodeID: String, maximumStreams: Int = 10_000, recorder: (any PublisherRecorder)? = nil,
-        doors: StreamDoors? = nil, wallClock: @escaping @Sendable () -> Int64 = WallClock.milliseconds, logger: Logger
+        doors: StreamDoors? = nil, wallClock: @escaping @Sendable () -> Int64 = { WallClock.now().milliseconds }, logger: Logger
     ) {
         self.engine = engine
         self.nodeID = nodeID

@@ -1,5 +1,6 @@
 // The signalling door: binds the WebSocket ports, makes a session of every connection and runs it, reports rates each second,
 // and on shutdown tells everybody before it closes. Composed by the server; a ServiceLifecycle service.
+import Clocks
 import Logging
 import NIOCore
 import NIOPosix
@@ -68,8 +69,7 @@ final class WebSocketService: Service {
             maximum: configuration.limits.maximumSessions, maximumPerAddress: configuration.limits.maximumSessionsPerAddress)
         handshakes = ConnectionLimiter(
             maximum: configuration.limits.maximumHandshakes, maximumPerAddress: configuration.limits.maximumHandshakesPerAddress)
-        let start = ContinuousClock.now
-        bugReports = SourceRateLimiter(rate: 1.0 / 60, burst: 1, now: { (ContinuousClock.now - start).inNanoseconds })
+        bugReports = SourceRateLimiter(rate: 1.0 / 60, burst: 1, now: MonotonicClock.now)
         (accepted, acceptedSink) = AsyncStream.makeStream()
     }
 

@@ -1,12 +1,13 @@
 // What one player's line carries, from the feedback its receiver sends: Google Congestion Control for a sender that
 // forwards. Sans-IO; owned by PlayerEndpoint, one per transport, told of feedback, asked for the estimate.
+import Primitives
 
 /// Send-side bandwidth estimation (draft-ietf-rmcat-gcc-02): a delay-based estimate that grows and backs off (AIMD), bounded
 /// by losses and by what the receiver itself says (REMB).
 ///
 /// A server that forwards can't choose its rate, which changes two things: what arrives without a growing queue is known to
 /// fit (the estimate follows at once, without waiting for growth), and a quiet stream proves nothing (the estimate neither
-/// falls with it nor grows beyond 1.5 times what arrived). Fixed memory, no allocation per feedback. Times in ns, rates in bit/s.
+/// falls with it nor grows beyond 1.5 times what arrived). Fixed memory, no allocation per feedback. Rates in bit/s.
 public struct CongestionController: Sendable {
     public struct Configuration: Sendable {
         /// Until the first feedback.
@@ -18,10 +19,10 @@ public struct CongestionController: Sendable {
 
     /// What the line carries, bit/s.
     public private(set) var estimate: Int
-    /// Smoothed; 0 = not known.
-    public private(set) var roundTrip: Int64 = 0
-    /// How long packets stand in queues on the way, ns: the delay above the smallest of the last 10–20 s.
-    public private(set) var queueDelay: Int64 = 0
+    /// Smoothed; zero = not known.
+    public private(set) var roundTrip = TimeSpan.zero
+    /// How long packets stand in queues on the way: the delay above the smallest of the last 10–20 s.
+    public private(set) var queueDelay = TimeSpan.zero
     /// What arrived over the last half second of packets; 0 = not known.
     public private(set) var delivered = 0
     /// Feedback has arrived, or the receiver has said its own estimate: `estimate` means something.
@@ -42,23 +43,24 @@ public struct CongestionController: Sendable {
     private var state = State.increase
     private var delayBound: Double
     private var receiverLimit = Double.infinity
-    private var lastUpdate: Int64 = 0
-    private var lastDecrease: Int64 = .min / 2
-    private var lastFeedback: Int64 = 0
+    private var lastUpdate: Instant?
+    private var lastDecrease = Instant.distantPast
+    private var lastFeedback: Instant?
     /// Mean and relative variance of what arrived when the line was full; 0 = not known.
     private var capacity = 0.0
     private var capacityVariance = 0.4
 
     // The two halves of the time in which the smallest delay is looked for.
-    private static let delayWindow: Int64 = 10_000_000_000
-    private var smallestDelay = (older: Int64.max, newer: Int64.max)
-    private var delayWindowEnd: Int64 = 0
+    private static let delayWindow = TimeSpan.seconds(10)
+    private var smallestDelay = (older: TimeSpan.max, newer: TimeSpan.max)
+    private var delayWindowEnd = Instant.zero
 
+    /// Units of 64 ms.
     private var lastReference: Int64?
 
     // Of the feedback being taken.
-    private var smallestHere = Int64.max
-    private var lastSent = Int64.min
+    private var smallestHere = TimeSpan.max
+    private var lastSent: Instant?
 
     public init(_ configuration: Configuration = Configuration()) {
         self.configuration = configuration
@@ -71,13 +73,13 @@ public struct CongestionController: Sendable {
     /// A packet has arrived. Call in the order of sequence numbers, then `finish`.
     ///
     /// - Parameters:
-    ///   - arrival: on the receiver's clock, any origin.
+    ///   - arrival: from the zero of the receiver's clock, wherever that is.
     ///   - wasLost: an earlier feedback called it missing.
-    public mutating func receive(sentAt: Int64, arrival: Int64, length: Int, wasLost: Bool) {
+    public mutating func receive(sentAt: Instant, arrival: TimeSpan, length: Int, wasLost: Bool) {
         rate.note(length, arrival: arrival)
         loss.note(received: true, wasLost: wasLost)
-        smallestHere = min(smallestHere, arrival - sentAt)
-        lastSent = max(lastSent, sentAt)
+        smallestHere = min(smallestHere, arrival - sentAt.span(since: .zero))
+        lastSent = max(lastSent ?? sentAt, sentAt)
         if let delta = groups.note(sent: sentAt, arrival: arrival) { trend.note(delta) }
     }
 
@@ -85,16 +87,16 @@ public struct CongestionController: Sendable {
     public mutating func lose() { loss.note(received: false) }
 
     /// The feedback is read: updates the estimate.
-    public mutating func finish(at now: Int64) {
+    public mutating func finish(at now: Instant) {
         defer {
             smallestHere = .max
-            lastSent = .min
+            lastSent = nil
         }
         isInformed = true
         lastFeedback = now
-        if lastSent != .min {
-            let sample = max(0, now - lastSent)
-            roundTrip = roundTrip == 0 ? sample : (roundTrip * 7 + sample) / 8
+        if let lastSent {
+            let sample = max(.zero, now.span(since: lastSent))
+            roundTrip = roundTrip == .zero ? sample : (roundTrip * 7 + sample) / 8
             measureQueue(at: now)
         }
         let arrived = rate.rate(over: 10)
@@ -120,17 +122,17 @@ public struct CongestionController: Sendable {
     public mutating func forgetLimit() { hasBackedOff = false }
 
     /// To be called now and then.
-    /// - Parameter unansweredSince: since when packets are on the way of which nothing has been heard, ns.
-    public mutating func advance(to now: Int64, unansweredSince: Int64) {
-        guard lastFeedback != 0 else { return }
-        let patience = max(1_000_000_000, 3 * roundTrip)
-        guard now - max(unansweredSince, lastFeedback, lastDecrease) > patience else { return }
+    /// - Parameter unansweredSince: since when packets are on the way of which nothing has been heard.
+    public mutating func advance(to now: Instant, unansweredSince: Instant) {
+        guard let lastFeedback else { return }
+        let patience = max(.seconds(1), roundTrip * 3)
+        guard now.span(since: max(unansweredSince, lastFeedback, lastDecrease)) > patience else { return }
         // Nothing comes back: the line is down, or full to the brim.
         decrease(to: delayBound * 0.5, at: now)
         combine()
     }
 
-    private mutating func measureQueue(at now: Int64) {
+    private mutating func measureQueue(at now: Instant) {
         if now >= delayWindowEnd {
             delayWindowEnd = now + Self.delayWindow
             smallestDelay = (smallestDelay.newer, smallestHere)
@@ -154,13 +156,13 @@ public struct CongestionController: Sendable {
 
     // MARK: rate control (§5.5)
 
-    private mutating func update(arrived: Double?, at now: Int64) {
-        let elapsed = min(Double(now - (lastUpdate == 0 ? now : lastUpdate)) / 1e9, 1)
+    private mutating func update(arrived: Double?, at now: Instant) {
+        let elapsed = min(now.span(since: lastUpdate ?? now).seconds, 1)
         lastUpdate = now
         switch trend.usage {
         case .overuse:
-            let interval = min(max(roundTrip, 10_000_000), 200_000_000)
-            guard let arrived, now - lastDecrease >= interval else { return }
+            let interval = min(max(roundTrip, .milliseconds(10)), .milliseconds(200))
+            guard let arrived, now.span(since: lastDecrease) >= interval else { return }
             noteCapacity(arrived)
             decrease(to: 0.85 * arrived, at: now)
             state = .hold
@@ -176,7 +178,7 @@ public struct CongestionController: Sendable {
         }
     }
 
-    private mutating func decrease(to bitrate: Double, at now: Int64) {
+    private mutating func decrease(to bitrate: Double, at now: Instant) {
         delayBound = max(Double(configuration.minimum), min(delayBound, bitrate))
         lastDecrease = now
         hasBackedOff = true
@@ -190,14 +192,14 @@ public struct CongestionController: Sendable {
             // Near what the line is known to carry: about a packet per response time.
             let frame = delayBound / 30
             let packet = frame / (frame / 9600).rounded(.up)
-            next += max(4000, packet / (Double(roundTrip) / 1e9 + 0.1)) * elapsed
+            next += max(4000, packet / (roundTrip.seconds + 0.1)) * elapsed
         } else {
             next += max(1000, delayBound * 0.08) * elapsed
         }
         // Growth beyond what is being tried proves nothing.
         delayBound = max(delayBound, min(next, 1.5 * arrived + 10_000))
         // What arrives without a growing queue fits.
-        if loss.fraction <= LossBound.tolerable, queueDelay < 50_000_000, let recent = rate.rate(over: 6), recent > delayBound {
+        if loss.fraction <= LossBound.tolerable, queueDelay < .milliseconds(50), let recent = rate.rate(over: 6), recent > delayBound {
             delayBound = recent
         }
         delayBound = min(delayBound, Double(configuration.maximum))
@@ -226,9 +228,9 @@ public struct CongestionController: Sendable {
 
     /// Rate to send at when more waits than the line is known to carry, bit/s: the estimate while a queue stands, more when
     /// it has been gone for a while, so that room that has come back is found.
-    public func pacingRate(at now: Int64) -> Int {
-        if trend.usage == .overuse || queueDelay > 50_000_000 || loss.fraction > LossBound.tolerable { return estimate }
-        if now - lastDecrease < 500_000_000 { return estimate }
+    public func pacingRate(at now: Instant) -> Int {
+        if trend.usage == .overuse || queueDelay > .milliseconds(50) || loss.fraction > LossBound.tolerable { return estimate }
+        if now.span(since: lastDecrease) < .milliseconds(500) { return estimate }
         let bold = Double(estimate) * 1.5
         // Where the line was last found full only a little more is tried.
         return max(estimate, Int(capacity > 0 ? min(bold, capacity * 1.05) : bold))

@@ -1,4 +1,5 @@
 // Tells from the trend of the delay whether a queue is growing on the way. Part of CongestionController.
+import Primitives
 
 /// Trendline filter and over-use detector with adaptive threshold (GCC: draft-ietf-rmcat-gcc-02 §5.3–5.4, with the
 /// least-squares trend of libwebrtc in place of the Kalman filter).
@@ -30,12 +31,12 @@ struct DelayTrend: Sendable {
     init() { points.reserveCapacity(Self.window) }
 
     mutating func note(_ delta: PacketGroups.Delta) {
-        let arrival = Double(delta.arrival) / 1e6
-        let sentGap = Double(delta.sent) / 1e6
+        let arrival = delta.arrival.fractionalMilliseconds
+        let sentGap = delta.sent.fractionalMilliseconds
         let start = firstArrival ?? arrival
         firstArrival = start
         deltas = min(deltas + 1, Self.maximumDeltas)
-        accumulated += Double(delta.arrived) / 1e6 - sentGap
+        accumulated += delta.arrived.fractionalMilliseconds - sentGap
         smoothed = Self.smoothing * smoothed + (1 - Self.smoothing) * accumulated
         let point = SIMD2(arrival - start, smoothed)
         if points.count < Self.window {

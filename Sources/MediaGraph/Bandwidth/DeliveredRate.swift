@@ -1,16 +1,17 @@
 // How much of what was sent arrives per second. Part of CongestionController.
+import Primitives
 
 /// Bytes by arrival time, in buckets of 50 ms over the last second.
 struct DeliveredRate: Sendable {
-    private static let bucket: Int64 = 50_000_000
+    private static let bucket = TimeSpan.milliseconds(50)
     private static let count: Int64 = 20
     private var bytes = [Int32](repeating: 0, count: Int(count))
     /// Number of the newest bucket; `.min` before the first packet.
     private var newest = Int64.min
     private var first = Int64.min
 
-    mutating func note(_ length: Int, arrival: Int64) {
-        let index = arrival.dividedDown(by: Self.bucket)
+    mutating func note(_ length: Int, arrival: TimeSpan) {
+        let index = arrival.nanoseconds.dividedDown(by: Self.bucket.nanoseconds)
         if newest == .min || index > newest + Self.count * 10 || index < newest - Self.count {
             // The first packet, or one after a long silence or of another clock.
             for i in bytes.indices { bytes[i] = 0 }
@@ -32,7 +33,7 @@ struct DeliveredRate: Sendable {
         let buckets = min(buckets, newest - first)
         var sum = 0
         for index in newest - buckets..<newest { sum += Int(bytes[slot(index)]) }
-        return Double(sum) * 8e9 / Double(buckets * Self.bucket)
+        return Double(sum) * 8e9 / Double(buckets * Self.bucket.nanoseconds)
     }
 
     private func slot(_ index: Int64) -> Int { Int(((index % Self.count) + Self.count) % Self.count) }

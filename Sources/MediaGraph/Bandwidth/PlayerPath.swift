@@ -1,5 +1,6 @@
 // One transport of a player as a line with a bandwidth: what was sent over it, what it carries, and what may be sent now.
 // Owned by PlayerEndpoint, used on its reactor only.
+import Primitives
 import RTP
 
 /// Send history, congestion control and budgets of one transport of a player; audio, video and retransmissions share it.
@@ -22,19 +23,19 @@ final class PlayerPath {
 
     /// A thin line that begins anew is tried with more for a moment.
     private static let probeFactor = 2.0
-    private static let probeTime: Int64 = 400_000_000
+    private static let probeTime = TimeSpan.milliseconds(400)
 
-    private var probesUntil: Int64 = 0
+    private var probesUntil = Instant.distantPast
     // Bytes that may be sent now.
     private var paceRoom = 0.0
-    private var pacedUntil: Int64 = 0
+    private var pacedUntil = Instant.zero
     private var bytesPaced: UInt64 = 0
     private var retransmissionRoom = retransmissionDepth
-    private var retransmissionsUntil: Int64 = 0
+    private var retransmissionsUntil: Instant?
     /// `history.next` when feedback last came.
     private var reported: Int64 = 1
-    /// Since when there are packets that no feedback has come after; 0: there are none.
-    private var unansweredSince: Int64 = 0
+    /// Since when there are packets that no feedback has come after; `nil`: there are none.
+    private var unansweredSince: Instant?
 
     /// - Parameter hasFeedback: transport-cc was agreed on.
     init(hasFeedback: Bool) {
@@ -50,18 +51,19 @@ final class PlayerPath {
 
     // MARK: what the line carries
 
-    func receive(_ feedback: TransportFeedbackView, at now: Int64) {
+    func receive(_ feedback: TransportFeedbackView, at now: Instant) {
         controller.receive(feedback, history: &history.pointee, at: now)
         reported = history.pointee.next
-        unansweredSince = 0
+        unansweredSince = nil
     }
 
     func limit(to bitrate: UInt64) { controller.limit(to: Int(clamping: bitrate), isAlone: !hasFeedback) }
 
-    func advance(to now: Int64) {
+    func advance(to now: Instant) {
         guard history.pointee.next > reported else { return }
-        if unansweredSince == 0 { unansweredSince = now }
-        controller.advance(to: now, unansweredSince: unansweredSince)
+        let since = unansweredSince ?? now
+        unansweredSince = since
+        controller.advance(to: now, unansweredSince: since)
     }
 
     /// The line is known to carry less than `bitrate`, bit/s.
@@ -72,15 +74,15 @@ final class PlayerPath {
     }
 
     /// What is sent doesn't get through as it is sent: it gathers on the way, or is lost there.
-    var isClogged: Bool { controller.queueDelay > 150_000_000 || controller.lossFraction > LossBound.tolerable }
+    var isClogged: Bool { controller.queueDelay > .milliseconds(150) || controller.lossFraction > LossBound.tolerable }
 
     // MARK: what may be sent now
 
     /// A player falls behind the live edge: from now on `room` counts.
     ///
     /// - Parameter probing: queues on the way are empty: try for a moment whether the line carries more than was thought.
-    func beginPacing(burst: Int, probing: Bool = false, at now: Int64) {
-        probesUntil = probing ? now + Self.probeTime : 0
+    func beginPacing(burst: Int, probing: Bool = false, at now: Instant) {
+        probesUntil = probing ? now + Self.probeTime : .distantPast
         paceRoom = Double(burst)
         pacedUntil = now
         bytesPaced = history.pointee.bytes
@@ -89,7 +91,7 @@ final class PlayerPath {
     /// Bytes that may be sent to a player that is behind; what went out otherwise (audio, retransmissions) is taken off.
     ///
     /// - Parameter streamRate: bit/s of all that the player takes.
-    func room(streamRate: Int, at now: Int64) -> Int {
+    func room(streamRate: Int, at now: Instant) -> Int {
         let rate: Double, depth: Double
         if isTooThin(for: streamRate) {
             rate = now < probesUntil && !controller.isOverused
@@ -101,7 +103,7 @@ final class PlayerPath {
             rate = max(Double(Self.unknownRate), Self.catchUpFactor * known)
             depth = Double(Self.firstBurst)
         }
-        paceRoom += rate * Double(now - pacedUntil) / 8e9 - Double(history.pointee.bytes &- bytesPaced)
+        paceRoom += rate * Double(now.span(since: pacedUntil).nanoseconds) / 8e9 - Double(history.pointee.bytes &- bytesPaced)
         paceRoom = min(paceRoom, depth)
         pacedUntil = now
         bytesPaced = history.pointee.bytes
@@ -109,9 +111,9 @@ final class PlayerPath {
     }
 
     /// Bytes of retransmissions that the line has room for.
-    func retransmissionRoom(at now: Int64) -> Int {
+    func retransmissionRoom(at now: Instant) -> Int {
         let rate = max(Self.smallestRetransmissionRate, Double(controller.estimate) * Self.retransmissionShare)
-        if retransmissionsUntil != 0 { retransmissionRoom += rate * Double(now - retransmissionsUntil) / 8e9 }
+        if let until = retransmissionsUntil { retransmissionRoom += rate * Double(now.span(since: until).nanoseconds) / 8e9 }
         retransmissionRoom = min(retransmissionRoom, max(Self.retransmissionDepth, rate / 2 / 8))
         retransmissionsUntil = now
         return Int(retransmissionRoom)

@@ -1,5 +1,6 @@
 // When each packet left for one player, and how long it was: what transport-wide feedback is matched with.
 // One per transport of a player, shared by its audio, video and retransmissions; written on the packet path.
+import Primitives
 import RTP
 
 /// Counter of the transport-wide sequence number and a fixed ring of the newest packets' send times and lengths.
@@ -23,7 +24,7 @@ struct SendHistory {
 
     /// What became of a packet, as told for the first time or otherwise than before.
     enum Fate {
-        case received(sentAt: Int64, length: Int, wasLost: Bool)
+        case received(sentAt: Instant, length: Int, wasLost: Bool)
         case lost(length: Int)
         /// Told before, or too long ago to know.
         case known
@@ -49,11 +50,11 @@ struct SendHistory {
 
     /// Notes a packet that carries `next`, or, when `isNumbered` is false, one without a number.
     @inline(__always)
-    mutating func note(_ length: Int, isNumbered: Bool, at now: Int64) {
+    mutating func note(_ length: Int, isNumbered: Bool, at now: Instant) {
         bytes &+= UInt64(truncatingIfNeeded: length)
         guard isNumbered, let times, let lengths else { return }
         let slot = Int(truncatingIfNeeded: next) & (Self.capacity - 1)
-        times[slot] = UInt32(truncatingIfNeeded: now >> 10)
+        times[slot] = UInt32(truncatingIfNeeded: now.nanoseconds >> 10)
         lengths[slot] = UInt16(truncatingIfNeeded: length) & Self.lengthMask
         next &+= 1
     }
@@ -67,7 +68,7 @@ struct SendHistory {
 
     /// Takes what a feedback says of one packet.
     @inline(__always)
-    mutating func settle(_ number: Int64, isReceived: Bool, at now: Int64) -> Fate {
+    mutating func settle(_ number: Int64, isReceived: Bool, at now: Instant) -> Fate {
         guard let times, let lengths, number > 0, number < next, next - number <= Int64(Self.capacity) else { return .known }
         let slot = Int(truncatingIfNeeded: number) & (Self.capacity - 1)
         let entry = lengths[slot]
@@ -75,8 +76,8 @@ struct SendHistory {
         let length = Int(entry & Self.lengthMask)
         if isReceived {
             lengths[slot] = entry | Self.isReceived
-            let ago = UInt32(truncatingIfNeeded: now >> 10) &- times[slot]
-            return .received(sentAt: now - Int64(ago) << 10, length: length, wasLost: entry & Self.isLost != 0)
+            let ago = UInt32(truncatingIfNeeded: now.nanoseconds >> 10) &- times[slot]
+            return .received(sentAt: now - .nanoseconds(Int64(ago) << 10), length: length, wasLost: entry & Self.isLost != 0)
         }
         guard entry & Self.isLost == 0 else { return .known }
         lengths[slot] = entry | Self.isLost
@@ -87,7 +88,7 @@ struct SendHistory {
 extension CongestionController {
     /// Takes one feedback: matches it with what was sent and updates the estimate. Feedback is data of a stranger: numbers
     /// that were never sent, or have been settled, change nothing.
-    mutating func receive(_ feedback: TransportFeedbackView, history: inout SendHistory, at now: Int64) {
+    mutating func receive(_ feedback: TransportFeedbackView, history: inout SendHistory, at now: Instant) {
         // Reference times are 24 bits of 64 ms; an arrival is told on a line that goes on when they wrap, after twelve days.
         let origin = unwrap(reference: feedback.referenceTime) &* 256 - Int64(feedback.referenceTime) &* 256
         let first = history.number(of: feedback.base)
@@ -95,7 +96,7 @@ extension CongestionController {
         feedback.forEach { _, arrival in
             switch history.settle(first + offset, isReceived: arrival != nil, at: now) {
             case .received(let sentAt, let length, let wasLost):
-                receive(sentAt: sentAt, arrival: (origin + (arrival ?? 0)) * 250_000, length: length, wasLost: wasLost)
+                receive(sentAt: sentAt, arrival: .microseconds(250) * (origin + (arrival ?? 0)), length: length, wasLost: wasLost)
             case .lost: lose()
             case .known: break
             }

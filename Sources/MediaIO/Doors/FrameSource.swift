@@ -1,5 +1,6 @@
 // Frames of a source inside the server on their way into a stream: packetised once, so that a player costs the same whatever the
 // source is. Used by RTMP and the like.
+import Clocks
 import Primitives
 import RTP
 import SDP
@@ -135,7 +136,7 @@ public final class FrameSource: Sendable {
 
     /// Says now and then which time of day a timestamp is, on one clock for all tracks.
     private func report(track index: Int, _ time: MediaTime, _ timestamp: UInt32, _ state: inout State) {
-        let now = WallTime(nanoseconds: WallClock.nanoseconds()) - WallTime(nanoseconds: time.nanoseconds)
+        let now = WallClock.now() - WallTime(nanoseconds: time.nanoseconds)
         if state.wallOffset.map({ (now - $0).magnitude > Self.widestOffset }) ?? true {
             state.wallOffset = now
             // All tracks at once, so that none is told on the old clock.

@@ -40,11 +40,11 @@ public actor FrameSubscription {
         case resized(width: Int, height: Int)
     }
 
-    /// Frames older than this are dropped up to a key frame, ns.
-    static let maximumAge: Int64 = 4_000_000_000
-    /// Sender reports are waited for by this much, ns.
-    static let reportPatience: Int64 = 1_000_000_000
-    static let keyFrameGap: Int64 = 1_000_000_000
+    /// Frames older than this are dropped up to a key frame.
+    static let maximumAge = TimeSpan.seconds(4)
+    /// Sender reports are waited for by this much.
+    static let reportPatience = TimeSpan.seconds(1)
+    static let keyFrameGap = TimeSpan.seconds(1)
 
     private struct Lane {
         let track: SubscribedTrack
@@ -57,7 +57,7 @@ public actor FrameSubscription {
     private struct Waiting {
         var lane: Int
         var frame: EncodedFrame
-        var arrival: Int64
+        var arrival: Instant
     }
 
     public nonisolated let tracks: [SubscribedTrack]
@@ -70,12 +70,12 @@ public actor FrameSubscription {
     private var timeline: StreamTimeline
     private var waiting: [Waiting] = []
     private var ready: [Item] = []
-    private var firstArrival: Int64?
-    private var now: Int64 = 0
+    private var firstArrival: Instant?
+    private var now = Instant.zero
     /// Time 0 of the frames, on the server's clock.
     public private(set) var origin: Instant?
     private var hasBegun = false, hasGiven = false
-    private var lastKeyFrameRequest: Int64 = .min / 2
+    private var lastKeyFrameRequest = Instant.distantPast
     private var isOver = false
     /// Frames left out: the reader was slow, or packets were missing.
     public private(set) var dropped = 0
@@ -135,7 +135,7 @@ public actor FrameSubscription {
         let bytes = pipe.read()
         var rest = bytes[...]
         while let record = TapRecord.next(in: &rest) { take(record) }
-        for lane in lanes.indices { keep(lanes[lane].assembler.advance(to: Instant(nanoseconds: now)), lane, now) }
+        for lane in lanes.indices { keep(lanes[lane].assembler.advance(to: now), lane, now) }
         release()
     }
 
@@ -144,18 +144,18 @@ public actor FrameSubscription {
         now = max(now, record.arrival)
         if firstArrival == nil { firstArrival = record.arrival }
         switch record.content {
-        case .report(let ntp, let timestamp): timeline.report(ntp: ntp, timestamp: timestamp, track: lane, arrival: Instant(nanoseconds: record.arrival))
+        case .report(let ntp, let timestamp): timeline.report(ntp: ntp, timestamp: timestamp, track: lane, arrival: record.arrival)
         case .restart: timeline.restart()
         case .packet(_, _, let rtp):
             rtp.withUnsafeBytes { bytes in
                 guard let view = RTPView(bytes) else { return }
-                timeline.note(view.timestamp, track: lane, arrival: Instant(nanoseconds: record.arrival))
-                keep(lanes[lane].assembler.push(view, at: Instant(nanoseconds: record.arrival)), lane, record.arrival)
+                timeline.note(view.timestamp, track: lane, arrival: record.arrival)
+                keep(lanes[lane].assembler.push(view, at: record.arrival), lane, record.arrival)
             }
         }
     }
 
-    private func keep(_ frames: [EncodedFrame], _ lane: Int, _ arrival: Int64) {
+    private func keep(_ frames: [EncodedFrame], _ lane: Int, _ arrival: Instant) {
         for frame in frames {
             if lanes[lane].track.kind == .video {
                 let verdict = lanes[lane].gate.judge(frame)
@@ -170,7 +170,7 @@ public actor FrameSubscription {
     }
 
     private func askForKeyFrame() {
-        guard now - lastKeyFrameRequest >= Self.keyFrameGap else { return }
+        guard now.span(since: lastKeyFrameRequest) >= Self.keyFrameGap else { return }
         lastKeyFrameRequest = now
         requestKeyFrame()
     }
@@ -180,7 +180,7 @@ public actor FrameSubscription {
     private func release() {
         guard !waiting.isEmpty, let firstArrival else { return }
         if !hasBegun {
-            guard lanes.indices.allSatisfy(timeline.hasReports) || now - firstArrival >= Self.reportPatience else { return }
+            guard lanes.indices.allSatisfy(timeline.hasReports) || now.span(since: firstArrival) >= Self.reportPatience else { return }
             timeline.settle()
             hasBegun = true
         }
@@ -208,14 +208,14 @@ public actor FrameSubscription {
 
     /// A reader that was away for too long goes on with the newest key frame. What it begins with may be older.
     private func leaveOutTheOld() {
-        guard let oldest = waiting.first, now - oldest.arrival > Self.maximumAge, hasGiven else { return }
+        guard let oldest = waiting.first, now.span(since: oldest.arrival) > Self.maximumAge, hasGiven else { return }
         let video = lanes.firstIndex { $0.track.kind == .video }
-        let start = waiting.lastIndex { $0.lane == video && $0.frame.isKeyFrame && now - $0.arrival <= Self.maximumAge }
+        let start = waiting.lastIndex { $0.lane == video && $0.frame.isKeyFrame && now.span(since: $0.arrival) <= Self.maximumAge }
         if let start {
             dropped += start
             waiting.removeFirst(start)
         } else {
-            let fresh = waiting.filter { $0.lane != video && now - $0.arrival <= Self.maximumAge }
+            let fresh = waiting.filter { $0.lane != video && now.span(since: $0.arrival) <= Self.maximumAge }
             dropped += waiting.count - fresh.count
             waiting = fresh
             if let video {
@@ -251,10 +251,10 @@ public actor FrameSubscription {
 extension StreamTapping {
     /// Subscribes to a stream's frames. End it with `removeEndpoint` and `finish`.
     /// - Parameters:
-    ///   - backlog: ns; a picture not older than this is given at once.
+    ///   - backlog: a picture not older than this is given at once.
     ///   - origin: time 0 of the frames, of a subscription that this one takes the place of.
     public func subscribe(
-        to stream: StreamHandle, choice: TapChoice = TapChoice(), backlog: Int64 = 2_000_000_000, origin: Instant? = nil
+        to stream: StreamHandle, choice: TapChoice = TapChoice(), backlog: TimeSpan = .seconds(2), origin: Instant? = nil
     ) async throws(EngineError) -> (id: EndpointID, subscription: FrameSubscription) {
         var choice = choice
         choice.beginsTogether = true

@@ -1,4 +1,5 @@
 // Packets of a stream for somebody inside the server who hands them on as RTP. Used by RTSP.
+import Primitives
 import RTP
 import SDP
 
@@ -40,7 +41,7 @@ public final class PacketSubscription: Sendable {
 extension StreamTapping {
     /// Subscribes to a stream's packets. End it with `removeEndpoint` and `finish`.
     public func packets(
-        of stream: StreamHandle, choice: TapChoice = TapChoice(), backlog: Int64 = 2_000_000_000
+        of stream: StreamHandle, choice: TapChoice = TapChoice(), backlog: TimeSpan = .seconds(2)
     ) async throws(EngineError) -> (id: EndpointID, subscription: PacketSubscription) {
         var choice = choice
         choice.beginsTogether = true

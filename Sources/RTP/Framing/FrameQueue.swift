@@ -1,4 +1,5 @@
 // What waits to be sent on a TCP connection, and what is thrown away when that is too much. Sans-IO; owned by the connection.
+import Primitives
 
 /// Packets behind their length in 16 bits (RFC 4571 §2), with water marks: media that a slow receiver doesn't take is
 /// dropped in whole packets, so that it costs nobody else anything.
@@ -11,10 +12,10 @@ public final class FrameQueue {
         /// Bytes.
         public var high: Int
         public var low: Int
-        /// Nanoseconds that media may wait.
-        public var delay: Int64
+        /// How long media may wait.
+        public var delay: TimeSpan
 
-        public init(high: Int, low: Int, delay: Int64) {
+        public init(high: Int, low: Int, delay: TimeSpan) {
             self.high = high
             self.low = low
             self.delay = delay
@@ -23,8 +24,8 @@ public final class FrameQueue {
 
     /// Above the high mark, for what is not media.
     static let reserve = 64 * 1024
-    /// Waiting times are known to this precision, ns.
-    static let grain: Int64 = 50_000_000
+    /// Waiting times are known to this precision.
+    static let grain = TimeSpan.milliseconds(50)
 
     private let limits: Limits
     private var memory: UnsafeMutableRawPointer?
@@ -35,7 +36,7 @@ public final class FrameQueue {
     private var boundary = 0
     /// Bytes sent so far, and when the byte at a position was queued: to know how long the oldest has waited.
     private var position: UInt64 = 0
-    private var marks: [(position: UInt64, at: Int64)] = []
+    private var marks: [(position: UInt64, at: Instant)] = []
 
     public private(set) var isStalled = false
     /// Packets dropped, media and others.
@@ -53,7 +54,7 @@ public final class FrameQueue {
     public var unsent: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: memory.map { UnsafeRawPointer($0) + start }, count: count) }
 
     /// Queues a packet behind its length, or drops it.
-    public func append(_ packet: UnsafeRawBufferPointer, at now: Int64) {
+    public func append(_ packet: UnsafeRawBufferPointer, at now: Instant) {
         guard let base = packet.baseAddress, packet.count <= 0xffff else { return }
         let size = packet.count + 2
         if PacketClass(packet) == .rtp {
@@ -62,7 +63,7 @@ public final class FrameQueue {
         } else if count + size > limits.high + Self.reserve {
             return dropped &+= 1
         }
-        if marks.last.map({ now - $0.at >= Self.grain }) ?? true { marks.append((position &+ UInt64(count), now)) }
+        if marks.last.map({ now.span(since: $0.at) >= Self.grain }) ?? true { marks.append((position &+ UInt64(count), now)) }
         let place = reserve(size)
         place.storeBytes(of: UInt16(packet.count).bigEndian, as: UInt16.self)
         (place + 2).copyMemory(from: base, byteCount: packet.count)
@@ -70,7 +71,7 @@ public final class FrameQueue {
     }
 
     /// Queues the rest of a packet whose beginning the connection has taken already. Only on an empty queue; never dropped.
-    public func append(restOfPacket bytes: UnsafeRawBufferPointer, at now: Int64) {
+    public func append(restOfPacket bytes: UnsafeRawBufferPointer, at now: Instant) {
         guard let base = bytes.baseAddress, !bytes.isEmpty else { return }
         if marks.isEmpty { marks.append((position &+ UInt64(count), now)) }
         reserve(bytes.count).copyMemory(from: base, byteCount: bytes.count)
@@ -99,7 +100,7 @@ public final class FrameQueue {
         return true
     }
 
-    private func isLate(at now: Int64) -> Bool { marks.first.map { now - $0.at > limits.delay } ?? false }
+    private func isLate(at now: Instant) -> Bool { marks.first.map { now.span(since: $0.at) > limits.delay } ?? false }
 
     /// Drops all waiting media. What has been sent in part stays: the receiver waits for the rest.
     private func stall() {

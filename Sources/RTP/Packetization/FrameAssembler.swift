@@ -24,7 +24,7 @@ public struct FrameAssembler: Sendable {
     static let maximumLate = 64
 
     private var depacketizer: Depacketizer
-    private let patience: Int64
+    private let patience: TimeSpan
     private var slots: [Stored?]
     private var unwrapper = SequenceUnwrapper()
     private var ssrc: UInt32?
@@ -46,7 +46,7 @@ public struct FrameAssembler: Sendable {
     ///   - patience: how long a missing packet is waited for; a few round trips.
     ///   - aac: how AAC lies in its packets.
     public init?(
-        codec: CodecKind, maximumPackets: Int = 512, patience: Duration = .milliseconds(200), aac: AACPayloadFormat = AACPayloadFormat()
+        codec: CodecKind, maximumPackets: Int = 512, patience: TimeSpan = .milliseconds(200), aac: AACPayloadFormat = AACPayloadFormat()
     ) {
         switch codec {
         case .h264: depacketizer = .h264(H264Depacketizer())
@@ -60,13 +60,13 @@ public struct FrameAssembler: Sendable {
         var capacity = 16
         while capacity < min(maximumPackets, 8192) { capacity *= 2 }
         slots = Array(repeating: nil, count: capacity)
-        self.patience = patience.inNanoseconds
+        self.patience = patience
     }
 
     /// When the next gap is given up; `nil` when nothing waits.
     public var nextDeadline: Instant? {
         guard storedCount > 0, let first = firstStored(), let arrival = slots[slot(first)]?.arrival else { return nil }
-        return arrival.advanced(byNanoseconds: patience)
+        return arrival + patience
     }
 
     /// Takes a packet; gives the frames that it completes.

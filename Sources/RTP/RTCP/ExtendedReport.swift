@@ -50,8 +50,8 @@ extension ExtendedReport {
             guard type == Self.delaySinceReference, found == nil else { return }
             func word(_ offset: Int) -> UInt32 { UInt32(bigEndian: body.loadUnaligned(fromByteOffset: offset, as: UInt32.self)) }
             for item in stride(from: 0, to: body.count - 11, by: 12) where word(item) == ssrc && word(item + 4) != 0 {
-                // 16.16 seconds in 32 bits: below 2^62 ns.
-                found = (word(item + 4), TimeSpan(nanoseconds: (Int64(word(item + 8)) * 1_000_000_000) >> 16))
+                // Seconds, 16.16.
+                found = (word(item + 4), TimeSpan(ticks: Int64(word(item + 8)), clockRate: 65_536))
                 return
             }
         }

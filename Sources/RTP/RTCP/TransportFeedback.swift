@@ -7,11 +7,11 @@ public struct TransportFeedback: Equatable, Sendable {
     public struct Packet: Equatable, Sendable {
         public var sequenceNumber: UInt16
         /// Arrival in units of 250 µs on the receiver's clock; `nil` = not received.
-        public var arrival: Int64?
+        public var arrivalTicks: Int64?
 
-        public init(sequenceNumber: UInt16, arrival: Int64?) {
+        public init(sequenceNumber: UInt16, arrivalTicks: Int64?) {
             self.sequenceNumber = sequenceNumber
-            self.arrival = arrival
+            self.arrivalTicks = arrivalTicks
         }
     }
 
@@ -47,7 +47,7 @@ extension TransportFeedback {
             senderSSRC: view.senderSSRC, mediaSSRC: view.mediaSSRC, feedbackCount: view.feedbackCount,
             referenceTime: view.referenceTime, packets: [])
         packets.reserveCapacity(view.count)
-        view.forEach { packets.append(Packet(sequenceNumber: $0, arrival: $1)) }
+        view.forEach { packets.append(Packet(sequenceNumber: $0, arrivalTicks: $1)) }
     }
 
     func write(to writer: inout ByteWriter) {
@@ -56,7 +56,7 @@ extension TransportFeedback {
         symbols.reserveCapacity(packets.count)
         var time = Int64(referenceTime) << 8
         for packet in packets.prefix(Self.maximumPackets) {
-            guard let arrival = packet.arrival, let delta = Int16(exactly: arrival - time) else {
+            guard let arrival = packet.arrivalTicks, let delta = Int16(exactly: arrival - time) else {
                 symbols.append(Status.absent)
                 continue
             }

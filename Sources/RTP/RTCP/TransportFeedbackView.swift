@@ -54,7 +54,7 @@ public struct TransportFeedbackView {
     /// Calls `visit` for each packet in order. `arrival` is in units of 250 µs on the receiver's clock, from zero at
     /// reference time 0; `nil`: not received.
     @inline(__always)
-    public func forEach(_ visit: (_ sequence: UInt16, _ arrival: Int64?) -> Void) {
+    public func forEach(_ visit: (_ sequence: UInt16, _ arrivalTicks: Int64?) -> Void) {
         var offset = 16, seen = 0, position = times
         var time = Int64(referenceTime) << 8
         while seen < count {

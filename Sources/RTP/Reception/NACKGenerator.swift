@@ -14,17 +14,17 @@ import Primitives
     public static let maximumMissing = 512
     /// Requests for one packet before it is given up.
     public static let maximumTries: UInt8 = 10
-    static let maximumAge: Int64 = 2_000_000_000
-    @usableFromInline static var reorderingTime: Int64 { 10_000_000 }
-    static let longestReordering: Int64 = 100_000_000
-    static let reorderingMemory: Int64 = 10_000_000_000
+    static let maximumAge = TimeSpan.seconds(2)
+    @usableFromInline static var reorderingTime: TimeSpan { .milliseconds(10) }
+    static let longestReordering = TimeSpan.milliseconds(100)
+    static let reorderingMemory = TimeSpan.seconds(10)
     static let reorderingPackets: Int64 = 3
-    static let minimumInterval: Int64 = 20_000_000
+    static let minimumInterval = TimeSpan.milliseconds(20)
 
     @usableFromInline struct Missing: Sendable {
         var sequence: Int64
-        var since: Int64
-        var asked: Int64
+        var since: Instant
+        var asked: Instant
         var tries: UInt8
     }
 
@@ -42,12 +42,12 @@ import Primitives
     public private(set) var abandoned: UInt64 = 0
     /// Packets that were asked for and then came by themselves, late: requests that were not needed.
     public private(set) var unneeded: UInt64 = 0
-    /// From a request to the packet's arrival, smoothed, ns; 0 = not known.
-    public private(set) var roundTrip: Int64 = 0
+    /// From a request to the packet's arrival, smoothed; zero = not known.
+    public private(set) var roundTrip = TimeSpan.zero
     /// Retransmissions can be told from late packets (RTX): only then the two teach something.
     public var tellsRetransmissions = true
     private var patience = reorderingTime
-    private var lastReordering: Int64 = 0
+    private var lastReordering = Instant.zero
 
     public init() {}
 
@@ -57,7 +57,7 @@ import Primitives
         missing.removeAll(keepingCapacity: true)
         missingCount = 0
         needsKeyFrame = false
-        roundTrip = 0
+        roundTrip = .zero
         patience = Self.reorderingTime
     }
 
@@ -68,9 +68,9 @@ import Primitives
         let number = unwrapper.unwrap(sequence)
         if number == newest &+ 1 || newest == 0 { return }
         if number > newest {
-            addGap(from: newest &+ 1, to: number, at: now.nanoseconds)
+            addGap(from: newest &+ 1, to: number, at: now)
         } else if missingCount != 0 {
-            remove(number, isRetransmission: isRetransmission, at: now.nanoseconds)
+            remove(number, isRetransmission: isRetransmission, at: now)
         }
     }
 
@@ -89,30 +89,30 @@ import Primitives
     /// What to ask for now, ascending; empty when nothing is due.
     ///
     /// - Parameter rtt: round trip to the sender as long as none has been measured; a repetition waits that long, 20 ms at least.
-    public mutating func pending(at now: Instant, rtt: Duration) -> [UInt16] {
+    public mutating func pending(at now: Instant, rtt: TimeSpan) -> [UInt16] {
         guard missingCount != 0 else { return [] }
         // A quarter more than the round trip: the answer may wait for its turn.
-        let interval = max(Self.minimumInterval, roundTrip > 0 ? roundTrip + roundTrip / 4 : rtt.inNanoseconds)
-        if patience > Self.reorderingTime, now.nanoseconds - lastReordering > Self.reorderingMemory { patience = Self.reorderingTime }
+        let interval = max(Self.minimumInterval, roundTrip > .zero ? roundTrip + roundTrip / 4 : rtt)
+        if patience > Self.reorderingTime, now.span(since: lastReordering) > Self.reorderingMemory { patience = Self.reorderingTime }
         let countsPackets = patience == Self.reorderingTime
         let newest = unwrapper.newest
         var due: [UInt16] = []
         var kept = 0
         for i in missing.indices {
             var entry = missing[i]
-            let waited = now.nanoseconds - entry.asked
-            if now.nanoseconds - entry.since > Self.maximumAge || (entry.tries >= Self.maximumTries && waited >= interval) {
+            let waited = now.span(since: entry.asked)
+            if now.span(since: entry.since) > Self.maximumAge || (entry.tries >= Self.maximumTries && waited >= interval) {
                 abandoned &+= 1
                 needsKeyFrame = true
                 continue
             }
             let isDue =
                 entry.tries == 0
-                ? countsPackets && newest - entry.sequence >= Self.reorderingPackets || now.nanoseconds - entry.since >= patience
+                ? countsPackets && newest - entry.sequence >= Self.reorderingPackets || now.span(since: entry.since) >= patience
                 : waited >= interval
             if isDue, entry.tries < Self.maximumTries {
                 entry.tries += 1
-                entry.asked = now.nanoseconds
+                entry.asked = now
                 requested &+= 1
                 due.append(UInt16(truncatingIfNeeded: entry.sequence))
             }
@@ -125,7 +125,7 @@ import Primitives
     }
 
     @usableFromInline @inline(never)
-    mutating func addGap(from first: Int64, to end: Int64, at now: Int64) {
+    mutating func addGap(from first: Int64, to end: Int64, at now: Instant) {
         let gap = Int(end - first)
         if gap > Self.maximumMissing {
             // Too much to repair, and nothing before it helps a decoder either.
@@ -142,12 +142,12 @@ import Primitives
             abandoned &+= UInt64(excess)
             needsKeyFrame = true
         }
-        for sequence in first..<end { missing.append(Missing(sequence: sequence, since: now, asked: 0, tries: 0)) }
+        for sequence in first..<end { missing.append(Missing(sequence: sequence, since: now, asked: .zero, tries: 0)) }
         missingCount = missing.count
     }
 
     @usableFromInline @inline(never)
-    mutating func remove(_ sequence: Int64, isRetransmission: Bool, at now: Int64) {
+    mutating func remove(_ sequence: Int64, isRetransmission: Bool, at now: Instant) {
         var low = 0
         var high = missing.count
         while low < high {
@@ -161,16 +161,16 @@ import Primitives
         recovered &+= 1
     }
 
-    private mutating func learn(from entry: Missing, isRetransmission: Bool, at now: Int64) {
+    private mutating func learn(from entry: Missing, isRetransmission: Bool, at now: Instant) {
         if isRetransmission {
             // Of a packet asked for twice it is not known which request was answered (Karn).
             guard entry.tries == 1 else { return }
-            let sample = now - entry.asked
-            roundTrip = roundTrip == 0 ? sample : (roundTrip * 7 + sample) / 8
+            let sample = now.span(since: entry.asked)
+            roundTrip = roundTrip == .zero ? sample : (roundTrip * 7 + sample) / 8
         } else {
             if entry.tries > 0 { unneeded &+= 1 }
             lastReordering = now
-            let late = now - entry.since
+            let late = now.span(since: entry.since)
             patience = max(patience, min(late + late / 4, Self.longestReordering))
         }
     }

@@ -13,11 +13,11 @@ import Primitives
     static let maximumStatuses = 1000
 
     @usableFromInline var unwrapper = SequenceUnwrapper()
-    /// Arrival in ns by sequence number modulo capacity; `absent` = not here.
-    @usableFromInline var arrivals: [Int64] = []
+    /// Arrival by sequence number modulo capacity; `absent` = not here.
+    @usableFromInline var arrivals: [Instant] = []
     /// Next sequence number to report.
     @usableFromInline var base: Int64 = 0
-    @usableFromInline static var absent: Int64 { .min }
+    @usableFromInline static var absent: Instant { Instant(nanoseconds: .min) }
     private var feedbackCount: UInt8 = 0
 
     public init() {}
@@ -30,16 +30,16 @@ import Primitives
         if number == newest &+ 1, !arrivals.isEmpty {
             // The usual case: the slot of a packet 2048 ago is taken over.
             if number &- base >= Int64(Self.capacity) { base = number &- Int64(Self.capacity) &+ 1 }
-            arrivals[Int(truncatingIfNeeded: number) & (Self.capacity &- 1)] = now.nanoseconds
+            arrivals[Int(truncatingIfNeeded: number) & (Self.capacity &- 1)] = now
         } else {
-            recordOutOfOrder(number, after: newest, at: now.nanoseconds)
+            recordOutOfOrder(number, after: newest, at: now)
         }
     }
 
     @usableFromInline @inline(never)
-    mutating func recordOutOfOrder(_ number: Int64, after newest: Int64, at now: Int64) {
+    mutating func recordOutOfOrder(_ number: Int64, after newest: Int64, at now: Instant) {
         if newest == 0 || number - newest >= Int64(Self.capacity) {
-            arrivals = [Int64](repeating: Self.absent, count: Self.capacity)
+            arrivals = [Instant](repeating: Self.absent, count: Self.capacity)
             base = number
         } else if number > newest {
             for skipped in newest + 1..<number { arrivals[slot(skipped)] = Self.absent }
@@ -85,11 +85,11 @@ import Primitives
                 tick = value
                 received += 1
             }
-            packets.append(.init(sequenceNumber: UInt16(truncatingIfNeeded: next), arrival: tick))
+            packets.append(.init(sequenceNumber: UInt16(truncatingIfNeeded: next), arrivalTicks: tick))
             next += 1
         }
         // What is missing at the end may only be late: it belongs to the next feedback.
-        while let last = packets.last, last.arrival == nil {
+        while let last = packets.last, last.arrivalTicks == nil {
             packets.removeLast()
             next -= 1
         }
@@ -101,5 +101,5 @@ import Primitives
     }
 
     /// Units of 250 µs.
-    private func ticks(_ nanoseconds: Int64) -> Int64 { nanoseconds / 250_000 }
+    private func ticks(_ arrival: Instant) -> Int64 { arrival.nanoseconds / 250_000 }
 }

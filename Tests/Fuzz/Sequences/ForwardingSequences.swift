@@ -82,7 +82,7 @@ func fuzzForwarding(_ bytes: UnsafeRawBufferPointer) {
         }
     }
     var players: [Int32: FuzzedPlayer] = [:], nextPlayer: Int32 = 1
-    var sequence: UInt16 = 65_500, timestamp: UInt32 = setting & 4 == 0 ? 9 : 0xffff_ff00, ssrc: UInt32 = 7, now: Int64 = 1_000_000_000
+    var sequence: UInt16 = 65_500, timestamp: UInt32 = setting & 4 == 0 ? 9 : 0xffff_ff00, ssrc: UInt32 = 7, now = Instant(milliseconds: 1000)
     var extensions = UplinkExtensions()
     extensions.audioLevel = 1
     defer { for player in players.values { player.end(track) } }
@@ -110,7 +110,7 @@ func fuzzForwarding(_ bytes: UnsafeRawBufferPointer) {
             if kind & 0x80 != 0 { ssrc &+= 1 }
         case 8:
             guard let elapsed = events.elapsed() else { return }
-            now += elapsed
+            now += .nanoseconds(elapsed)
             _ = stream.flush(into: arena, at: now)
             arena.flush()
         case 9:
@@ -124,7 +124,7 @@ func fuzzForwarding(_ bytes: UnsafeRawBufferPointer) {
             case 0, 1: track.suspend(player.sink)
             case 2, 3: track.resume(player.sink)
             case 4: track.hold(player.sink, arena: arena, at: now)
-            case 5: _ = track.skipToKeyFrame(player.sink, after: now &- 3_000_000_000)
+            case 5: _ = track.skipToKeyFrame(player.sink, after: now - .seconds(3))
             default: pace(player, room: Int(detail) * 100)
             }
         case 11:
@@ -142,7 +142,7 @@ func fuzzForwarding(_ bytes: UnsafeRawBufferPointer) {
             players.removeValue(forKey: key)?.end(track)
         case 14: track.requestKeyFrame()
         default:
-            _ = track.nack.pending(at: Instant(nanoseconds: now), rtt: .milliseconds(20))
+            _ = track.nack.pending(at: now, rtt: .milliseconds(20))
             track.updateRates(at: now)
         }
     }
@@ -160,7 +160,7 @@ func fuzzForwarding(_ bytes: UnsafeRawBufferPointer) {
     func pace(_ player: FuzzedPlayer, room: Int) {
         guard player.sink.pointee.cursor != .max else { return }
         var room = room
-        if track.pace(player.sink, since: now &- 1_000_000, patience: 750_000_000, room: &room, arena: arena, at: now) == .caughtUp {
+        if track.pace(player.sink, since: now - .milliseconds(1), patience: .milliseconds(750), room: &room, arena: arena, at: now) == .caughtUp {
             track.release(player.sink)
         }
     }

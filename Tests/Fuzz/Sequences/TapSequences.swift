@@ -18,9 +18,9 @@ private struct TapRecords {
     private var events: EventReader
     private var timestamps: [UInt32]
     private var sequences: [UInt16] = [65_530, 3]
-    private(set) var now: Int64
-    /// What has passed by arrival since the first record, ns.
-    private(set) var passed: Int64 = 0
+    private(set) var now: Instant
+    /// What has passed by arrival since the first record.
+    private(set) var passed = TimeSpan.zero
     private let isH264: Bool
     /// How many more packets `many` may stand for.
     private var repetitions: Int
@@ -30,7 +30,7 @@ private struct TapRecords {
         guard let setting = events.byte() else { return nil }
         isH264 = setting & 1 == 0
         timestamps = setting & 2 == 0 ? [5, 7] : [0xffff_fff0, 0x8000_0000]
-        now = setting & 4 == 0 ? 1 : 1 << 52
+        now = Instant(nanoseconds: setting & 4 == 0 ? 1 : 1 << 52)
         self.repetitions = repetitions
     }
 
@@ -54,18 +54,18 @@ private struct TapRecords {
                 timestamps[track] &+= step
                 sequences[track] &+= detail & 0xf0 == 0xf0 ? UInt16(detail) : 1
                 bytes += packet(track, isKeyFrame: kind & 0x60 == 0x60, detail)
-                pass(track == 0 ? 20_000_000 : 33_000_000)
+                pass(.milliseconds(track == 0 ? 20 : 33))
             }
             return bytes
         case 8, 9:
             guard let elapsed = events.elapsed() else { return nil }
-            pass(elapsed)
+            pass(.nanoseconds(elapsed))
             return []
         case 10, 11:
             guard let ntp = events.long() else { return nil }
             return TapRecord(track: track, arrival: now, content: .report(ntp: ntp, timestamp: timestamps[track])).encoded
         case 12:
-            let ntp = WallTime(nanoseconds: now).ntp
+            let ntp = WallTime(nanoseconds: now.nanoseconds).ntp
             return TapRecord(track: track, arrival: now, content: .report(ntp: ntp, timestamp: timestamps[track])).encoded
         case 13: return TapRecord(track: track, arrival: now, content: .restart).encoded
         case 14:
@@ -80,9 +80,9 @@ private struct TapRecords {
         }
     }
 
-    private mutating func pass(_ elapsed: Int64) {
-        now &+= elapsed
-        passed &+= elapsed
+    private mutating func pass(_ elapsed: TimeSpan) {
+        now += elapsed
+        passed += elapsed
     }
 
     private func packet(_ track: Int, isKeyFrame: Bool, _ detail: UInt8, sequence: UInt16? = nil) -> [UInt8] {
@@ -171,7 +171,7 @@ func fuzzRecorder(_ bytes: UnsafeRawBufferPointer) {
     let size = (try? FileManager.default.contentsOfDirectory(atPath: folder))?.reduce(0) { sum, name in
         sum + ((try? FileManager.default.attributesOfItem(atPath: folder + "/" + name)[.size] as? Int) ?? 0)
     } ?? 0
-    let seconds = Int(min(records.passed / 1_000_000_000, 1 << 40))
+    let seconds = Int(min(records.passed.milliseconds / 1000, 1 << 40))
     precondition(size <= 4 << 20 || size <= (seconds + 60) * 65_536, "\(size) bytes written in \(seconds) s: filled with what nobody sent")
 }
 

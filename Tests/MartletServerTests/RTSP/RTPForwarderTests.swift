@@ -23,13 +23,13 @@ private struct TappedSource {
         rtp += [0, 0, 0, UInt8(track + 1)]
         // VP8: a descriptor, then a key frame's first bytes.
         rtp += track == 0 ? [0xfc, 1, 2] : [0x10, 0x10, 2, 0, 0x9d, 0x01, 0x2a, 64, 0, 48, 0]
-        return TapRecord(track: track, arrival: Self.start + media, content: .packet(orientation: 0xff, audioLevel: 0xff, rtp: rtp[...])).encoded
+        return TapRecord(track: track, arrival: Instant(nanoseconds: Self.start + media), content: .packet(orientation: 0xff, audioLevel: 0xff, rtp: rtp[...])).encoded
     }
 
     func report(_ track: Int, media: Int64, error: Int64) -> [UInt8] {
         let (seconds, rest) = (Self.wall + media + error).quotientAndRemainder(dividingBy: 1_000_000_000)
         return TapRecord(
-            track: track, arrival: Self.start + media,
+            track: track, arrival: Instant(nanoseconds: Self.start + media),
             content: .report(ntp: UInt64(seconds) << 32 | (UInt64(rest) << 32) / 1_000_000_000, timestamp: Self.ticks(media, track: track))).encoded
     }
 }
@@ -108,12 +108,12 @@ struct RTPForwarderTests {
             var rtp: [UInt8] = [0x80, 0, UInt8(step >> 8 & 0xff), UInt8(step & 0xff)]
             for shift in [24, 16, 8, 0] { rtp.append(UInt8(truncatingIfNeeded: timestamp >> UInt32(shift))) }
             rtp += [0, 0, 0, 1, 0xff]
-            var bytes = TapRecord(track: 0, arrival: arrival, content: .packet(orientation: 0xff, audioLevel: 0xff, rtp: rtp[...])).encoded
+            var bytes = TapRecord(track: 0, arrival: Instant(nanoseconds: arrival), content: .packet(orientation: 0xff, audioLevel: 0xff, rtp: rtp[...])).encoded
             if step % 50 == 0 {
                 let ntp = [0, UInt64.max, UInt64.random(in: 0...UInt64.max, using: &random)][step / 50 % 3]
-                bytes += TapRecord(track: 0, arrival: arrival, content: .report(ntp: ntp, timestamp: timestamp)).encoded
+                bytes += TapRecord(track: 0, arrival: Instant(nanoseconds: arrival), content: .report(ntp: ntp, timestamp: timestamp)).encoded
             }
-            if step % 1000 == 999 { bytes += TapRecord(track: 0, arrival: arrival, content: .restart).encoded }
+            if step % 1000 == 999 { bytes += TapRecord(track: 0, arrival: Instant(nanoseconds: arrival), content: .restart).encoded }
             numbers += forwarder.take(bytes).filter { !$0.isReport }.map { UInt16($0.bytes[2]) << 8 | UInt16($0.bytes[3]) }
         }
         #expect(numbers.count == 40_000 && zip(numbers.dropFirst(), numbers).allSatisfy { $0 &- $1 == 1 })

@@ -364,7 +364,7 @@ struct SessionTests {
     @Test("who begins streams too fast is refused, on another connection from there too, until a moment has gone by")
     func streamRate() async throws {
         let bench = SessionBench()
-        let now = Mutex<Int64>(0)
+        let now = Mutex(Instant.zero)
         let rate = SourceRateLimiter(rate: 1, burst: 2, now: { now.withLock { $0 } })
         let (one, other) = (bench.client(streamRate: rate), bench.client(streamRate: rate))
         await one.connect()
@@ -376,7 +376,7 @@ struct SessionTests {
         #expect(await one.nextStatus()?.info == StreamStatusInfo.sessionDoesNotExist.rawValue)
         other.play("b", "one")
         #expect(await other.nextStatus()?.info == StreamStatusInfo.addToProxy.rawValue)
-        now.withLock { $0 += 1_000_000_000 }
+        now.withLock { $0 += .seconds(1) }
         other.play("c", "none")
         #expect(await other.nextStatus()?.info == StreamStatusInfo.sessionDoesNotExist.rawValue)
         await bench.close()

@@ -24,7 +24,7 @@ import Testing
         let streams = StreamRegistry(engine: engine, nodeID: "node", logger: logger)
         let responder = WHIPResponder(
             service: WHIPService(streams: streams, engine: engine, membersOnly: true, logger: logger), authorizer: Door(),
-            limiter: SourceRateLimiter(rate: 10, burst: 10, now: { 0 }), allowedOrigin: "*", iceServers: [], logger: logger)
+            limiter: SourceRateLimiter(rate: 10, burst: 10, now: { .zero }), allowedOrigin: "*", iceServers: [], logger: logger)
         let request = Request(
             head: HTTPRequest(method: method, scheme: "http", authority: "localhost", path: path, headerFields: headers),
             body: RequestBody(buffer: ByteBuffer()))
@@ -78,11 +78,11 @@ import Testing
 
     @Test("each source has its own allowance, which comes back with time")
     func limits() {
-        let now = Mutex<Int64>(0)
+        let now = Mutex(Instant.zero)
         let limiter = SourceRateLimiter(rate: 2, burst: 4, maximumSources: 100, now: { now.withLock { $0 } })
         #expect((0..<6).map { _ in limiter.take(hostOf: "a") } == [true, true, true, true, false, false])
         #expect(limiter.take(hostOf: "b") && limiter.refused == 2)
-        now.withLock { $0 = 1_000_000_000 }
+        now.withLock { $0 = Instant(milliseconds: 1000) }
         #expect((0..<3).map { _ in limiter.take(hostOf: "a") } == [true, true, false])
         for number in 0..<10_000 { _ = limiter.take(hostOf: "\(number)") }
         #expect(limiter.sources <= 100)
