@@ -75,7 +75,7 @@ let package = Package(
             ]),
 
         // Records of several streams into one picture and one sound.
-        .target(name: "Mixing", dependencies: ["CASS", "Codecs", "RTP", "Recording"]),
+        .target(name: "Mixing", dependencies: ["CASS", "Codecs", "Primitives", "RTP", "Recording"]),
 
         .target(name: "MediaTools", dependencies: ["Clocks", "Codecs", "RTP", "SDP", "Primitives"]),
 

@@ -1,11 +1,12 @@
 // The result while it is written: H.264 and AAC in MP4. Encodes beside the decoding of what comes next.
 import Codecs
 import Foundation
+import Primitives
 import RTP
 
 actor MixWriter {
-    /// Of media between two fragments of the unfinished file, µs.
-    static let flushPeriod: Int64 = 5_000_000
+    /// Of media between two fragments of the unfinished file.
+    static let flushPeriod = TimeSpan.seconds(5)
 
     private let path: String
     private let settings: MixSettings
@@ -14,8 +15,11 @@ actor MixWriter {
     private var muxer: Muxer?
     /// Sound that came out before the first picture did.
     private var waiting: [EncodedPacket] = []
-    private var nextFlush = flushPeriod
+    private var nextFlush = MediaTime.zero + flushPeriod
+    /// Samples.
     private var soundPosition: Int64 = 0
+    /// Hz, of pictures' timestamps.
+    private static let clockRate = 90_000
 
     /// - Parameter path: of the unfinished file.
     init(_ path: String, _ settings: MixSettings, hasPictures: Bool, hasSound: Bool, threads: Int) throws(CodecError) {
@@ -36,7 +40,7 @@ actor MixWriter {
             for frame in pictures { for packet in try picture.encode(frame) { try write(picture: packet) } }
         }
         try write(sound: samples)
-        try flushIfDue(pictures.last.map { $0.timestamp * 100 / 9 } ?? soundPosition * 1000 / 48)
+        try flushIfDue(pictures.last.map { MediaTime(ticks: $0.timestamp, clockRate: Self.clockRate) } ?? MediaTime(ticks: soundPosition, clockRate: SoundMix.rate))
     }
 
     /// Ends the file, but for its last form.
@@ -62,7 +66,8 @@ actor MixWriter {
             waiting = []
         }
         try muxer?.write(
-            track: 0, packet.bytes, time: packet.timestamp * 100 / 9, duration: 1_000_000 / Int64(settings.frameRate), isKeyFrame: packet.isKeyFrame)
+            track: 0, packet.bytes, time: MediaTime(ticks: packet.timestamp, clockRate: Self.clockRate).microseconds,
+            duration: TimeSpan(ticks: 1, clockRate: settings.frameRate).microseconds, isKeyFrame: packet.isKeyFrame)
     }
 
     private func write(sound samples: [Float]) throws(CodecError) {
@@ -76,13 +81,14 @@ actor MixWriter {
 
     private func write(sound packet: EncodedPacket) throws(CodecError) {
         guard let sound else { return }
-        let time = (packet.timestamp - Int64(sound.delay)) * 1000 / 48, duration = packet.duration * 1000 / 48
+        let time = MediaTime(ticks: packet.timestamp - Int64(sound.delay), clockRate: SoundMix.rate)
+        let duration = TimeSpan(ticks: packet.duration, clockRate: SoundMix.rate)
         // The first packet decodes to what was before the beginning.
-        guard time + duration > 0 else { return }
-        try muxer?.write(track: picture == nil ? 0 : 1, packet.bytes, time: max(0, time), duration: duration, isKeyFrame: true)
+        guard time + duration > .zero else { return }
+        try muxer?.write(track: picture == nil ? 0 : 1, packet.bytes, time: max(.zero, time).microseconds, duration: duration.microseconds, isKeyFrame: true)
     }
 
-    private func flushIfDue(_ time: Int64) throws(CodecError) {
+    private func flushIfDue(_ time: MediaTime) throws(CodecError) {
         guard time >= nextFlush, let muxer else { return }
         nextFlush = time + Self.flushPeriod
         try muxer.flush()

@@ -2,6 +2,7 @@
 // next is read, decoded by all cores and drawn.
 import Codecs
 import Foundation
+import Primitives
 
 public struct Mixer: Sendable {
     public struct Report: Sendable, Equatable {
@@ -36,8 +37,7 @@ public struct Mixer: Sendable {
         }
     }
 
-    /// µs.
-    public var duration: Int64 { file.duration }
+    public var duration: TimeSpan { file.end - .zero }
 
     /// Writes the mixed file. What is unfinished is `target` + ".part" meanwhile, and gone afterwards.
     ///
@@ -101,8 +101,8 @@ public struct Mixer: Sendable {
         var reader = try SliceReader(file)
         var detector = SpeakerDetector(threshold: settings.silenceThreshold)
         var speakers: [Int?] = []
-        let rate = Int64(settings.frameRate), step = max(1, rate / 2)
-        let total = max(1, (file.duration * rate + 500_000) / 1_000_000)
+        let rate = settings.frameRate, step = max(1, Int64(rate / 2))
+        let total = max(1, (file.end.microseconds * Int64(rate) + 500_000) / 1_000_000)
         var tick: Int64 = 0
         let deadline = timeLimit.map { ContinuousClock.now + $0 }
         var encoding: Task<Void, any Error>?
@@ -114,14 +114,14 @@ public struct Mixer: Sendable {
                         "Mixing took longer than \(settings.timeLimit) minutes (mixerTimeLimitMinutes); \(tick * 100 / total) % were done.")
                 }
                 let last = min(total, tick + step)
-                let times = (tick..<last).map { $0 * 1_000_000 / rate }
-                let end = last * 1_000_000 / rate
+                let times = (tick..<last).map { MediaTime(ticks: $0, clockRate: rate) }
+                let end = MediaTime(ticks: last, clockRate: rate), samplesEnd = end.ticks(clockRate: SoundMix.rate)
                 let slice = reader.packets(before: end)
                 for packet in slice.sound where hasSound || settings.marksSpeaker { sound.take(packet) }
-                var samples = sound.give(to: end * 48 / 1000)
+                var samples = sound.give(to: samplesEnd)
                 // What the limiter looked ahead by comes with the next slice; the last one brings the rest.
                 if last == total { samples += sound.finish() }
-                let windows = Int64(end * 48 / 1000) / Int64(SoundMix.window)
+                let windows = samplesEnd / Int64(SoundMix.window)
                 while Int64(speakers.count) < windows { speakers.append(detector.next(sound.loudness(of: Int64(speakers.count)))) }
                 var frames: [VideoFrame] = []
                 if let composer {
@@ -151,7 +151,7 @@ public struct Mixer: Sendable {
 
     /// The pictures of the result at `times`; all tracks are decoded at once.
     private func compose(
-        _ times: [Int64], _ end: Int64, _ packets: [Int: [EncodedPacket]], _ tracks: [Int: PictureTrack], _ scenes: [Scene], _ composer: Composer,
+        _ times: [MediaTime], _ end: MediaTime, _ packets: [Int: [EncodedPacket]], _ tracks: [Int: PictureTrack], _ scenes: [Scene], _ composer: Composer,
         _ speakers: [Int?]
     ) async throws -> [VideoFrame] {
         let sceneNumbers = times.map { time in scenes.firstIndex { $0.span.contains(time) } }
@@ -178,14 +178,14 @@ public struct Mixer: Sendable {
         return try times.indices.map { index in
             var pictures: [Int: VideoFrame] = [:]
             for (participant, track) in shown[index] { pictures[participant] = decoded[track]?[index] }
-            let window = Int(times[index] * 48 / 1000 / Int64(SoundMix.window))
+            let window = Int(times[index].ticks(clockRate: SoundMix.rate) / Int64(SoundMix.window))
             return try composer.compose(
                 scene: sceneNumbers[index], pictures: pictures, speaker: speakers.indices.contains(window) ? speakers[window] : speakers.last ?? nil,
-                timestamp: times[index] * 9 / 100)
+                timestamp: times[index].ticks(clockRate: 90_000))
         }
     }
 
-    private func isShown(_ track: Int, at time: Int64) -> Bool {
+    private func isShown(_ track: Int, at time: MediaTime) -> Bool {
         let span = file.tracks[track].span
         // Between two parts of a stream the last picture of the first stays.
         return span.lowerBound <= time && time < span.upperBound + RoomFile.absence

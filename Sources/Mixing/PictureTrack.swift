@@ -1,10 +1,11 @@
 // One video track while it is mixed: decodes, and gives for each picture of the result the newest one of its own, in its tile's size.
 import Codecs
+import Primitives
 
 actor PictureTrack {
-    /// A moment of the result, µs, and the area that a picture has there.
+    /// A moment of the result, and the area that a picture has there.
     struct Moment: Sendable {
-        var time: Int64
+        var time: MediaTime
         var tile: Tile
     }
 
@@ -28,7 +29,7 @@ actor PictureTrack {
     ///   - arrived: the packets that follow those of the last call.
     ///   - moments: in order; `nil` where the track is not shown.
     /// - Returns: for each moment the picture, in the shape it has, at most as large as the tile; `nil` before the first.
-    func pictures(_ arrived: [EncodedPacket], at moments: [Moment?], upTo end: Int64) -> [VideoFrame?] {
+    func pictures(_ arrived: [EncodedPacket], at moments: [Moment?], upTo end: MediaTime) -> [VideoFrame?] {
         packets.removeFirst(next)
         next = 0
         packets += arrived
@@ -46,8 +47,8 @@ actor PictureTrack {
     }
 
     /// Decodes until the newest picture of that time is known.
-    private func decode(to time: Int64) {
-        while next < packets.count, packets[next].timestamp <= time {
+    private func decode(to time: MediaTime) {
+        while next < packets.count, MediaTime(microseconds: packets[next].timestamp) <= time {
             let packet = packets[next]
             next += 1
             if needsKeyFrame, !packet.isKeyFrame { continue }
@@ -59,7 +60,7 @@ actor PictureTrack {
                 needsKeyFrame = true
             }
         }
-        while let first = waiting.first, first.timestamp <= time {
+        while let first = waiting.first, MediaTime(microseconds: first.timestamp) <= time {
             current = first
             waiting.removeFirst()
         }

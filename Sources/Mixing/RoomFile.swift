@@ -1,5 +1,6 @@
 // What is in a record: its tracks, whose they are, and from when to when each lasts. Found by reading the file once.
 import Codecs
+import Primitives
 
 /// Somebody's stream in a record.
 public struct Participant: Sendable, Equatable {
@@ -8,18 +9,18 @@ public struct Participant: Sendable, Equatable {
     /// Indices into `RoomFile.tracks`.
     public var pictures: [Int] = []
     public var sounds: [Int] = []
-    /// µs; in order, apart from each other.
-    public var presence: [Range<Int64>] = []
+    /// In order, apart from each other.
+    public var presence: [Range<MediaTime>] = []
 
-    func isPresent(at time: Int64) -> Bool { presence.contains { $0.contains(time) } }
-    var start: Int64 { presence.first?.lowerBound ?? 0 }
+    func isPresent(at time: MediaTime) -> Bool { presence.contains { $0.contains(time) } }
+    var start: MediaTime { presence.first?.lowerBound ?? .zero }
 }
 
 public struct RoomFile: Sendable {
     public struct Track: Sendable, Equatable {
         public var media: Demuxer.Media
-        /// µs: first and last packet.
-        public var span: Range<Int64>
+        /// First and last packet.
+        public var span: Range<MediaTime>
     }
 
     public let path: String
@@ -27,29 +28,29 @@ public struct RoomFile: Sendable {
     public let tracks: [Track]
     /// In the order in which they came.
     public let participants: [Participant]
-    /// µs.
-    public let duration: Int64
+    /// Where the last of its tracks ends.
+    public let end: MediaTime
     /// The file ends in the middle of something.
     public let isCutOff: Bool
 
-    /// What lies further apart than this is no jitter, µs: somebody was away.
-    static let absence: Int64 = 3_000_000
-    /// µs; a time beyond this is an error of the file.
-    static let maximumDuration: Int64 = 7 * 24 * 3_600_000_000
+    /// What lies further apart than this is no jitter: somebody was away.
+    static let absence = TimeSpan.seconds(3)
+    /// A time beyond this is an error of the file.
+    static let latest = MediaTime.zero + .seconds(7 * 24 * 3600)
 
     /// - Throws: `.file` for one that is missing, or holds nothing that can be mixed.
     public init(_ path: String) throws(MixError) {
         self.path = path
         let demuxer: Demuxer
         do throws(CodecError) { demuxer = try Demuxer(path: path, selection: .all) } catch { throw .file("\(error)") }
-        var spans: [Range<Int64>?] = Array(repeating: nil, count: demuxer.tracks.count)
+        var spans: [Range<MediaTime>?] = Array(repeating: nil, count: demuxer.tracks.count)
         var isCutOff = false
         while true {
             do throws(CodecError) {
                 guard let next = try demuxer.next() else { break }
-                let time = next.packet.timestamp
-                guard (0...Self.maximumDuration).contains(time) else { continue }
-                let end = time + min(1_000_000, max(1, next.packet.duration))
+                let time = MediaTime(microseconds: next.packet.timestamp)
+                guard (.zero...Self.latest).contains(time) else { continue }
+                let end = time + .microseconds(min(1_000_000, max(1, next.packet.duration)))
                 let span = spans[next.track]
                 spans[next.track] = min(span?.lowerBound ?? time, time)..<max(span?.upperBound ?? end, end)
             } catch {
@@ -58,8 +59,8 @@ public struct RoomFile: Sendable {
             }
         }
         self.isCutOff = isCutOff
-        tracks = zip(demuxer.tracks, spans).map { Track(media: $0, span: $1 ?? 0..<0) }
-        duration = tracks.map(\.span.upperBound).max() ?? 0
+        tracks = zip(demuxer.tracks, spans).map { Track(media: $0, span: $1 ?? .zero ..< .zero) }
+        end = tracks.map(\.span.upperBound).max() ?? .zero
         participants = Self.participants(tracks, demuxer.tags)
         guard !participants.isEmpty else { throw .file("The file \(path) holds nothing that can be mixed.") }
     }
@@ -91,8 +92,8 @@ public struct RoomFile: Sendable {
         return found.enumerated().sorted { ($0.element.start, $0.offset) < ($1.element.start, $1.offset) }.map(\.element)
     }
 
-    static func merged(_ spans: [Range<Int64>]) -> [Range<Int64>] {
-        var result: [Range<Int64>] = []
+    static func merged(_ spans: [Range<MediaTime>]) -> [Range<MediaTime>] {
+        var result: [Range<MediaTime>] = []
         for span in spans.sorted(by: { $0.lowerBound < $1.lowerBound }) {
             if let last = result.last, span.lowerBound - last.upperBound <= absence {
                 result[result.count - 1] = last.lowerBound..<max(last.upperBound, span.upperBound)

@@ -1,4 +1,5 @@
 // Who is to be seen from when to when, and where: changes as people come and go.
+import Primitives
 
 /// A stretch of time in which the same people are present.
 struct Scene: Sendable, Equatable {
@@ -8,15 +9,14 @@ struct Scene: Sendable, Equatable {
         var tile: Tile
     }
 
-    /// µs.
-    var span: Range<Int64>
+    var span: Range<MediaTime>
     var seats: [Seat]
 
     /// All scenes of a record, without gaps.
     static func all(of file: RoomFile, _ settings: MixSettings) -> [Scene] {
         let canvas = Tile(x: 0, y: 0, width: settings.width, height: settings.height)
         var moments = Set(file.participants.flatMap { $0.presence.flatMap { [$0.lowerBound, $0.upperBound] } })
-        moments.formUnion([0, file.duration])
+        moments.formUnion([.zero, file.end])
         let times = moments.sorted()
         var scenes: [Scene] = []
         for (start, end) in zip(times, times.dropFirst()) {

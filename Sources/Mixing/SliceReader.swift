@@ -1,9 +1,10 @@
 // Reads a record in stretches of time, all tracks side by side. Used by Mixer.
 import Codecs
+import Primitives
 
 struct SliceReader {
-    /// Tracks in a file may be out of step with each other by so much, µs.
-    static let slack: Int64 = 1_000_000
+    /// Tracks in a file may be out of step with each other by so much.
+    static let slack = TimeSpan.seconds(1)
     /// Bytes read ahead at most, whatever the times say.
     static let maximumAhead = 256 << 20
 
@@ -11,7 +12,7 @@ struct SliceReader {
     private let tracks: [RoomFile.Track]
     private var ahead: [Demuxer.Packet] = []
     private var bytesAhead = 0
-    private var newest: Int64 = .min
+    private var newest = MediaTime(nanoseconds: .min)
     private var isOver = false
 
     init(_ file: RoomFile) throws(MixError) {
@@ -19,22 +20,23 @@ struct SliceReader {
         tracks = file.tracks
     }
 
-    /// What follows the last stretch and lies before `end` (µs): packets of pictures by track, those of sound in the file's order.
-    mutating func packets(before end: Int64) -> (pictures: [Int: [EncodedPacket]], sound: [Demuxer.Packet]) {
+    /// What follows the last stretch and lies before `end`: packets of pictures by track, those of sound in the file's order.
+    mutating func packets(before end: MediaTime) -> (pictures: [Int: [EncodedPacket]], sound: [Demuxer.Packet]) {
         while !isOver, newest < end + Self.slack, bytesAhead < Self.maximumAhead {
             // What can't be read is the end; the scan has told of it.
             guard let packet = (try? demuxer.next()) ?? nil else {
                 isOver = true
                 break
             }
-            guard tracks.indices.contains(packet.track), (0...RoomFile.maximumDuration).contains(packet.packet.timestamp) else { continue }
-            newest = max(newest, packet.packet.timestamp)
+            let time = MediaTime(microseconds: packet.packet.timestamp)
+            guard tracks.indices.contains(packet.track), (.zero...RoomFile.latest).contains(time) else { continue }
+            newest = max(newest, time)
             bytesAhead += packet.packet.bytes.count
             ahead.append(packet)
         }
         var pictures: [Int: [EncodedPacket]] = [:], sound: [Demuxer.Packet] = [], later: [Demuxer.Packet] = []
         for packet in ahead {
-            guard packet.packet.timestamp < end else {
+            guard MediaTime(microseconds: packet.packet.timestamp) < end else {
                 later.append(packet)
                 continue
             }

@@ -1,5 +1,6 @@
 // All voices in one: each sound track decoded, put in its place, added to the others and kept from clipping.
 import Codecs
+import Primitives
 
 /// Stereo at 48 kHz. Owned by one mixer; one thread at a time.
 final class SoundMix {
@@ -31,7 +32,7 @@ final class SoundMix {
             do throws(CodecError) {
                 for frame in try decoder.decode(packet.bytes, timestamp: packet.timestamp) {
                     let sound = try resampler.convert(frame)
-                    let place = packet.timestamp * 48 / 1000
+                    let place = MediaTime(microseconds: packet.timestamp).ticks(clockRate: SoundMix.rate)
                     // Several frames of one packet follow each other.
                     let start = end.map { abs($0 - place) <= Int64(SoundMix.tolerance) || !pieces.isEmpty ? $0 : place } ?? place
                     pieces.append((start, sound.samples))

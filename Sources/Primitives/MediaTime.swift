@@ -7,12 +7,14 @@
 
     @inlinable public init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
     @inlinable public init(milliseconds: Int64) { nanoseconds = milliseconds.multipliedSaturating(by: 1_000_000) }
+    @inlinable public init(microseconds: Int64) { nanoseconds = microseconds.multipliedSaturating(by: 1000) }
     /// - Parameter clockRate: Hz, of the codec.
     @inlinable public init(ticks: Int64, clockRate: Int) { nanoseconds = TimeSpan(ticks: ticks, clockRate: clockRate).nanoseconds }
 
     public static let zero = MediaTime(nanoseconds: 0)
 
     @inlinable public var milliseconds: Int64 { nanoseconds / 1_000_000 }
+    @inlinable public var microseconds: Int64 { nanoseconds / 1000 }
     @inlinable public func ticks(clockRate: Int) -> Int64 { TimeSpan(nanoseconds: nanoseconds).ticks(clockRate: clockRate) }
 
     @inlinable public static func < (a: MediaTime, b: MediaTime) -> Bool { a.nanoseconds < b.nanoseconds }
