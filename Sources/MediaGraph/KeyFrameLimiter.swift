@@ -1,6 +1,5 @@
 // When a source may be asked for a key frame: at once for those who come one after the other, at a bounded rate for many. A value; owned by
 // UplinkTrack, used on its reactor.
-
 import Primitives
 
 /// One per uplink track.

@@ -524,7 +524,7 @@ public final class UplinkTrack {
     }
 
     /// Whether a tap for a player begins at `slot`, however old it is: nobody can ask the source for anything newer.
-    public func servesJoiners(from slot: UnsafePointer<PacketSlot>, at now: Int64) -> Bool { !canBeAsked && fresh(slot, at: now) != nil }
+    public func servesJoiners(from slot: UnsafePointer<PacketSlot>, at now: Instant) -> Bool { !canBeAsked && fresh(slot, at: now) != nil }
 
     /// The player's way is full: it gets nothing until `resume`.
     public func suspend(_ sink: UnsafeMutablePointer<DownlinkTrack>) {

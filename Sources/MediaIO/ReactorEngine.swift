@@ -249,8 +249,8 @@ public final class ReactorEngine: MediaEngineProtocol {
         return handle
     }
 
-    /// How old the key frame may be that a sink begins with, ns.
-    private static let sinkBacklog: Int64 = 6_000_000_000
+    /// How old the key frame may be that a sink begins with.
+    private static let sinkBacklog = TimeSpan.seconds(6)
 
     public func addSink(
         to stream: StreamHandle, onPacket: @escaping @Sendable (SinkPacket) -> Void

@@ -1,17 +1,18 @@
+import Primitives
 import Testing
 
 @testable import MediaGraph
 
 @Suite("Key frame requests to a source")
 struct KeyFrameLimiterTests {
-    private static let gap: Int64 = 1_000_000_000, again: Int64 = 300_000_000
+    private static let gap = TimeSpan.seconds(1), again = TimeSpan.milliseconds(300)
 
     /// Asks each millisecond; each request is answered `answer` ms later, or never. Returns the milliseconds of the requests.
     private func requests(for milliseconds: Int64, answer: Int64?) -> [Int64] {
-        var limiter = KeyFrameLimiter(), keyFrame: Int64 = 0, found: [Int64] = []
+        var limiter = KeyFrameLimiter(), keyFrame = Instant.zero, found: [Int64] = []
         for time in 1...milliseconds {
-            if limiter.mayRequest(gap: Self.gap, repeatAfter: Self.again, lastKeyFrame: keyFrame, at: time * 1_000_000) { found.append(time) }
-            if let answer, let last = found.last, time - last == answer { keyFrame = time * 1_000_000 }
+            if limiter.mayRequest(gap: Self.gap, repeatAfter: Self.again, lastKeyFrame: keyFrame, at: Instant(milliseconds: time)) { found.append(time) }
+            if let answer, let last = found.last, time - last == answer { keyFrame = Instant(milliseconds: time) }
         }
         return found
     }
@@ -27,7 +28,7 @@ struct KeyFrameLimiterTests {
         // The last one is answered, and so are those that follow.
         var limiter = KeyFrameLimiter()
         let allowed = [(0, -1), (300, -1), (600, -1), (620, 619), (640, 639)].map { (time: Int64, keyFrame: Int64) -> Bool in
-            limiter.mayRequest(gap: Self.gap, repeatAfter: Self.again, lastKeyFrame: keyFrame * 1_000_000, at: time * 1_000_000)
+            limiter.mayRequest(gap: Self.gap, repeatAfter: Self.again, lastKeyFrame: Instant(milliseconds: keyFrame), at: Instant(milliseconds: time))
         }
         #expect(allowed == [true, true, true, true, true])
     }
@@ -37,7 +38,7 @@ struct KeyFrameLimiterTests {
         var limiter = KeyFrameLimiter()
         for start in [0, 3000] as [Int64] {
             let allowed = (0..<5).map { (number: Int64) -> Bool in
-                let now = (start + 10 * number) * 1_000_000
+                let now = Instant(milliseconds: start + 10 * number)
                 return limiter.mayRequest(gap: Self.gap, repeatAfter: Self.again, lastKeyFrame: now, at: now)
             }
             #expect(allowed == [true, true, true, false, false])
