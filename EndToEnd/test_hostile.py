@@ -256,8 +256,17 @@ def test_a_request_names_its_host_once(a):
 
 def test_http_connections_are_bounded_and_told_so(make_node):
     node = make_node("A", max_http_connections=6, max_http_connections_per_address=4)
+
+    def taken_in():
+        with connection(node, source="127.0.0.3") as other:
+            other.sendall(b"GET /?action=stat&format=json&groups=http_stats HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            return json.loads(all_of(other).partition(b"\r\n\r\n")[2])["http_stats"]["http_connections"]
+    # The one that asks, and no longer the one by which the start was seen.
+    wait_until(lambda: taken_in() == 1, 5, "nobody else is connected")
     idle = [connection(node) for _ in range(4)]
     try:
+        # They are taken in by several threads, in no order.
+        wait_until(lambda: taken_in() == 5, 5, "the idle ones are taken in")
         refused = answer(node, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
         assert refused.startswith(b"HTTP/1.1 503") and b"max_http_connections_per_address" in refused, refused
         # Others have room.
