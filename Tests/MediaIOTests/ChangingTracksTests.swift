@@ -187,7 +187,7 @@ import Testing
         #expect(format.isReordered)
         (format.isReordered, format.converts) = (false, 0)
         _ = try await publisher.engine.addConversion(
-            to: publisher.stream, format: format, pipe: PacketPipe(), backlog: 0, onKeyFrameRequest: {})
+            to: publisher.stream, format: format, pipe: PacketPipe(), backlog: .zero, onKeyFrameRequest: {})
         for player in players {
             try await eventually("it is taken up") { await publisher.engine.missingTracks(of: player.served) == [] }
         }

@@ -26,6 +26,7 @@ struct DeadlineTableTests {
             onEvent: { _ in })
     }
 
+    private func at(_ nanoseconds: Int64) -> Instant { Instant(nanoseconds: nanoseconds) }
     private func ids(_ endpoints: [Endpoint]) -> [UInt64] { endpoints.map(\.id.rawValue).sorted() }
 
     @Test("those are due whose deadline has come, as each keeps it up to date by itself")
@@ -34,13 +35,13 @@ struct DeadlineTableTests {
         let endpoints = try (0..<5 as Range<UInt64>).map(endpoint)
         for one in endpoints { table.add(one) }
         // A new endpoint wants to be called at once.
-        #expect(ids(table.due(at: 0)) == [0, 1, 2, 3, 4])
-        for (number, one) in endpoints.enumerated() { one.setDeadline(Int64(number) * 10) }
-        #expect(ids(table.due(at: 19)) == [0, 1])
-        #expect(ids(table.due(at: 20)) == [0, 1, 2])
-        #expect(table.due(at: -1).isEmpty)
-        endpoints[4].setDeadline(-5)
-        #expect(ids(table.due(at: -1)) == [4])
+        #expect(ids(table.due(at: at(0))) == [0, 1, 2, 3, 4])
+        for (number, one) in endpoints.enumerated() { one.setDeadline(at(Int64(number) * 10)) }
+        #expect(ids(table.due(at: at(19))) == [0, 1])
+        #expect(ids(table.due(at: at(20))) == [0, 1, 2])
+        #expect(table.due(at: at(-1)).isEmpty)
+        endpoints[4].setDeadline(at(-5))
+        #expect(ids(table.due(at: at(-1))) == [4])
     }
 
     @Test("who has left is never due, and its place is the next one's")
@@ -52,27 +53,27 @@ struct DeadlineTableTests {
         let place = one.deadlinePlace?.index
         table.remove(one)
         #expect(one.deadlinePlace == nil)
-        #expect(ids(table.due(at: .max - 1)) == [2])
+        #expect(ids(table.due(at: at(.max - 1))) == [2])
         // Taken out twice, or never in: nothing happens.
         table.remove(one)
         table.remove(third)
         table.add(third)
         #expect(third.deadlinePlace?.index == place)
-        #expect(ids(table.due(at: 0)) == [2, 3])
+        #expect(ids(table.due(at: at(0))) == [2, 3])
     }
 
     @Test("beyond its first piece it grows, and places don't move")
     func growth() throws {
         let table = DeadlineTable()
         let endpoints = try (0..<1_030 as Range<UInt64>).map(endpoint)
-        var cells: [UnsafeMutablePointer<Int64>?] = []
+        var cells: [UnsafeMutablePointer<Instant>?] = []
         for one in endpoints {
             table.add(one)
             cells.append(one.deadlinePlace?.cell)
         }
         #expect(endpoints.map { $0.deadlinePlace?.cell } == cells)
         #expect(Set(cells).count == 1_030)
-        #expect(table.due(at: 0).count == 1_030)
+        #expect(table.due(at: at(0)).count == 1_030)
     }
 
     @Test("endpoints that outlive it have nowhere to write any more")
@@ -88,5 +89,5 @@ struct DeadlineTableTests {
 
 extension Endpoint {
     /// What an endpoint does when its deadline changes, which only it can.
-    fileprivate func setDeadline(_ deadline: Int64) { deadlinePlace?.cell.pointee = deadline }
+    fileprivate func setDeadline(_ deadline: Instant) { deadlinePlace?.cell.pointee = deadline }
 }

@@ -1,6 +1,7 @@
 import Foundation
 import Logging
 import MediaIO
+import Primitives
 import SDP
 import Synchronization
 import Testing
@@ -23,7 +24,7 @@ private final class ChangingTaps: StreamTapping {
     /// Numbers of the taps that are there.
     var open: [UInt64] { state.withLock { $0.pipes.keys.map(\.rawValue).sorted() } }
 
-    func tap(_ stream: StreamHandle, into pipe: PacketPipe, backlog: Int64, choice: TapChoice) async throws(EngineError) -> StreamTap {
+    func tap(_ stream: StreamHandle, into pipe: PacketPipe, backlog: TimeSpan, choice: TapChoice) async throws(EngineError) -> StreamTap {
         let tap = state.withLock { state -> StreamTap? in
             guard !state.tracks.isEmpty else { return nil }
             state.last += 1
@@ -107,8 +108,9 @@ private final class ChangingTaps: StreamTapping {
         #expect(bench.taps.open == [2])
         // Two changes at a time are one after the other.
         bench.taps.change([(1, Self.format("opus"))])
-        async let first: Void = bench.recorder.tracksChanged()
-        async let second: Void = bench.recorder.tracksChanged()
+        let recorder = bench.recorder
+        async let first: Void = recorder.tracksChanged()
+        async let second: Void = recorder.tracksChanged()
         _ = await (first, second)
         #expect(bench.taps.open.count == 1)
         #expect(await !bench.recorder.isOver)

@@ -74,7 +74,7 @@ struct SnapshotDoorsTests {
     func perAddress() async throws {
         let bench = SessionBench()
         var snapshots = snapshots(bench.registry)
-        snapshots.limiter = SourceRateLimiter(rate: 1, burst: 3, now: { 0 })
+        snapshots.limiter = SourceRateLimiter(rate: 1, burst: 3, now: { .zero })
         let routes = SnapshotRoutes(snapshots: snapshots)
         func byMethod(_ client: String) async throws -> Int {
             do {

@@ -1,6 +1,7 @@
 import Bridges
 import Logging
 import MediaIO
+import Primitives
 import SDP
 import Testing
 import Workers
@@ -9,14 +10,14 @@ import Workers
 
 /// Nothing can be taken out of a stream.
 private struct NoTaps: StreamTapping, StreamConverting {
-    func tap(_ stream: StreamHandle, into pipe: PacketPipe, backlog: Int64, choice: TapChoice) async throws(EngineError) -> StreamTap {
+    func tap(_ stream: StreamHandle, into pipe: PacketPipe, backlog: TimeSpan, choice: TapChoice) async throws(EngineError) -> StreamTap {
         throw .notReady
     }
     func requestKeyFrame(of stream: StreamHandle, choice: TapChoice) {}
     func requestKeyFrame(of stream: StreamHandle) {}
     func removeEndpoint(_ endpoint: EndpointID) async {}
     func addConversion(
-        to stream: StreamHandle, format: TrackFormat, pipe: PacketPipe, backlog: Int64, onKeyFrameRequest: @escaping @Sendable () -> Void
+        to stream: StreamHandle, format: TrackFormat, pipe: PacketPipe, backlog: TimeSpan, onKeyFrameRequest: @escaping @Sendable () -> Void
     ) async throws(EngineError) -> Conversion { throw .notReady }
     func removeConversion(_ id: EndpointID) async -> Bool { true }
 }
