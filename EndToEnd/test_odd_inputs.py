@@ -28,6 +28,8 @@ class Input(NamedTuple):
     sends: str = "va"
     # Of its frames at last.
     size: str = "320x240"
+    # How much of it ffmpeg plays: where it begins with what has been, audio that is converted comes with what is.
+    seconds: int = 3
 
 
 def copied(name, **options):
@@ -86,7 +88,7 @@ INPUTS = {
     "camera-loudspeaker-first": Input(lambda tools: odd_cameras.loudspeaker_first()),
     "camera-other-payload-type": Input(lambda tools: odd_cameras.other_payload_type()),
     "camera-audio-never-comes": Input(lambda tools: odd_cameras.audio_that_never_comes(), sends="v"),
-    "camera-rare-key-frames": Input(lambda tools: odd_cameras.rare_key_frames(), 2),
+    "camera-rare-key-frames": Input(lambda tools: odd_cameras.rare_key_frames(), 2, seconds=8),
     "camera-open-groups": Input(lambda tools: odd_cameras.open_groups(), 4),
     "camera-b-frames": Input(lambda tools: odd_cameras.b_frames()),
     "camera-refuses-tcp": Input(lambda tools: odd_cameras.refuses_tcp()),
@@ -102,7 +104,7 @@ class Tools:
 ERRORS = re.compile(r"error while decoding|concealing|non-existing|missing reference|no frame!|decode_slice_header error|Invalid data")
 
 
-def decode(url, sends, seconds=3):
+def decode(url, sends, seconds):
     """What ffmpeg decodes in so many seconds: frames as they come, and audio as kB of 48 kHz stereo."""
     options = ["-rtsp_transport", "tcp"] if url.startswith("rtsp") else []
     # For audio that is announced it would wait for up to 90 s.
@@ -132,7 +134,7 @@ def snapshot(node, name, size):
 def watch(output, node, far, tools, name, kind):
     """What an output saw; an assertion that fails says why it saw nothing."""
     if output in ("rtsp", "rtmp"):
-        return decode(f"{node.rtsp}/{name}" if output == "rtsp" else f"{node.rtmp}/live/{name}", kind.sends)
+        return decode(f"{node.rtsp}/{name}" if output == "rtsp" else f"{node.rtmp}/live/{name}", kind.sends, kind.seconds)
     if output == "snapshot":
         return snapshot(node, name, kind.size)
     if output == "push":
@@ -140,7 +142,7 @@ def watch(output, node, far, tools, name, kind):
         assert reply.status == 200, reply.reason
         try:
             far.wait_for_stream(f"rtmp_{name}")
-            return decode(f"{far.rtmp}/live/rtmp_{name}", kind.sends)
+            return decode(f"{far.rtmp}/live/rtmp_{name}", kind.sends, kind.seconds)
         finally:
             node.rest("push/terminate", {"mediaSessionId": reply.body["mediaSessionId"]})
     player = WhepPlayer(tools.background, node, name, codec="H264")
