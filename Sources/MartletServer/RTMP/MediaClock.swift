@@ -5,8 +5,13 @@ import Primitives
 struct MediaClock: Sendable {
     /// Timestamps may run ahead of what has passed by this much from one message of a track to the next.
     static let longestJump = TimeSpan.seconds(10)
-    /// They may go back by this much.
-    static let longestStepBack = TimeSpan.seconds(3)
+    /// They may go back by this much: frames in decoding order with the times at which they are shown.
+    static let longestStepBack = TimeSpan.seconds(1)
+    /// A timestamp that comes again for so long, and so many times apart from each other, is one of a clock that stands.
+    static let longestStand = TimeSpan.milliseconds(500)
+    static let standCount = 5
+    /// Messages of one frame come closer together than this.
+    static let shortestFrame = TimeSpan.milliseconds(5)
     /// Media time and arrival may part by this much in small steps: a relay's first burst, a connection that stood still.
     static let widestDrift = TimeSpan.seconds(30)
     /// More new beginnings than these in a minute are no clock.
@@ -17,6 +22,27 @@ struct MediaClock: Sendable {
         var timestamp: UInt32
         var time: MediaTime
         var arrival: Instant
+        /// The clock's jumps until then.
+        var jumps: UInt64 = 0
+        /// When the timestamp came first, how often it has come again since, and when that last counted.
+        var since: Instant
+        var repeats = 0
+        var repeated: Instant
+        /// The clock stands: until it moves, time goes on by arrival.
+        var stands: Bool { repeats > MediaClock.standCount && repeated.span(since: since) >= MediaClock.longestStand }
+
+        init(_ timestamp: UInt32, _ time: MediaTime, _ arrival: Instant) {
+            (self.timestamp, self.time, self.arrival, since, repeated) = (timestamp, time, arrival, arrival, arrival)
+        }
+
+        /// The line at the next message, whose time is still to be found.
+        func next(_ timestamp: UInt32, at arrival: Instant) -> Line {
+            guard timestamp == self.timestamp else { return Line(timestamp, time, arrival) }
+            var line = self
+            line.arrival = arrival
+            if arrival.span(since: repeated) >= MediaClock.shortestFrame { (line.repeats, line.repeated) = (min(repeats + 1, 1000), arrival) }
+            return line
+        }
     }
 
     private var video: Line?
@@ -24,6 +50,8 @@ struct MediaClock: Sendable {
     /// Where the time line would be by arrival alone; follows a clock that is a little off by 1 %.
     private var expected: (time: MediaTime, arrival: Instant)?
     private var recent: [Instant] = []
+    /// How often timestamps have begun to mean other times; `Line.jumps` says up to which of them a track has come along.
+    private var jumps: UInt64 = 0
     /// How often the time line was begun anew.
     private(set) var rebases: UInt64 = 0
     /// It was begun anew too often in the last minute.
@@ -32,23 +60,32 @@ struct MediaClock: Sendable {
     /// The media time of a message's timestamp (milliseconds, modulo 2³²); 0 for the connection's first. Audio and video are on one clock.
     mutating func time(of timestamp: UInt32, isVideo: Bool, at arrival: Instant) -> MediaTime {
         let own = isVideo ? video : audio, other = isVideo ? audio : video
+        var line = own?.next(timestamp, at: arrival) ?? Line(timestamp, .zero, arrival)
         var time = MediaTime.zero
         if let own {
-            if let step = Self.step(from: own, to: timestamp, at: arrival) {
-                time = own.time + step
-            } else if let other, other.arrival >= own.arrival, let step = Self.step(from: other, to: timestamp, at: arrival) {
+            if let other, other.jumps > own.jumps, !other.stands, let step = Self.step(from: other, to: timestamp, at: arrival) {
                 // The other track has jumped since: this one follows it, so that both stay in step.
+                time = max(own.time, other.time + step)
+            } else if own.stands || line.stands {
+                if !own.stands { count(arrival) }
+                if !line.stands { jumps &+= 1 }
+                time = own.time + max(.zero, arrival.span(since: own.stands ? own.arrival : own.since))
+            } else if let step = Self.step(from: own, to: timestamp, at: arrival) {
+                time = own.time + step
+            } else if let other, other.arrival >= own.arrival, !other.stands, let step = Self.step(from: other, to: timestamp, at: arrival) {
+                // The other has gone there in steps.
                 time = max(own.time, other.time + step)
             } else {
                 time = own.time + max(.zero, arrival.span(since: own.arrival))
                 count(arrival)
+                jumps &+= 1
             }
         } else if let other {
             // A track on a clock of its own is placed by its arrival.
             time = other.time + (Self.step(from: other, to: timestamp, at: arrival) ?? max(.zero, arrival.span(since: other.arrival)))
         }
         time = held(time, at: arrival)
-        let line = Line(timestamp: timestamp, time: time, arrival: arrival)
+        (line.time, line.jumps) = (time, jumps)
         if isVideo { video = line } else { audio = line }
         return time
     }

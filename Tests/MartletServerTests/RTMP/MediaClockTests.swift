@@ -40,6 +40,57 @@ struct MediaClockTests {
         #expect(clock.rebases == 1 && !clock.isRunaway)
     }
 
+    @Test("a clock that is set back by seconds is a new beginning too: time never goes back so far", arguments: [1_100, 2_500, 2_999] as [UInt32])
+    func setBack(by milliseconds: UInt32) {
+        var clock = MediaClock()
+        for step in 0..<250 {
+            let back: UInt32 = step < 125 ? 0 : milliseconds
+            #expect(clock.time(of: 600_000 + UInt32(step) * 40 - back, isVideo: true, at: at(Int64(step) * 40)).milliseconds == Int64(step) * 40)
+            #expect(clock.time(of: 600_007 + UInt32(step) * 40 - back, isVideo: false, at: at(Int64(step) * 40 + 7)).milliseconds == Int64(step) * 40 + 7)
+        }
+        #expect(clock.rebases == 1)
+    }
+
+    @Test("while a sender's clock stands time goes on by arrival, and from there when it moves again, wherever to", arguments: [0, 40, 8_000, 3_600_000] as [UInt32])
+    func stands(then jump: UInt32) {
+        var clock = MediaClock(), video = MediaTime.zero, audio = MediaTime.zero
+        for step in 0..<500 as Range<Int64> {
+            let timestamp: UInt32 = step < 50 ? UInt32(step) * 40 : step < 300 ? 2_000 : 2_000 + jump + UInt32(step - 300) * 40
+            let nextVideo = clock.time(of: timestamp, isVideo: true, at: at(step * 40)), nextAudio = clock.time(of: timestamp, isVideo: false, at: at(step * 40))
+            #expect(nextVideo >= video && nextAudio >= audio && (nextVideo - nextAudio).magnitude <= .milliseconds(40))
+            (video, audio) = (nextVideo, nextAudio)
+            // Within what it takes to see it.
+            #expect((video - MediaTime(milliseconds: step * 40)).magnitude <= MediaClock.longestStand + .milliseconds(40))
+        }
+        #expect(clock.rebases == 2)
+    }
+
+    @Test("a line that stood still in the middle of a frame is no clock that stands")
+    func slices() {
+        var clock = MediaClock()
+        for step in 0..<50 as Range<Int64> {
+            // Eight messages a frame; after every tenth frame's third nothing comes for two seconds.
+            for slice in 0..<8 as Range<Int64> {
+                let late: Int64 = step % 10 == 0 && slice > 2 ? 2_000 : 0
+                #expect(clock.time(of: UInt32(step) * 40, isVideo: true, at: at(step * 400 + late + slice)).milliseconds == step * 40)
+            }
+        }
+        #expect(clock.rebases == 0)
+    }
+
+    @Test("a track that was away follows the jumps of the other, also where its own timestamps would do")
+    func away() {
+        var clock = MediaClock()
+        for step in 0..<100 as Range<Int64> { _ = clock.time(of: UInt32(step * 20), isVideo: false, at: at(step * 20)) }
+        // Pictures alone for two and a half seconds, on a clock that is set forth by 20 s and then to 0.7 s more than what sound knew.
+        for step in 100..<225 as Range<Int64> { #expect(clock.time(of: UInt32(20_000 + step * 20), isVideo: true, at: at(step * 20)).milliseconds == step * 20) }
+        for step in 225..<300 as Range<Int64> {
+            let stamp = UInt32(700 + step * 20)
+            #expect(clock.time(of: stamp, isVideo: true, at: at(step * 20)).milliseconds == step * 20)
+            #expect(clock.time(of: stamp + 5, isVideo: false, at: at(step * 20 + 5)).milliseconds == step * 20 + 5)
+        }
+    }
+
     @Test("tracks with clocks of their own are placed by arrival")
     func clocksApart() {
         var clock = MediaClock()
