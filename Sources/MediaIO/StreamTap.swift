@@ -51,13 +51,16 @@ public struct StreamTap: Sendable {
     public let tracks: [TrackFormat]
     /// Which tracks those are: one that comes again has another number, though its format may be the same.
     public let numbers: [Int]
+    /// Places in `tracks` of those of which nothing comes at present: they are there, but who begins doesn't wait for them.
+    public let silent: Set<Int>
     /// The sender reports are those of a WebRTC publisher, made as it sends; of other sources they are exact.
     public let isFromPublisher: Bool
 
-    public init(id: EndpointID, tracks: [TrackFormat], numbers: [Int], isFromPublisher: Bool = false) {
+    public init(id: EndpointID, tracks: [TrackFormat], numbers: [Int], silent: Set<Int> = [], isFromPublisher: Bool = false) {
         self.id = id
         self.tracks = tracks
         self.numbers = numbers
+        self.silent = silent
         self.isFromPublisher = isFromPublisher
     }
 }
@@ -169,7 +172,9 @@ extension ReactorEngine: StreamTapping {
             }
             core.addTap(id, on: stream)
             return .success(StreamTap(
-                id: id, tracks: tracks.map(\.format), numbers: tracks.map(\.number), isFromPublisher: stream.source is PublisherEndpoint))
+                id: id, tracks: tracks.map(\.format), numbers: tracks.map(\.number),
+                silent: Set(tracks.indices.filter { stream.isSilent(tracks[$0], at: core.now) }),
+                isFromPublisher: stream.source is PublisherEndpoint))
         }
         return try (result ?? .failure(.shutDown)).get()
     }

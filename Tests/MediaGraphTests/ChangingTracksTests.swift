@@ -21,6 +21,30 @@ import Testing
             + [0, 0, 0, ssrc, 0x10, isKey ? 0x10 : 0x11, 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0xe0, 0x01] + [UInt8](repeating: 7, count: 100)
     }
 
+    @Test("a track is silent while nothing comes of it, one that has not begun from the stream's first second on; what is made of it is so likewise")
+    func silence() {
+        let stream = MediaStream(handle: StreamHandle(rawValue: 1)), arena = SendArena(capacity: 64 * 1024, maximumRuns: 16) { _ in }
+        let video = Self.track("VP8"), other = Self.track("VP8"), converted = Self.track("VP8")
+        stream.setTracks([video, other])
+        converted.setConverts(0)
+        stream.addConverted(converted, source: NoSource())
+        func send(_ sequence: UInt16, at now: Int64) {
+            Self.packet(sequence, timestamp: 3600, ssrc: 1, isKey: true).withUnsafeBytes { raw in
+                _ = video.receive(RTPView(raw)!, bytes: raw, isRetransmission: false, extensions: UplinkExtensions(), arena: arena, at: now)
+            }
+        }
+        #expect(!stream.isSilent(video, at: 50_000_000_000))
+        send(1, at: 1_000_000_000)
+        for track in [video, other, converted] { #expect(!stream.isSilent(track, at: 2_000_000_000)) }
+        send(2, at: 1_500_000_000)
+        #expect(stream.isSilent(other, at: 2_000_000_001))
+        for track in [video, converted] { #expect(!stream.isSilent(track, at: 2_500_000_000) && stream.isSilent(track, at: 2_500_000_001)) }
+    }
+
+    private final class NoSource: StreamSource {
+        func keyFrameWanted(of track: UplinkTrack, arena: SendArena, at now: Int64) {}
+    }
+
     @Test("a player's packets go on in number and time when its downlink moves to another track, which it gets from a key frame on")
     func moves() throws {
         var seen: [(sequence: UInt16, timestamp: UInt32, payloadType: UInt8, ssrc: UInt32)] = []

@@ -16,13 +16,13 @@ import Testing
         return TapRecord(track: track, arrival: Instant(nanoseconds: arrival), content: .packet(orientation: 0xff, audioLevel: 0xff, rtp: rtp[...]))
     }
 
-    private func subscription(_ records: [TapRecord]) throws -> FrameSubscription {
+    private func subscription(_ records: [TapRecord], silent: Set<Int> = []) throws -> FrameSubscription {
         let opus = try #require(SourceTrack.opus(channels: 2).format), vp8 = try #require(SourceTrack.vp8.format)
         let pipe = PacketPipe(capacity: 1 << 16)
         for record in records {
             record.encoded.withUnsafeBytes { bytes in _ = pipe.write(bytes, UnsafeRawBufferPointer(start: nil, count: 0)) }
         }
-        return FrameSubscription(formats: [opus, vp8], pipe: pipe, signal: WakeSignal(), requestKeyFrame: {})
+        return FrameSubscription(formats: [opus, vp8], silent: silent, pipe: pipe, signal: WakeSignal(), requestKeyFrame: {})
     }
 
     private func frames(_ subscription: FrameSubscription, _ count: Int) async -> [SubscribedFrame] {
@@ -50,6 +50,14 @@ import Testing
         #expect(frames.map(\.track) == [0, 1, 1])
         #expect(frames.map(\.time) == [30_000_000, 0, 40_000_000])
         #expect(frames.map(\.isKeyFrame) == [true, true, false])
+    }
+
+    @Test("the reports of a track of which nothing comes are not waited for", .timeLimit(.minutes(1)))
+    func silent() async throws {
+        let subscription = try subscription([reports[0], record(0, 1, at: 1_000_000_000, ticks: 480, [0xfc, 1])], silent: [1])
+        #expect(subscription.tracks.map(\.isSilent) == [false, true])
+        let frame = try #require(await frames(subscription, 1).first)
+        #expect(frame.track == 0 && frame.arrival == Instant(nanoseconds: 1_000_000_000))
     }
 
     @Test("a picture that comes after sound has begun is given out though its time lies before that")

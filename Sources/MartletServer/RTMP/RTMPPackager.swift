@@ -1,5 +1,6 @@
 // Frames of a stream into RTMP messages: metadata, configurations, H.264 and AAC as FLV. One per player or republished stream;
 // a value without a clock.
+import Primitives
 import RTMP
 import RTP
 
@@ -11,6 +12,8 @@ struct RTMPPackager: Sendable {
         var config: [UInt8] = []
         var clockRate = 48_000
         var channels = 2
+        /// Nothing comes of it at present.
+        var isSilent = false
     }
 
     private var tracks: [Track]
@@ -21,11 +24,11 @@ struct RTMPPackager: Sendable {
     private var hasBegun = false
     /// Sound that came before the first picture.
     private var waiting: [RTMPMessage] = []
-    private var firstTime: Int64?
+    private var firstArrival: Instant?
     private var lastTime: [Int64]
 
-    /// Pictures are waited for so long, milliseconds; then sound goes on alone.
-    private static let longestWait: Int64 = 2000
+    /// Pictures are waited for so long; then sound goes on alone. By arrival: the stream's time may stand or be set back meanwhile.
+    static let longestWait = TimeSpan.milliseconds(1500)
 
     /// Sound that is older than the first picture by more than this is left out, milliseconds.
     private static let longestLead: Int64 = 50
@@ -47,7 +50,7 @@ struct RTMPPackager: Sendable {
     }
 
     /// A frame, video in Annex B. `time` in nanoseconds on one clock.
-    mutating func take(track index: Int, _ bytes: [UInt8], time: Int64, isKeyFrame: Bool) -> [RTMPMessage] {
+    mutating func take(track index: Int, _ bytes: [UInt8], time: Int64, arrival: Instant, isKeyFrame: Bool) -> [RTMPMessage] {
         guard tracks.indices.contains(index) else { return [] }
         // To the nearest: readers count samples, and take times that are always short for gaps.
         var milliseconds = (time + 500_000) / 1_000_000
@@ -58,8 +61,8 @@ struct RTMPPackager: Sendable {
             milliseconds = max(0, lastTime[index])
         }
         lastTime[index] = milliseconds
-        firstTime = firstTime ?? milliseconds
-        let frames = tracks[index].isVideo ? video(bytes, milliseconds, isKeyFrame) : audio(tracks[index], bytes, milliseconds)
+        firstArrival = firstArrival ?? arrival
+        let frames = tracks[index].isVideo ? video(bytes, milliseconds, isKeyFrame) : audio(tracks[index], bytes, milliseconds, arrival)
         guard isChanged, hasBegun, !frames.isEmpty else { return frames }
         isChanged = false
         // A configuration of the video's comes with its own metadata.
@@ -103,10 +106,10 @@ struct RTMPPackager: Sendable {
         return messages
     }
 
-    private mutating func audio(_ track: Track, _ bytes: [UInt8], _ time: Int64) -> [RTMPMessage] {
+    private mutating func audio(_ track: Track, _ bytes: [UInt8], _ time: Int64, _ arrival: Instant) -> [RTMPMessage] {
         let frame = message(RTMPMessageType.audio, time, AudioTag.payload(.frame, bytes))
         if hasBegun { return [frame] }
-        if hasVideo, time - (firstTime ?? time) < Self.longestWait {
+        if tracks.contains(where: { $0.isVideo && !$0.isSilent }), arrival.span(since: firstArrival ?? arrival) < Self.longestWait {
             waiting.append(frame)
             return []
         }

@@ -65,13 +65,13 @@ final class RTMPPlayback: Sendable {
                 return frame.isKeyFrame
             }
             guard isWanted else { continue }
-            let messages = packager.take(track: frame.track, frame.bytes, time: frame.time, isKeyFrame: frame.isKeyFrame)
+            let messages = packager.take(track: frame.track, frame.bytes, time: frame.time, arrival: frame.arrival, isKeyFrame: frame.isKeyFrame)
             if !messages.isEmpty, await !send(messages) { break }
         }
     }
 
     private static func packaged(_ track: SubscribedTrack) -> RTMPPackager.Track {
         track.kind == .video
-            ? .init(isVideo: true) : .init(isVideo: false, config: track.aacConfig, clockRate: track.clockRate, channels: track.channels)
+            ? .init(isVideo: true, isSilent: track.isSilent) : .init(isVideo: false, config: track.aacConfig, clockRate: track.clockRate, channels: track.channels)
     }
 }

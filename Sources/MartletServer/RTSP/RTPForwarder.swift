@@ -32,6 +32,8 @@ struct RTPForwarder {
         let ssrc: UInt32
         let shift: UInt16
         var isWanted: Bool
+        /// The first packets wait for its reports.
+        var isAwaited: Bool
         var isStarted: Bool
         /// When the next report is due, by the arrival of packets; `nil`: with the next one.
         var nextReport: Instant?
@@ -58,8 +60,11 @@ struct RTPForwarder {
 
     /// - Parameters:
     ///   - wanted: the tracks that the client has set up.
+    ///   - silent: those of which nothing comes at present.
     ///   - wallOffset: from 1970 to the zero of the monotonic clock.
-    init(formats: [TrackFormat], payloadTypes: [UInt8], wanted: Set<Int>, wallOffset: TimeSpan, random: inout RandomSource) {
+    init(
+        formats: [TrackFormat], payloadTypes: [UInt8], wanted: Set<Int>, silent: Set<Int> = [], wallOffset: TimeSpan, random: inout RandomSource
+    ) {
         tracks = []
         timeline = StreamTimeline(clockRates: formats.map(\.codec.clockRate))
         self.wallOffset = wallOffset
@@ -67,7 +72,8 @@ struct RTPForwarder {
             let codec = CodecKind(encodingName: format.codec.name)
             tracks.append(Track(
                 codec: codec, payloadType: payloadType, ssrc: UInt32.random(in: 1...UInt32.max, using: &random),
-                shift: UInt16.random(in: 0...UInt16.max, using: &random), isWanted: wanted.contains(index), isStarted: !codec.isVideo))
+                shift: UInt16.random(in: 0...UInt16.max, using: &random), isWanted: wanted.contains(index),
+                isAwaited: wanted.contains(index) && !silent.contains(index), isStarted: !codec.isVideo))
         }
     }
 
@@ -105,7 +111,7 @@ struct RTPForwarder {
         held.append(record)
         // A record is no longer than a packet, and few are held: this can't overflow.
         if case .packet(_, _, let rtp) = record.content { heldBytes += rtp.count }
-        let isComplete = tracks.indices.allSatisfy { !tracks[$0].isWanted || timeline.hasReports(of: $0) }
+        let isComplete = tracks.indices.allSatisfy { !tracks[$0].isAwaited || timeline.hasReports(of: $0) }
         let waited = record.arrival.span(since: firstArrival ?? record.arrival)
         guard isComplete || waited >= Self.reportPatience || heldBytes > Self.maximumHeld || held.count > 4096 else { return }
         hasBegun = true

@@ -246,7 +246,7 @@ actor RTSPServerClient {
     private func send(_ subscription: PacketSubscription, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>) async {
         var random = RandomSource.system
         var forwarder = RTPForwarder(
-            formats: subscription.tracks, payloadTypes: payloadTypes, wanted: Set(session.transports.keys), wallOffset: Self.wallOffset(),
+            formats: subscription.tracks, payloadTypes: payloadTypes, wanted: Set(session.transports.keys), silent: subscription.silent, wallOffset: Self.wallOffset(),
             random: &random)
         defer { close?() }
         while let records = await subscription.next() {

@@ -15,9 +15,12 @@ public struct SubscribedTrack: Sendable {
     public var channels: Int { format.codec.channels }
     /// AAC: the AudioSpecificConfig.
     public var aacConfig: [UInt8] { format.aacConfig }
+    /// Nothing came of it when the subscription began: there is no use in waiting for it.
+    public let isSilent: Bool
 
-    init(_ format: TrackFormat) {
+    init(_ format: TrackFormat, isSilent: Bool = false) {
         self.format = format
+        self.isSilent = isSilent
         codec = CodecKind(encodingName: format.codec.name)
     }
 }
@@ -31,6 +34,8 @@ public struct SubscribedFrame: Sendable {
     /// ns on one clock for all tracks; the first frame is at 0.
     public var time: Int64
     public var isKeyFrame: Bool
+    /// When its last packet came, on the server's clock.
+    public var arrival: Instant
 }
 
 /// The reading end: one task calls `next`.
@@ -82,24 +87,26 @@ public actor FrameSubscription {
 
     /// - Parameters:
     ///   - formats: the tap's tracks; `nil` for those that are not wanted.
+    ///   - silent: those of which nothing comes at present.
     ///   - signal: set by the pipe.
     ///   - origin: of a subscription that this one takes the place of.
     init(
-        formats: [TrackFormat?], pipe: PacketPipe, signal: WakeSignal, origin: Instant? = nil, requestKeyFrame: @escaping @Sendable () -> Void
+        formats: [TrackFormat?], silent: Set<Int> = [], pipe: PacketPipe, signal: WakeSignal, origin: Instant? = nil,
+        requestKeyFrame: @escaping @Sendable () -> Void
     ) {
         self.origin = origin
         self.pipe = pipe
         self.signal = signal
         self.requestKeyFrame = requestKeyFrame
         var lanes: [Lane] = [], numbers: [Int?] = []
-        for format in formats {
+        for (number, format) in formats.enumerated() {
             guard let format, let assembler = FrameAssembler(
                 codec: CodecKind(encodingName: format.codec.name), aac: format.aacPayload ?? AACPayloadFormat())
             else {
                 numbers.append(nil)
                 continue
             }
-            let track = SubscribedTrack(format)
+            let track = SubscribedTrack(format, isSilent: silent.contains(number))
             numbers.append(lanes.count)
             lanes.append(Lane(
                 track: track, assembler: assembler,
@@ -180,7 +187,8 @@ public actor FrameSubscription {
     private func release() {
         guard !waiting.isEmpty, let firstArrival else { return }
         if !hasBegun {
-            guard lanes.indices.allSatisfy(timeline.hasReports) || now.span(since: firstArrival) >= Self.reportPatience else { return }
+            let isComplete = lanes.indices.allSatisfy { lanes[$0].track.isSilent || timeline.hasReports(of: $0) }
+            guard isComplete || now.span(since: firstArrival) >= Self.reportPatience else { return }
             timeline.settle()
             hasBegun = true
         }
@@ -243,7 +251,8 @@ public actor FrameSubscription {
                 items.append(.resized(width: width, height: height))
             }
         }
-        items.append(.frame(SubscribedFrame(track: lane, bytes: bytes, time: time, isKeyFrame: one.frame.isKeyFrame)))
+        items.append(.frame(SubscribedFrame(
+            track: lane, bytes: bytes, time: time, isKeyFrame: one.frame.isKeyFrame, arrival: Instant(nanoseconds: one.arrival))))
         return items
     }
 }
@@ -264,7 +273,7 @@ extension StreamTapping {
         let tap = try await tap(stream, into: pipe, backlog: backlog, choice: choice)
         let formats = tap.tracks.enumerated().map { choice.skipped.contains($0.offset) ? nil : $0.element }
         let tapped = choice
-        let subscription = FrameSubscription(formats: formats, pipe: pipe, signal: signal, origin: origin) {
+        let subscription = FrameSubscription(formats: formats, silent: tap.silent, pipe: pipe, signal: signal, origin: origin) {
             requestKeyFrame(of: stream, choice: tapped)
         }
         return (tap.id, subscription)

@@ -7,12 +7,15 @@ import SDP
 public final class PacketSubscription: Sendable {
     /// As the tap numbers them; a converted one in the place of its source.
     public let tracks: [TrackFormat]
+    /// Those of which nothing came when it began: there is no use in waiting for them.
+    public let silent: Set<Int>
     private let pipe: PacketPipe
     private let signal: WakeSignal
     private let over: Flag
 
-    init(tracks: [TrackFormat], pipe: PacketPipe, signal: WakeSignal) {
+    init(tracks: [TrackFormat], silent: Set<Int> = [], pipe: PacketPipe, signal: WakeSignal) {
         self.tracks = tracks
+        self.silent = silent
         self.pipe = pipe
         self.signal = signal
         over = Flag()
@@ -49,6 +52,6 @@ extension StreamTapping {
         let signal = WakeSignal()
         let pipe = PacketPipe(onData: { signal.set() })
         let tap = try await tap(stream, into: pipe, backlog: backlog, choice: choice)
-        return (tap.id, PacketSubscription(tracks: tap.tracks, pipe: pipe, signal: signal))
+        return (tap.id, PacketSubscription(tracks: tap.tracks, silent: tap.silent, pipe: pipe, signal: signal))
     }
 }

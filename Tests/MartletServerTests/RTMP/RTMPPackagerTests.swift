@@ -1,3 +1,4 @@
+import Primitives
 import RTMP
 import Testing
 @testable import MartletServer
@@ -71,5 +72,29 @@ struct RTMPPackagerTests {
         #expect(frames.count == 200)
         #expect(frames[2].timestamp == 43)
         #expect(packager.take(track: 1, [7], time: 0, isKeyFrame: true).isEmpty)
+    }
+
+    @Test("pictures of which nothing comes at present are not waited for; when they come they are announced")
+    func silentPictures() {
+        var packager = RTMPPackager(tracks: [.init(isVideo: true, isSilent: true), .init(isVideo: false, config: [0x11, 0x90])])
+        #expect(packager.take(track: 1, [7], time: 0, isKeyFrame: true).map(\.type) == [18, 8, 8])
+        #expect(packager.take(track: 0, Self.key, time: 20_000_000, isKeyFrame: true).map(\.type) == [18, 9, 9])
+    }
+
+    @Test("pictures are waited for by what passes, also where the stream's time goes slowly")
+    func waitsByArrival() {
+        var packager = RTMPPackager(tracks: [.init(isVideo: true), .init(isVideo: false, config: [0x11, 0x90])])
+        for number in 0..<200 as Range<Int64> {
+            let arrival = Instant(milliseconds: number * 20)
+            let messages = packager.take(track: 1, [7], time: number * 1_000_000, arrival: arrival, isKeyFrame: true)
+            #expect(messages.isEmpty == (arrival.span(since: .zero) < RTMPPackager.longestWait))
+        }
+    }
+}
+
+extension RTMPPackager {
+    /// A frame that comes in time.
+    fileprivate mutating func take(track: Int, _ bytes: [UInt8], time: Int64, isKeyFrame: Bool) -> [RTMPMessage] {
+        take(track: track, bytes, time: time, arrival: Instant(nanoseconds: time), isKeyFrame: isKeyFrame)
     }
 }

@@ -95,6 +95,19 @@ struct RTPForwarderTests {
         #expect(numbers.count == 6 && zip(numbers.dropFirst(), numbers).allSatisfy { $0 &- $1 == 1 })
     }
 
+    @Test("the reports of a track of which nothing comes are not waited for; those of others are")
+    func silent() throws {
+        var random = RandomSource.seeded(5)
+        let opus = try #require(SourceTrack.opus(channels: 2).format), vp8 = try #require(SourceTrack.vp8.format)
+        for (silent, expected) in [([1], 3), ([], 0)] as [(Set<Int>, Int)] {
+            var source = TappedSource()
+            var forwarder = RTPForwarder(
+                formats: [opus, vp8], payloadTypes: [96, 97], wanted: [0, 1], silent: silent, wallOffset: .zero, random: &random)
+            let bytes = source.report(0, media: 0, error: 0) + (0..<3).flatMap { source.packet(0, media: $0 * 20_000_000) }
+            #expect(forwarder.take(bytes).count { !$0.isReport } == expected)
+        }
+    }
+
     @Test("timestamps that jump for ever, and reports that say anything, end nothing: packets go on in order")
     func jumps() throws {
         var random = RandomSource.seeded(6)
