@@ -171,10 +171,10 @@ extension RTMPSession {
             playback.start()
             logger.info("RTMP player begins", metadata: ["stream": "\(name)", "media_session": "\(mediaSessionID)"])
         } catch {
-            guard case .refused(let info, let reason) = error else { return }
+            let (info, reason) = error.words
             logger.info("play refused", metadata: ["stream": "\(name.prefix(256))", "reason": "\(reason)"])
-            let code = info == .sessionDoesNotExist || info == .publishNotReady ? "NetStream.Play.StreamNotFound" : "NetStream.Play.Failed"
-            connection.perform { $0.refusePlay(streamID, code: code, "\(info.rawValue): \(reason)") }
+            let isMissing = [.sessionDoesNotExist, .publishNotReady, .publisherStop].contains(info)
+            connection.perform { $0.refusePlay(streamID, code: isMissing ? "NetStream.Play.StreamNotFound" : "NetStream.Play.Failed", "\(info.rawValue): \(reason)") }
         }
     }
 

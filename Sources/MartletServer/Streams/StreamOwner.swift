@@ -123,6 +123,14 @@ enum StreamRefusal: Error, Sendable, Equatable {
     /// It ended while it was being set up, and its owner has been told by a notice.
     case alreadyEnded
 
+    /// What a client is told that waits for an answer: a notice names a media session which it doesn't know yet.
+    var words: (info: StreamStatusInfo, reason: String) {
+        switch self {
+        case .refused(let info, let reason): (info, reason)
+        case .alreadyEnded: (.publisherStop, "the stream ended meanwhile")
+        }
+    }
+
     init(_ error: EngineError) {
         switch error {
         case .negotiation(.noCommonCodecs): self = .refused(.noCommonCodecs, "no common codecs")
