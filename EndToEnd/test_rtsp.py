@@ -5,7 +5,7 @@ import subprocess
 import pytest
 from playwright.sync_api import Error
 
-from harness import records
+from harness import odd_inputs, records
 from harness.chromium import ONLY
 from harness.ports import free_tcp_port
 from harness.rtsp import Camera, fetch
@@ -409,6 +409,31 @@ def test_two_tracks_that_ask_for_the_same_channels_get_different_ones(a, name):
             for track, channels in ((0, "0-1"), (1, "2-3")):
                 head, _ = ask(connection, "SETUP", f"{a.rtsp}/{name}/trackID={track}", 2 + track, "Transport: RTP/AVP/TCP;unicast;interleaved=0-1")
                 assert f"interleaved={channels}" in head, head
+
+
+def test_one_whose_description_no_longer_holds_is_told_so_when_it_plays(a, name):
+    source = odd_inputs.audio_configuration_changes().start(a, name)
+    try:
+        a.wait_for_stream(name)
+
+        def described(connection):
+            head, body = ask(connection, "DESCRIBE", f"{a.rtsp}/{name}", 1)
+            assert "200" in head, head
+            return next(line for line in body.splitlines() if "config=" in line)
+
+        def described_anew():
+            with socket.create_connection(("127.0.0.1", a.settings["rtsp.port"]), timeout=10) as other:
+                return described(other)
+        with socket.create_connection(("127.0.0.1", a.settings["rtsp.port"]), timeout=10) as connection:
+            before = described(connection)
+            for track in (0, 1):
+                head, _ = ask(connection, "SETUP", f"{a.rtsp}/{name}/trackID={track}", 2 + track, f"Transport: RTP/AVP/TCP;unicast;interleaved={2 * track}-{2 * track + 1}")
+                assert "200" in head, head
+            wait_until(lambda: described_anew() != before, 10, "another configuration", pause=0.1)
+            head, _ = ask(connection, "PLAY", f"{a.rtsp}/{name}", 4)
+            assert "455" in head and "other tracks" in head, head
+    finally:
+        source.stop()
 
 
 def test_names_with_slashes_at_their_ends_are_found(a, name):

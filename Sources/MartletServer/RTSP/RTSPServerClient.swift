@@ -158,7 +158,16 @@ actor RTSPServerClient {
         }
         var subscription: PacketSubscription?
         if plays {
-            do throws(StreamRefusal) { subscription = try await open() } catch {
+            do throws(StreamRefusal) {
+                let opened = try await open()
+                // The numbers of what was set up are those of the description.
+                if opened.tracks.count == tracks.count, zip(opened.tracks, tracks).allSatisfy({ $0.isSameTrack(as: $1) }) {
+                    subscription = opened
+                } else {
+                    response = session.refuse(455, reason: "The stream has other tracks now than were described")
+                    goesOn = false
+                }
+            } catch {
                 response = Self.refusal(error, session)
                 goesOn = false
             }
