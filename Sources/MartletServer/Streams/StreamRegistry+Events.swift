@@ -12,7 +12,9 @@ extension StreamRegistry {
         case .connected(let remote):
             logger.debug("transport connected", metadata: Self.metadata(entry.record, ["peer": "\(remote)"]))
             entries[id]?.record.transport = remote.isTCP ? .tcp : .udp
-            if !entry.record.isPublished { start(id, .playing) }
+            guard let publisherID = entry.publisherID else { break }
+            start(id, .playing)
+            if entries[publisherID]?.tracksVersion != entry.tracksVersion { return [.catchUp(playerID: id)] }
         case .moved(let remote):
             entries[id]?.record.transport = remote.isTCP ? .tcp : .udp
         case .mediaStarted(let info):

@@ -62,16 +62,17 @@ extension StreamRegistry {
     }
 
     private func carryOverPlayer(_ id: String, of publisherID: String) async {
-        // One that is being set up asks by itself.
+        // One that is being set up asks by itself: once its place is taken, and over WebRTC once it is connected, since it can't be told anything
+        // before.
         guard let entry = entries[id], let publisher = entries[publisherID], let endpoint = entry.endpoint, let stream = entry.stream,
-            entry.tracksVersion != publisher.tracksVersion
+            entry.tracksVersion != publisher.tracksVersion, entry.kind == .sink || entry.record.status != .pending
         else { return }
         entries[id]?.tracksVersion = publisher.tracksVersion
         switch entry.kind {
         case .player, .push: await carryOver(id, entry, endpoint, stream)
         case .sink:
             if let (request, sink) = entry.frames {
-                await replace(sink, request, entry, endpoint, stream)
+                await replace(sink, request, entry, stream)
             } else {
                 entry.owner.deliver(.tracksChanged(await engine.tracks(of: stream)))
             }
@@ -103,10 +104,8 @@ extension StreamRegistry {
     }
 
     /// A sink of frames goes on with a new subscription on the same clock.
-    private func replace(
-        _ sink: SubscribedSink, _ request: SinkRequest, _ entry: Entry, _ endpoint: EndpointID, _ stream: StreamHandle
-    ) async {
-        let id = request.mediaSessionID
+    private func replace(_ sink: SubscribedSink, _ request: SinkRequest, _ entry: Entry, _ stream: StreamHandle) async {
+        let id = request.mediaSessionID, version = entries[id]?.tracksVersion
         do throws(StreamRefusal) {
             let choice = try await choose(request, of: stream, link: entry.link)
             guard let taps = doors?.taps else { return }
@@ -114,13 +113,15 @@ extension StreamRegistry {
             do throws(EngineError) {
                 opened = try await taps.subscribe(to: stream, choice: choice, origin: await sink.origin)
             } catch { throw StreamRefusal(error) }
-            guard entries[id]?.link == entry.link else {
+            // It may have ended meanwhile, or somebody is at it with newer tracks than these.
+            guard entries[id]?.link == entry.link, entries[id]?.tracksVersion == version else {
                 await opened.subscription.finish()
                 return await engine.removeEndpoint(opened.id)
             }
+            let before = entries[id]?.endpoint
             entries[id]?.endpoint = opened.id
-            await engine.removeEndpoint(endpoint)
             await sink.go(onWith: opened.subscription)
+            if let before { await engine.removeEndpoint(before) }
         } catch {
             guard case .refused(_, let reason) = error else { return }
             logger.notice("the sink can't go on with the stream's new tracks", metadata: Self.metadata(entry.record, ["reason": "\(reason)"]))

@@ -45,6 +45,8 @@ actor StreamRegistry {
         case removeEndpoint(EndpointID)
         /// The tracks of a publisher have changed.
         case carryOver(publisherID: String)
+        /// They have changed while a player was being connected.
+        case catchUp(playerID: String)
     }
 
     struct LinkEvent: Sendable {
@@ -286,6 +288,7 @@ actor StreamRegistry {
                 await doors?.bridges.streamEnded(stream)
             case .removeEndpoint(let endpoint): await engine.removeEndpoint(endpoint)
             case .carryOver(let id): await carryOver(id)
+            case .catchUp(let id): await catchUpWithTracks(id)
             }
         }
     }

@@ -1,5 +1,6 @@
 import MediaIO
 import Primitives
+import SDP
 import Signalling
 import Synchronization
 import Testing
@@ -69,6 +70,28 @@ struct SessionTests {
         client.stop("a")
         client.unPublish("never there")
         #expect(await client.isQuiet())
+        #expect(bench.engine.openEndpoints == 1)
+        await bench.close()
+    }
+
+    @Test("a player that is being connected when its stream gets a track that it has no place for is told once it can be told")
+    func tracksChangeWhilePending() async throws {
+        let bench = SessionBench(isAutomatic: false)
+        let client = await bench.connected()
+        client.publish("p", "one")
+        _ = await client.next()
+        bench.engine.emit(.mediaStarted(MediaInfo(audioCodec: "opus", videoCodec: nil, width: 0, height: 0)), "p")
+        _ = await client.next()
+        client.play("a", "one")
+        #expect(await client.nextAnswer() == "a")
+        let video = TrackFormat(kind: .video, codec: Codec(payloadType: 96, name: "H264", clockRate: 90_000))
+        bench.engine.state.withLock { $0.missing = [MissingTrack(track: 1, format: video, codecs: [])] }
+        bench.engine.emit(.tracksChanged(FakeMediaEngine.media), "p")
+        // What the engine says is handled in order, by a task that the ping doesn't wait for.
+        bench.engine.emit(.connected(remote: .init(ipv4: 1, port: 1)), "a")
+        #expect(await client.nextStatus()?.known == .playing)
+        let end = try #require(await client.nextStatus())
+        #expect(end.mediaSessionID == "a" && end.known == .failed && end.info == StreamStatusInfo.publisherStop.rawValue)
         #expect(bench.engine.openEndpoints == 1)
         await bench.close()
     }
