@@ -13,16 +13,22 @@ class _HttpStream:
     kind = ""
 
     def begin(self, background, node, name):
-        self.background, self.name = background, name
-        self.tasks, self.cut = [], []
-        self.endpoint = f"{node.http}/{self.kind}/{quote(name, safe='')}"
+        self.make(background)
+        self.ask(node, name)
+
+    def make(self, background):
+        self.background, self.tasks, self.cut = background, [], []
         self.offer = background.run(self._make_offer())
+
+    def ask(self, node, name):
+        self.name = name
+        self.endpoint = f"{node.http}/{self.kind}/{quote(name, safe='')}"
         self.response = requests.post(self.endpoint, data=self.offer, headers={"Content-Type": "application/sdp"}, timeout=15)
         assert self.response.status_code == 201, (self.response.status_code, self.response.text)
         assert self.response.headers["Content-Type"] == "application/sdp"
         self.session = urljoin(self.endpoint, self.response.headers["Location"])
         self.tag = self.response.headers["ETag"]
-        background.run(self.peer.setRemoteDescription(RTCSessionDescription(sdp=self.response.text, type="answer")))
+        self.background.run(self.peer.setRemoteDescription(RTCSessionDescription(sdp=self.response.text, type="answer")))
 
     def delete(self):
         return requests.delete(self.session, timeout=15).status_code
@@ -44,5 +50,16 @@ class WhepPlayer(_HttpStream, AiortcPlayer):
     kind = "whep"
 
     def __init__(self, background, node, name, codec="VP8"):
-        self.codec, self.frames, self.clocks, self.audio_frames, self.audio_energy = codec, 0, [], 0, 0.0
+        self._reset(codec)
         self.begin(background, node, name)
+
+    @classmethod
+    def prepare(cls, background, codec="VP8"):
+        """One that has made its offer; `ask` sends it."""
+        player = cls.__new__(cls)
+        player._reset(codec)
+        player.make(background)
+        return player
+
+    def _reset(self, codec):
+        self.codec, self.frames, self.clocks, self.audio_frames, self.audio_energy = codec, 0, [], 0, 0.0

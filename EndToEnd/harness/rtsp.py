@@ -1,7 +1,12 @@
 """RTSP from the other side: what ffmpeg gets over RTSP, and cameras made of GStreamer's RTSP server."""
+import collections
+import re
 import signal
+import socket
+import struct
 import subprocess
 import textwrap
+import threading
 
 from .ports import free_tcp_port
 
@@ -99,3 +104,72 @@ def fetch(url, path, seconds, transport="tcp"):
         capture_output=True, text=True, timeout=seconds + 40)
     assert done.returncode == 0, done.stderr
     return done.stderr
+
+
+class RtspClient:
+    """Plays over TCP like any player: describes, sets all tracks up, plays. Counts RTP packets by track; `end` says why nothing (more) comes."""
+
+    def __init__(self, node, name, timeout=10):
+        self.packets, self.end, self.number, self.data = collections.Counter(), None, 0, b""
+        self.socket = socket.create_connection(("127.0.0.1", node.settings["rtsp.port"]), timeout=timeout)
+        self.url = f"{node.rtsp}/{name}"
+        description = self._ask("DESCRIBE", self.url, "Accept: application/sdp\r\n")
+        self.kinds = re.findall(r"^m=(\w+)", description, re.MULTILINE)
+        controls = [piece.split("a=control:")[1].split()[0] for piece in re.split(r"^m=", description, flags=re.MULTILINE)[1:]] if not self.end else []
+        for index, control in enumerate(controls):
+            uri = control if "://" in control else f"{self.url}/{control}"
+            self._ask("SETUP", uri, f"Transport: RTP/AVP/TCP;unicast;interleaved={2 * index}-{2 * index + 1}\r\n")
+        self._ask("PLAY", self.url)
+        self.thread = threading.Thread(target=self._read, daemon=True)
+        self.thread.start()
+
+    def _ask(self, method, uri, headers=""):
+        if self.end:
+            return ""
+        self.number += 1
+        session = f"Session: {self.session}\r\n" if getattr(self, "session", None) else ""
+        try:
+            self.socket.sendall(f"{method} {uri} RTSP/1.0\r\nCSeq: {self.number}\r\n{session}{headers}\r\n".encode())
+            head = self._until(b"\r\n\r\n").decode()
+            fields = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
+            body = self._exactly(int(fields.get("content-length", 0))).decode()
+        except OSError as error:
+            self.end = f"{method}: {error}"
+            return ""
+        status = head.split("\r\n")[0]
+        if " 200 " not in status:
+            self.end = f"{method}: {status}"
+        if "session" in fields:
+            self.session = fields["session"].split(";")[0]
+        return body
+
+    def _more(self):
+        piece = self.socket.recv(65536)
+        if not piece:
+            raise ConnectionError("closed")
+        self.data += piece
+
+    def _until(self, mark):
+        while mark not in self.data:
+            self._more()
+        head, _, self.data = self.data.partition(mark)
+        return head
+
+    def _exactly(self, count):
+        while len(self.data) < count:
+            self._more()
+        piece, self.data = self.data[:count], self.data[count:]
+        return piece
+
+    def _read(self):
+        try:
+            while not self.end:
+                mark, channel, length = struct.unpack(">cBH", self._exactly(4))
+                self._exactly(length)
+                if channel % 2 == 0:
+                    self.packets[channel // 2] += 1
+        except (OSError, struct.error) as error:
+            self.end = self.end or f"{error}"
+
+    def close(self):
+        self.socket.close()

@@ -161,16 +161,15 @@ public final class MediaStream {
         return true
     }
 
-    /// A track of which nothing has come for so long, ns, is silent: nobody waits for it before he begins with the others.
-    static let silenceBound: Int64 = 1_000_000_000
+    /// A track of which nothing has come for so long is silent: nobody waits for it before he begins with the others.
+    static let silenceBound = TimeSpan.seconds(1)
 
     /// Whether nothing comes of a track at present; of a converted one, nothing that it is made of. One of which nothing has come yet is
     /// given as long from the stream's first packet on.
-    public func isSilent(_ track: UplinkTrack, at now: Int64) -> Bool {
+    public func isSilent(_ track: UplinkTrack, at now: Instant) -> Bool {
         let source = track.origin ?? track
-        let since = source.lastArrival != 0 ? source.lastArrival : tracks.map(\.firstArrival).filter { $0 != 0 }.min() ?? now
-        // Times are our own clock's.
-        return now - since > Self.silenceBound
+        let since = source.lastArrival != .zero ? source.lastArrival : tracks.map(\.firstArrival).filter { $0 != .zero }.min() ?? now
+        return now.span(since: since) > Self.silenceBound
     }
 
     /// −dBov (RFC 6464) of its sound, smoothed; `nil` when its publisher sends no levels.

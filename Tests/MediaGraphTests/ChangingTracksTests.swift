@@ -28,21 +28,21 @@ import Testing
         stream.setTracks([video, other])
         converted.setConverts(0)
         stream.addConverted(converted, source: NoSource())
-        func send(_ sequence: UInt16, at now: Int64) {
+        func send(_ sequence: UInt16, at now: Instant) {
             Self.packet(sequence, timestamp: 3600, ssrc: 1, isKey: true).withUnsafeBytes { raw in
                 _ = video.receive(RTPView(raw)!, bytes: raw, isRetransmission: false, extensions: UplinkExtensions(), arena: arena, at: now)
             }
         }
-        #expect(!stream.isSilent(video, at: 50_000_000_000))
-        send(1, at: 1_000_000_000)
-        for track in [video, other, converted] { #expect(!stream.isSilent(track, at: 2_000_000_000)) }
-        send(2, at: 1_500_000_000)
-        #expect(stream.isSilent(other, at: 2_000_000_001))
-        for track in [video, converted] { #expect(!stream.isSilent(track, at: 2_500_000_000) && stream.isSilent(track, at: 2_500_000_001)) }
+        #expect(!stream.isSilent(video, at: Instant(nanoseconds: 50_000_000_000)))
+        send(1, at: Instant(nanoseconds: 1_000_000_000))
+        for track in [video, other, converted] { #expect(!stream.isSilent(track, at: Instant(nanoseconds: 2_000_000_000))) }
+        send(2, at: Instant(nanoseconds: 1_500_000_000))
+        #expect(stream.isSilent(other, at: Instant(nanoseconds: 2_000_000_001)))
+        for track in [video, converted] { #expect(!stream.isSilent(track, at: Instant(nanoseconds: 2_500_000_000)) && stream.isSilent(track, at: Instant(nanoseconds: 2_500_000_001))) }
     }
 
     private final class NoSource: StreamSource {
-        func keyFrameWanted(of track: UplinkTrack, arena: SendArena, at now: Int64) {}
+        func keyFrameWanted(of track: UplinkTrack, arena: SendArena, at now: Instant) {}
     }
 
     @Test("a player's packets go on in number and time when its downlink moves to another track, which it gets from a key frame on")

@@ -85,7 +85,7 @@ struct SessionTests {
         client.play("a", "one")
         #expect(await client.nextAnswer() == "a")
         let video = TrackFormat(kind: .video, codec: Codec(payloadType: 96, name: "H264", clockRate: 90_000))
-        bench.engine.state.withLock { $0.missing = [MissingTrack(track: 1, format: video, codecs: [])] }
+        bench.engine.setMissing([MissingTrack(track: 1, format: video, codecs: [])], of: "a")
         bench.engine.emit(.tracksChanged(FakeMediaEngine.media), "p")
         // What the engine says is handled in order, by a task that the ping doesn't wait for.
         bench.engine.emit(.connected(remote: .init(ipv4: 1, port: 1)), "a")
