@@ -252,7 +252,7 @@ public actor FrameSubscription {
             }
         }
         items.append(.frame(SubscribedFrame(
-            track: lane, bytes: bytes, time: time, isKeyFrame: one.frame.isKeyFrame, arrival: Instant(nanoseconds: one.arrival))))
+            track: lane, bytes: bytes, time: time, isKeyFrame: one.frame.isKeyFrame, arrival: one.arrival)))
         return items
     }
 }
