@@ -25,13 +25,17 @@ private struct TapRecords {
     /// How many more packets `many` may stand for.
     private var repetitions: Int
 
-    init?(_ bytes: UnsafeRawBufferPointer, repetitions: Int = 4000) {
+    /// How much time may pass in all.
+    private let longest: TimeSpan
+
+    init?(_ bytes: UnsafeRawBufferPointer, repetitions: Int = 4000, longest: TimeSpan = .max) {
         events = EventReader(bytes)
         guard let setting = events.byte() else { return nil }
         isH264 = setting & 1 == 0
         timestamps = setting & 2 == 0 ? [5, 7] : [0xffff_fff0, 0x8000_0000]
         now = Instant(nanoseconds: setting & 4 == 0 ? 1 : 1 << 52)
         self.repetitions = repetitions
+        self.longest = longest
     }
 
     var formats: [TrackFormat] {
@@ -81,6 +85,7 @@ private struct TapRecords {
     }
 
     private mutating func pass(_ elapsed: TimeSpan) {
+        let elapsed = min(elapsed, longest - passed)
         now += elapsed
         passed += elapsed
     }
@@ -150,7 +155,8 @@ func fuzzFrames(_ bytes: UnsafeRawBufferPointer) {
 
 /// Into a file: no file is longer than the time that passed while it was written, and nothing traps or loops.
 func fuzzRecorder(_ bytes: UnsafeRawBufferPointer) {
-    guard var records = TapRecords(bytes, repetitions: 1500) else { return }
+    // Pauses are silence that is encoded, which takes time; what is longer than `SoundLane.fillStep` is written in steps.
+    guard var records = TapRecords(bytes, repetitions: 1500, longest: .seconds(40)) else { return }
     let folder = FileManager.default.temporaryDirectory.path + "/martlet-fuzz-\(getpid())"
     try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(atPath: folder) }
