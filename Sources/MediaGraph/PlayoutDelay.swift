@@ -20,9 +20,11 @@ public struct PlayoutDelay: Equatable, Sendable {
     private static let longest = TimeSpan.milliseconds(500)
     /// Smaller changes are not told: each makes players play faster or slower for a while.
     private static let worthTelling = TimeSpan.milliseconds(20)
-    /// What is added to the sound on its way from the source into the browser's buffer (pieces of 20 ms, the encoder's look-ahead), and what the
-    /// browser lets it wait at least.
+    /// What is added to sound that comes evenly, on its way from the source into the browser's buffer (pieces of 20 ms, the encoder's look-ahead) and
+    /// by what the browser lets it wait at least.
     private static let ofSound = TimeSpan.milliseconds(92)
+    /// The same for the latest of sound that comes in bursts: the browser begins with that, and fills its buffer from the rest of the burst.
+    private static let ofLatest = TimeSpan.milliseconds(32)
 
     /// What pictures have to wait for sound, by the newest arrivals of both.
     ///
@@ -30,8 +32,9 @@ public struct PlayoutDelay: Equatable, Sendable {
     public func following(sound: Lateness, pictures: Lateness) -> PlayoutDelay {
         guard let sound = sound.range, let pictures = pictures.range else { return self }
         // Clocks are the source's: they may say anything.
-        let behind = TimeSpan.milliseconds((sound.most - pictures.least).milliseconds)
-        let wanted = PlayoutDelay(least: min(behind + Self.ofSound, Self.longest))
+        let even = TimeSpan.milliseconds((sound.least - pictures.least).milliseconds)
+        let latest = TimeSpan.milliseconds((sound.most - pictures.least).milliseconds)
+        let wanted = PlayoutDelay(least: min(max(even + Self.ofSound, latest + Self.ofLatest), Self.longest))
         return (wanted.least - least).magnitude < Self.worthTelling ? self : wanted
     }
 }
