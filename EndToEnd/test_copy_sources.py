@@ -96,6 +96,9 @@ SOURCES = {
     "gstreamer": (lambda folder: GStreamerFlv(lossless(folder)), 2),
 }
 
+# ms by which pictures come after sound in what a source sends: GStreamer gives the samples that its AAC encoder begins with a time of their own.
+SENT = {"gstreamer": -1024 / 48}
+
 
 def spread(offsets):
     return f"{statistics.median(offsets):.0f} ({min(offsets):.0f} to {max(offsets):.0f})" if offsets else "none"
@@ -123,7 +126,7 @@ def test_who_joins_has_a_picture_within_a_group_and_sound_in_step(kind, a, backg
         write_row(kind, *figures)
         print(kind, *figures)
         assert joined < group * 1000, f"{joined:.0f} ms to the first picture"
-        assert len(offsets) >= 3 and max(map(abs, offsets)) <= IN_STEP, offsets
+        assert len(offsets) >= 3 and max(abs(offset - SENT.get(kind, 0)) for offset in offsets) <= IN_STEP, offsets
         assert len(shown) >= 3, shown
     finally:
         if exact is not None:
