@@ -32,14 +32,20 @@ private struct NoTaps: StreamTapping, StreamConverting {
     /// `nil` when it is no more.
     private static func record(_ bench: SessionBench, _ id: String) async -> StreamRecord? { await bench.registry.records(of: [id]).first }
 
-    @Test("the records of the stream and of its players follow; a player that is given all of it isn't bothered")
-    func follows() async {
-        let bench = SessionBench()
+    /// A client that plays `s`, which another one publishes, as `v`.
+    private static func player(_ bench: SessionBench, isolation: isolated (any Actor)? = #isolation) async -> BenchClient {
         _ = await bench.publisher("p", "s")
         let player = await bench.connected()
         player.play("v", "s")
         _ = await player.nextAnswer()
         #expect(await player.nextStatus()?.status == "PLAYING")
+        return player
+    }
+
+    @Test("the records of the stream and of its players follow; a player that is given all of it isn't bothered")
+    func follows() async {
+        let bench = SessionBench()
+        let player = await Self.player(bench)
         bench.engine.setTracks([Self.format("VP8", .video)], of: "p")
         bench.engine.emit(.tracksChanged(MediaInfo(audioCodec: nil, videoCodec: "VP8", width: 160, height: 120)), "p")
         for id in ["p", "v"] {
@@ -57,11 +63,7 @@ private struct NoTaps: StreamTapping, StreamConverting {
     @Test("a player that can't be given a new track is told to come again, and the stream goes on")
     func letsGo() async {
         let bench = SessionBench()
-        _ = await bench.publisher("p", "s")
-        let player = await bench.connected()
-        player.play("v", "s")
-        _ = await player.nextAnswer()
-        _ = await player.nextStatus()
+        let player = await Self.player(bench)
         bench.engine.setMissing([MissingTrack(track: 1, format: Self.format("opus", .audio), codecs: [])], of: "v")
         bench.engine.emit(.tracksChanged(FakeMediaEngine.media), "p")
         let status = await player.nextStatus()
@@ -94,11 +96,7 @@ private struct NoTaps: StreamTapping, StreamConverting {
     @Test("changes that come one upon the other are all followed")
     func many() async {
         let bench = SessionBench()
-        _ = await bench.publisher("p", "s")
-        let player = await bench.connected()
-        player.play("v", "s")
-        _ = await player.nextAnswer()
-        _ = await player.nextStatus()
+        let player = await Self.player(bench)
         for number in 0..<20 { bench.engine.emit(.tracksChanged(MediaInfo(audioCodec: nil, videoCodec: "VP8", width: number, height: 0)), "p") }
         #expect(await eventually { await Self.record(bench, "v")?.width == 19 })
         #expect(await player.isQuiet())
