@@ -99,6 +99,23 @@ public struct I420Canvas {
         for row in top..<bottom { (plane + row * stride + left).update(repeating: value, count: right - left) }
     }
 
+    /// Fills a rectangle with luma at random, of which no codec can save much. The same `seed` gives the same noise.
+    public mutating func fillNoise(x: Int, y: Int, width: Int, height: Int, seed: UInt64) {
+        let left = max(0, x), right = min(self.width, x + width), top = max(0, y), bottom = min(self.height, y + height)
+        guard left < right, top < bottom, let plane = planes.y else { return }
+        // xorshift64: its state must not be 0.
+        var state = seed | 1 << 63
+        for row in top..<bottom {
+            let line = plane + row * strides.y
+            for column in left..<right {
+                state ^= state << 13
+                state ^= state >> 7
+                state ^= state << 17
+                line[column] = UInt8(truncatingIfNeeded: 16 + (state >> 32) % 220)
+            }
+        }
+    }
+
     /// Copies a picture with its top left corner at (x, y), which are even; what lies outside is left out.
     public mutating func draw(_ picture: VideoFrame, x: Int, y: Int) {
         let source = picture.frame.pointee

@@ -41,7 +41,7 @@ final class PatternProducer: MediaProducer {
                 codec: codec, width: size.width, height: size.height, frameRate: options.frameRate,
                 bitrate: options.videoBitrate, keyFrameInterval: options.keyFrameSeconds * options.frameRate,
                 threads: options.encoderThreads))
-            let pattern = try TestPattern(width: size.width, height: size.height, frameRate: options.frameRate)
+            let pattern = try TestPattern(width: size.width, height: size.height, frameRate: options.frameRate, isNoisy: options.isNoisy)
             video = Video(pattern: pattern, encoder: encoder, track: formats.count)
             formats.append(TrackFormats.video(codec, width: size.width, height: size.height, frameRate: options.frameRate))
         }

@@ -24,6 +24,8 @@ public struct PublishOptions: Sendable {
     /// Bit/s.
     public var videoBitrate = 1_000_000
     public var audioBitrate = 64_000
+    /// A part of the pattern is noise, so that all of `videoBitrate` is used.
+    public var isNoisy = false
     /// Seconds between key frames, 0: at the start and on request only. Of no effect on what is passed through.
     public var keyFrameSeconds = 0
     public var encoderThreads = 1

@@ -8,6 +8,8 @@ public struct TestPattern: Sendable {
     public let height: Int
     /// Frames per second; used in the text only, the caller says when a picture is due.
     public let frameRate: Int
+    /// The lower half of the bars is noise, new with each frame, so that an encoder needs all of its bitrate.
+    public let isNoisy: Bool
 
     /// The bars from left to right: 75 % white, yellow, cyan, green, magenta, red, blue, black, as RGB.
     public static let bars: [(red: UInt8, green: UInt8, blue: UInt8)] = [
@@ -17,13 +19,14 @@ public struct TestPattern: Sendable {
     private let background: VideoFrame
 
     /// - Throws: `CodecError.invalid` for a size outside 32…8192 or a rate outside 1…240.
-    public init(width: Int, height: Int, frameRate: Int = 30) throws(CodecError) {
+    public init(width: Int, height: Int, frameRate: Int = 30, isNoisy: Bool = false) throws(CodecError) {
         guard width >= 32, height >= 32, (1...240).contains(frameRate) else {
             throw .invalid("A test pattern of \(width)x\(height) at \(frameRate) frames/s is not possible; use 32x32 to 8192x8192 and 1 to 240.")
         }
         self.width = width
         self.height = height
         self.frameRate = frameRate
+        self.isNoisy = isNoisy
         background = try VideoFrame(width: width, height: height, timestamp: 0) { canvas in
             canvas.fill(x: 0, y: 0, width: width, height: height, YUVColour(red: 40, green: 40, blue: 40))
             for (index, bar) in Self.bars.enumerated() {
@@ -48,6 +51,10 @@ public struct TestPattern: Sendable {
     public func frame(unixMilliseconds: Int64, timestamp: Int64) throws(CodecError) -> VideoFrame {
         try VideoFrame(copying: background, timestamp: timestamp) { canvas in
             BurntInClock.draw(BurntInClock.value(unixMilliseconds: unixMilliseconds), on: &canvas)
+            if isNoisy {
+                let top = height * 3 / 8
+                canvas.fillNoise(x: 0, y: top, width: width, height: height * 5 / 8 - top, seed: UInt64(truncatingIfNeeded: timestamp))
+            }
             drawBlock(unixMilliseconds, on: &canvas)
             drawText(unixMilliseconds, on: &canvas)
             if (timestamp % 90_000 + 90_000) % 90_000 < Self.flashTicks {

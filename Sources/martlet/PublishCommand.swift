@@ -17,6 +17,7 @@ struct PublishCommand: AsyncParsableCommand {
     @Option(help: "Size, e.g. 1280x720.") var size: String?
     @Option(help: "Frames per second of the pattern, 1…120.") var fps = 30
     @Option(help: "Video bitrate in kbit/s.") var bitrate = 1000
+    @Flag(help: "Fill a part of the pattern with noise, so that all of the bitrate is used.") var noise = false
     @Option(help: "Seconds between key frames; 0: on request only.") var keyInterval = 0
     @Flag(help: "Without sound.") var noAudio = false
     @Flag(help: "Without picture.") var noVideo = false
@@ -37,6 +38,7 @@ struct PublishCommand: AsyncParsableCommand {
         options.includesVideo = !noVideo
         options.frameRate = fps
         options.videoBitrate = bitrate * 1000
+        options.isNoisy = noise
         options.keyFrameSeconds = keyInterval
         if let size {
             let parts = size.split(separator: "x").compactMap { Int($0) }

@@ -38,6 +38,22 @@ struct TestPatternTests {
         #expect(TestPattern.clockText(1_700_000_000_123) == "22:13:20.123")
     }
 
+    @Test("an encoder uses its bitrate for noise, and not for the plain pattern")
+    func noise() throws {
+        func bitsPerSecond(isNoisy: Bool) throws -> Int {
+            let pattern = try TestPattern(width: 320, height: 180, frameRate: 20, isNoisy: isNoisy)
+            let encoder = try VideoEncoder(.init(codec: .h264, width: 320, height: 180, frameRate: 20, bitrate: 1_000_000))
+            var bytes = 0
+            for index in 0..<60 {
+                let frame = try pattern.frame(unixMilliseconds: Int64(index * 50), timestamp: Int64(index * 4500))
+                bytes += try encoder.encode(frame).reduce(0) { $0 + $1.bytes.count }
+            }
+            return bytes * 8 / 3
+        }
+        #expect(try (700_000...1_400_000).contains(bitsPerSecond(isNoisy: true)))
+        #expect(try bitsPerSecond(isNoisy: false) < 500_000)
+    }
+
     @Test("a size that can't be drawn is refused")
     func refuses() {
         #expect(throws: CodecError.self) { try TestPattern(width: 10, height: 10) }
