@@ -29,6 +29,22 @@ struct PacketPipeTests {
         #expect(write(pipe, [3], [4]))
     }
 
+    @Test("a reader that keeps up leaves most of a large ring untouched")
+    func resident() throws {
+        let pipe = PacketPipe(capacity: 1 << 22), page = sysconf(Int32(_SC_PAGESIZE))
+        let body = [UInt8](repeating: 7, count: 1000)
+        var read = 0
+        for _ in 0..<20_000 {
+            #expect(write(pipe, [1], body))
+            read += pipe.read().count
+        }
+        #expect(read == 20_000 * 1001)
+        let first = UnsafeMutableRawPointer(bitPattern: pipe.address)?.alignedUp(toMultipleOf: page)
+        var pages = [UInt8](repeating: 0, count: pipe.capacity / page - 1)
+        #expect(mincore(try #require(first), pages.count * page, &pages) == 0)
+        #expect(pages.count { $0 & 1 == 1 } * page <= 1 << 17)
+    }
+
     @Test("a writer and a reader on threads of their own lose nothing")
     func threads() async {
         let pipe = PacketPipe(capacity: 1 << 12)
