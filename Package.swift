@@ -109,7 +109,7 @@ let package = Package(
             name: "martlet",
             dependencies: [
                 "MartletServer", "StreamClients", "Benchmarks", "Snapshots", "Recording", "Bridges", "Mixing", "Workers", "NetworkRelay",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "CMartlet", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
         // Tests: one target per module, files named after what they test.

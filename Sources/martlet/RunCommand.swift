@@ -1,4 +1,5 @@
 import ArgumentParser
+import CMartlet
 import Dispatch
 import Glibc
 import MartletServer
@@ -10,6 +11,7 @@ struct RunCommand: AsyncParsableCommand {
 
     func run() async throws {
         let loaded = try settings.load()
+        martlet_heap_give_back(Int32(clamping: max(2, sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
         // Before the log, which installs the line that a crash leaves.
         CrashReports.leaveOutBacktraces()
         LogSetup.bootstrap(level: loaded.settings.logLevel, format: loaded.settings.logFormat)

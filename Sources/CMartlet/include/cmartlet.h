@@ -103,6 +103,11 @@ void martlet_breadcrumb_name(martlet_breadcrumb *crumb, const uint8_t *name, siz
 // happen what was set up for the signal before. Call once, early.
 void martlet_breadcrumb_install(int descriptor);
 
+// Tells glibc's allocator to give back what is freed: large blocks come from the system and go back to it, the end of the heap too, and
+// there are `heaps` heaps at most. By itself glibc raises the limit of large blocks to the largest it has seen freed (up to 32 MiB) and
+// makes eight heaps per core, each with holes of its own.
+void martlet_heap_give_back(int heaps);
+
 #ifdef __cplusplus
 }
 #endif
