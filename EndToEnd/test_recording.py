@@ -541,7 +541,7 @@ def test_a_full_disk_ends_the_recording_and_nothing_else(small_disk, make_node, 
     nodes = [make_node(f"disk-{size}", record_folder=small_disk(size) / "records", record_min_free_space=floor) for size, floor in (("3m", 2), ("1m", 0))]
     with contextlib.ExitStack() as stack:
         for node in nodes:
-            stack.enter_context(publishing(node, name, "--size", "1280x720", "--fps", "20", "--bitrate", "8000", "--key-interval", "1"))
+            stack.enter_context(publishing(node, name, "--size", "1280x720", "--fps", "20", "--bitrate", "1200", "--noise", "--key-interval", "1"))
             assert node.rest("recorder/startup", {"mediaSessionId": session_of(node, name)}).status == 200
         for node in nodes:
             wait_until(lambda: "the disk is full" in node.log(), 40, "the end of the recording")
@@ -563,7 +563,7 @@ def test_a_full_disk_ends_the_recording_and_nothing_else(small_disk, make_node, 
 
 def test_publishers_of_one_address_are_recorded_up_to_its_quota(make_node, client, aiortc, name):
     node = make_node("quota", record_quota_per_address=1)
-    with recorded_at_once((node, name, "--size", "640x360", "--fps", "20", "--bitrate", "4000")) as made:
+    with recorded_at_once((node, name, "--size", "640x360", "--fps", "20", "--bitrate", "4000", "--noise")) as made:
         wait_until(lambda: "has recorded as much as it may" in node.log(), 30, "the end of the recording")
         wait_until(lambda: node.rest("recorder/find_all").status == 404, 20, "the recording to be gone")
         assert node.has_stream(name), "the stream goes on"

@@ -12,6 +12,12 @@ public enum CodecError: Error, Sendable, Equatable, CustomStringConvertible {
     /// Memory for a frame or a packet could not be had.
     case outOfMemory
 
+    /// The file system has no room, or the user may take no more of it.
+    public var isDiskFull: Bool {
+        guard case .failed(_, let reason) = self else { return false }
+        return [ENOSPC, EDQUOT].contains { reason == String(cString: strerror($0)) }
+    }
+
     public var description: String {
         switch self {
         case .unavailable(let name):

@@ -83,7 +83,8 @@ struct RecordFinisher: Sendable {
         }
         record.isRepaired = isRepair
         if !facts.login.isEmpty { record.participants = [facts.login] }
-        folder.note(record, thumbnail: request.thumbnail)
+        let stem = (source as NSString).lastPathComponent.replacing(/-\d+\.\w+$/, with: "")
+        folder.note(record, thumbnail: request.thumbnail, stem: stem)
         logger.info("recorded", metadata: [
             "file": "\(folder.path)/\(name)", "ms": "\(record.milliseconds)", "bytes": "\(record.bytes)", "repaired": "\(isRepair)",
         ])

@@ -67,15 +67,33 @@ public struct RecordFolder: Sendable {
     func note(_ record: UnfinishedRecord, stem: String) throws {
         try JSONEncoder().encode(record).write(to: URL(fileURLWithPath: "\(spool)/\(stem).json"), options: .atomic)
     }
-    func forget(stem: String) { unlink("\(spool)/\(stem).json") }
+    func forget(stem: String) {
+        unlink("\(spool)/\(stem).json")
+        release(stem: stem)
+    }
+
+    /// What is known about a finished record fits in this many bytes.
+    static let reserveSize: off_t = 64 << 10
+
+    /// Takes the room for what is to be written about a recording's files when they are finished, so that a disk it fills has it.
+    /// A file system that can't set room aside has none.
+    func reserve(stem: String) {
+        let file = open("\(spool)/\(stem).reserve", O_CREAT | O_WRONLY | O_CLOEXEC, 0o644)
+        guard file >= 0 else { return }
+        _ = posix_fallocate(file, 0, Self.reserveSize)
+        close(file)
+    }
+
+    /// Gives that room back. Nothing happens the second time.
+    func release(stem: String) { unlink("\(spool)/\(stem).reserve") }
 
     /// What earlier runs have left: the parts of each recording.
     func unfinished() -> [(stem: String, record: UnfinishedRecord?, parts: [(number: Int, file: String)])] {
         let files = (try? FileManager.default.contentsOfDirectory(atPath: spool)) ?? []
         var parts: [String: [(number: Int, file: String)]] = [:]
         for file in files {
-            if file.hasSuffix(".done") || file.hasSuffix(".jpg") {
-                // Half of a last step; its source is still there.
+            if file.hasSuffix(".done") || file.hasSuffix(".jpg") || file.hasSuffix(".reserve") {
+                // Half of a last step, whose source is still there, or room for one.
                 unlink("\(spool)/\(file)")
                 continue
             }
@@ -133,9 +151,16 @@ public struct RecordFolder: Sendable {
         return true
     }
 
-    func note(_ record: FinishedRecord, thumbnail: String) {
+    /// - Parameter stem: of the recording whose reserved room may be used where the disk is full.
+    func note(_ record: FinishedRecord, thumbnail: String, stem: String? = nil) {
         let about = "\(notes)/\(shortened(record.fileName))"
-        try? JSONEncoder().encode(record).write(to: URL(fileURLWithPath: about + ".json"), options: .atomic)
+        let file = URL(fileURLWithPath: about + ".json")
+        if let json = try? JSONEncoder().encode(record) {
+            do { try json.write(to: file, options: .atomic) } catch {
+                if let stem { release(stem: stem) }
+                try? json.write(to: file, options: .atomic)
+            }
+        }
         if rename(thumbnail, about + ".jpg") != 0 { unlink(thumbnail) }
     }
 

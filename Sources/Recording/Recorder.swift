@@ -6,6 +6,7 @@ import Logging
 import MediaIO
 import Primitives
 import RTP
+import Synchronization
 import Workers
 
 /// What is to be recorded, and how.
@@ -75,7 +76,8 @@ actor Recorder {
     private var unfinished: UnfinishedRecord
     private var reportedDrops = 0
     /// Bytes of media handed to the worker: about the size of its files.
-    private(set) var bytesRecorded: Int64 = 0
+    nonisolated var bytesRecorded: Int64 { recorded.load(ordering: .relaxed) }
+    private let recorded = Atomic<Int64>(0)
     /// Nothing is recorded any more.
     private(set) var isOver = false
     private(set) var crashCount = 0
@@ -110,6 +112,7 @@ actor Recorder {
         do {
             try folder.prepare()
             try folder.note(unfinished, stem: stem)
+            folder.reserve(stem: stem)
         } catch {
             throw .file(folder.path, error.localizedDescription)
         }
@@ -209,7 +212,7 @@ actor Recorder {
     func pump() {
         guard let job else { return }
         let bytes = pipe.read()
-        bytesRecorded += Int64(bytes.count)
+        recorded.add(Int64(bytes.count), ordering: .relaxed)
         if !bytes.isEmpty, !job.send(bytes) { logger.debug("the recording worker does not keep up") }
         let dropped = pipe.droppedRecords + job.dropped.inputs
         if dropped > reportedDrops {

@@ -237,7 +237,13 @@ final class RecordingJob: WorkerHandler {
     private func guardingDisk(_ output: WorkerOutput, _ body: () throws -> Void) throws {
         let current = part
         do { try body() } catch let error as CodecError {
-            guard case .failed = error, let part = part ?? current else { throw error }
+            guard case .failed = error else { throw error }
+            guard let part = part ?? current else {
+                // Not even the beginning of a file has room.
+                guard error.isDiskFull else { throw error }
+                isOver = true
+                return output.send(RecordingReport.ended(part: nextPart, .diskFull, width: 0, height: 0, reason: "\(error)").encoded)
+            }
             self.part = nil
             isOver = true
             part.abandon()

@@ -31,9 +31,15 @@ final class RecordingPart {
         self.origin = origin
         folder = order.folder
         file = "\(order.stem)-\(number).\(container.fileExtension)"
-        muxer = try Muxer(
-            path: order.folder + "/" + file, container: container, tracks: [picture, sound].compactMap { $0 },
-            metadata: order.title.isEmpty ? [:] : ["title": order.title])
+        let path = order.folder + "/" + file
+        do {
+            muxer = try Muxer(
+                path: path, container: container, tracks: [picture, sound].compactMap { $0 },
+                metadata: order.title.isEmpty ? [:] : ["title": order.title])
+        } catch {
+            unlink(path)
+            throw error
+        }
         pictureIndex = picture == nil ? nil : 0
         soundIndex = sound == nil ? nil : picture == nil ? 0 : 1
         nextFlush = now + Self.flushPeriod

@@ -50,6 +50,8 @@ public actor RecordingService {
     private var entries: [String: Entry] = [:]
     /// Recordings that are being brought to their end.
     private var ending: [Int: Task<[FinishedRecord], Never>] = [:]
+    /// Those of `ending` that are recorders' own.
+    private var endingRecorders: [Int: Recorder] = [:]
     private var lastEnding = 0, lastEntry = 0
     /// Recordings that have ended by themselves, by media session: whoever ends the stream asks for their files. The newest only.
     private var stopped: [(id: String, files: Task<[FinishedRecord], Never>)] = []
@@ -164,15 +166,22 @@ public actor RecordingService {
 
     private func isOverQuota(_ request: RecordingRequest) -> Bool {
         configuration.quotaPerAddress > 0 && request.isAskedForByPublisher
-            && usedBytes[request.source.address, default: 0] >= configuration.quotaPerAddress
+            && usedSoFar()[request.source.address, default: 0] >= configuration.quotaPerAddress
+    }
+
+    /// What publishers' recordings that have ended, are being finished and run have used, by address.
+    private func usedSoFar() -> [String: Int64] {
+        var used = usedBytes
+        for recorder in Array(endingRecorders.values) + entries.values.map(\.recorder) where recorder.request.isAskedForByPublisher {
+            used[recorder.request.source.address, default: 0] += recorder.bytesRecorded
+        }
+        return used
     }
 
     /// Ends the recordings of addresses that have used up what they may.
     private func enforceQuota() async {
         guard configuration.quotaPerAddress > 0 else { return }
-        var used = usedBytes
-        let running = entries.filter { $0.value.recorder.request.isAskedForByPublisher }
-        for entry in running.values { used[entry.recorder.request.source.address, default: 0] += await entry.recorder.bytesRecorded }
+        let used = usedSoFar(), running = entries.filter { $0.value.recorder.request.isAskedForByPublisher }
         for (id, entry) in running where used[entry.recorder.request.source.address, default: 0] >= configuration.quotaPerAddress {
             counted.overQuota += 1
             let facts = entry.recorder.request.facts
@@ -184,11 +193,11 @@ public actor RecordingService {
         }
     }
 
-    private func countUse(_ recorder: Recorder) async {
+    private func countUse(_ recorder: Recorder) {
         guard recorder.request.isAskedForByPublisher, configuration.quotaPerAddress > 0 else { return }
         let address = recorder.request.source.address
         guard usedBytes[address] != nil || usedBytes.count < Self.maximumAddresses else { return }
-        usedBytes[address, default: 0] += await recorder.bytesRecorded
+        usedBytes[address, default: 0] += recorder.bytesRecorded
     }
 
     /// The tracks of a recorded stream have changed: each of its recordings, a group's included, goes on in a new file.
@@ -212,12 +221,14 @@ public actor RecordingService {
             return records
         }
         ending[number] = task
+        endingRecorders[number] = entry.recorder
         return task
     }
 
     private func ended(_ number: Int, _ recorder: Recorder, _ records: [FinishedRecord]) async {
         ending[number] = nil
-        await countUse(recorder)
+        endingRecorders[number] = nil
+        countUse(recorder)
         counted.finished += records.count
         counted.workerCrashes += await recorder.crashCount
         counted.droppedPackets += await recorder.bytesDropped
