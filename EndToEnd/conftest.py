@@ -5,7 +5,7 @@ import shutil
 import pytest
 from playwright.sync_api import sync_playwright
 
-from harness import chromium
+from harness import chromium, odd_inputs
 from harness.background import Background
 from harness.firefox import Firefox
 from harness.media import AiortcPlayer, AiortcPublisher
@@ -119,6 +119,14 @@ def relay():
     yield make
     for one in relays:
         one.close()
+
+
+# Sources.
+
+@pytest.fixture(scope="session")
+def large_file(tmp_path_factory):
+    """An FLV file of 8192x8192."""
+    return odd_inputs.make_large_file(tmp_path_factory.mktemp("large") / "large.flv")
 
 
 # Clients.

@@ -12,7 +12,7 @@ import pytest
 import requests
 from playwright.sync_api import expect
 
-from harness import records
+from harness import odd_inputs, records
 from harness.chromium import ONLY
 from harness.detour import Detour
 from harness.paths import MARTLET, OUT
@@ -404,6 +404,36 @@ def test_files_are_rotated_by_time(make_node, name):
         assert all(abs(offset) <= 40 for offset in contents.offsets()), contents.offsets()
         lengths.append(contents.duration)
     assert sum(lengths) >= 8 and sorted(lengths)[-2] <= 6, lengths
+
+
+def test_frames_that_take_long_to_decode_are_recorded(make_node, large_file, name):
+    node = make_node("large", record_flash_published_streams=True)
+    source = odd_inputs.Copied(large_file).start(node, name)
+    try:
+        wait_for_media(node, more_than=1_000_000)
+        run_for(2)
+    finally:
+        source.stop()
+    entry = only_record(node)
+    assert (entry["streamName"], entry["videoCodec"], entry["width"], entry["height"]) == (name, "h264", 8192, 8192), entry
+    found = records.probe(folder(node) / entry["fileName"])
+    assert 2 < float(found["format"]["duration"]) < 10 and abs(float(found["format"]["duration"]) * 1000 - entry["duration"]) < 100, (found, entry)
+    assert requests.get(f"{node.http}/rest-api/record/thumbnail/{entry['fileName']}", timeout=10).content[:2] == b"\xff\xd8"
+
+
+def test_a_record_is_complete_soon_though_no_frame_of_it_makes_a_thumbnail(make_node, large_file, name):
+    """There are 150 key frames, each of which takes a good part of a second to decode: that all are tried would take more than a minute."""
+    node = make_node("halves", record_flash_published_streams=True)
+    source = odd_inputs.halved(large_file).start(node, name)
+    try:
+        wait_for_media(node, more_than=1_000_000)
+        run_for(3)
+    finally:
+        source.stop()
+    node.wait_for_no_stream(name)
+    entry = only_record(node)
+    assert (entry["width"], entry["height"]) == (8192, 8192) and entry["duration"] > 2000, entry
+    assert requests.get(f"{node.http}/rest-api/record/thumbnail/{entry['fileName']}", timeout=10).status_code == 404
 
 
 # Hooks.

@@ -336,6 +336,33 @@ def make_file(path, bframes=0, profile="main", gop=50, seconds=20, pixels="yuv42
     return path
 
 
+def make_large_file(path):
+    """Frames of 200 kB each, all of them key frames of two slices, that take 100 MB when they are decoded."""
+    done = subprocess.run(
+        ["ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", "color=black:s=8192x8192:r=5", "-frames:v", "10", "-c:v", "libx264", "-preset", "ultrafast",
+         "-tune", "zerolatency", "-pix_fmt", "yuv420p", "-g", "1", "-x264-params", "slices=2", str(path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+def halved(path, fps=25):
+    """The frames of an FLV file over and over, without the last slice of any: none can be decoded as it was."""
+    def half(payload):
+        ends, at = [], 5
+        while at < len(payload):
+            ends.append(at)
+            at += 4 + int.from_bytes(payload[at:at + 4], "big")
+        return payload[:ends[-1]]
+
+    def messages():
+        (_, _, configuration), *frames = [message for message in rtmp.messages(path) if message[0] == VIDEO and message[2][1] < 2]
+        halves = [half(payload) for _, _, payload in frames]
+        yield VIDEO, 0, configuration
+        for number in itertools.count():
+            yield VIDEO, number * 1000 / fps, halves[number % len(halves)]
+    return RtmpFeed(messages)
+
+
 # WHIP.
 
 class EncodedTrack(MediaStreamTrack):

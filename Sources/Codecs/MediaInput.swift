@@ -5,6 +5,8 @@ import CFFmpeg
 final class MediaInput {
     let format: UnsafeMutablePointer<AVFormatContext>
     private let packet: UnsafeMutablePointer<AVPacket>
+    /// Key frames that are still tried for a picture. A large one takes long to decode, and where all are damaged there may be thousands.
+    private var triesLeft = 3
     let videoIndex: Int
     private(set) var summary = MediaSummary()
 
@@ -59,8 +61,10 @@ final class MediaInput {
         }
     }
 
-    /// A picture of 320 x 180 at most; `nil` when it can't be decoded.
+    /// A picture of 320 x 180 at most; `nil` when it can't be decoded, or when several before could not be.
     func picture(_ packet: UnsafeMutablePointer<AVPacket>) -> EncodedPicture? {
+        guard triesLeft > 0 else { return nil }
+        triesLeft -= 1
         guard let parameters = format.pointee.streams[videoIndex]?.pointee.codecpar, let codec = VideoCodec(id: parameters.pointee.codec_id)
         else { return nil }
         var extradata: [UInt8] = []
