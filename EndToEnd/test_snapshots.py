@@ -1,6 +1,7 @@
 """Pictures of what is on air: by REST, by WebSocket, by the SDK, on pages and into folders. Pictures are read with Pillow."""
 import base64
 import concurrent.futures
+import contextlib
 import io
 import os
 import pathlib
@@ -12,9 +13,10 @@ import requests
 from PIL import Image
 from playwright.sync_api import expect
 
-from harness import burnin
+from harness import burnin, odd_inputs
 from harness.chromium import ONLY
 from harness.paths import OUT
+from harness.processes import descendants
 from harness.waiting import wait_until
 from test_pages import picture, visit  # noqa: F401 (a fixture)
 from test_tools import publishing
@@ -77,6 +79,13 @@ def workers(node):
         with open(task / "children") as children:
             pids += [int(pid) for pid in children.read().split()]
     return [pid for pid in pids if b"worker" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def resident(pid):
+    """kB of a process; 0 when it has ended."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return int(dict(line.split(":", 1) for line in open(f"/proc/{pid}/status").read().splitlines()).get("VmRSS", "0").split()[0])
+    return 0
 
 
 # What is on the picture.
@@ -179,6 +188,34 @@ def test_a_worker_killed_in_the_middle_costs_one_request(make_node, name):
         assert reply.status == 500 and "worker" in reply.reason, reply
         take(node, name)
         assert worker not in workers(node)
+
+
+def test_frames_too_large_to_be_decoded_in_time_cost_their_own_picture_alone(make_node, large_file, name):
+    node = make_node("A", snapshots_per_address=0)
+    large = odd_inputs.Copied(large_file).start(node, name + "-large")
+    try:
+        node.wait_for_stream(name + "-large")
+        with publishing(node, name, "--size", "320x240", "--fps", "10"), concurrent.futures.ThreadPoolExecutor() as pool:
+            take(node, name)
+            before, others = node.resources()["memory"], 0
+            for options in ({}, {"width": 320}, {"format": "jpg"}):
+                asked = pool.submit(node.rest, "stream/snapshot", {"streamName": name + "-large", **options})
+                while not asked.done():
+                    assert take(node, name)[0].size == (320, 240)
+                    others += 1
+                    assert all(resident(pid) < 1_000_000 for pid in descendants(node.process.pid))
+                reply = asked.result()
+                # Three seconds, and what a busy machine takes to bury the worker.
+                assert reply.seconds < 10, reply
+                # A quick machine may be in time.
+                if reply.status != 200:
+                    assert reply.status == 500 and f'"{name}-large"' in reply.reason and "could not be decoded quickly enough" in reply.reason, reply
+            assert others > 3
+            # kB: what is decoded is no matter of the server's own process.
+            assert node.resources()["memory"] < before + 60_000, (before, node.resources())
+            assert node.has_stream(name + "-large")
+    finally:
+        large.stop()
 
 
 def test_nothing_is_left_of_a_server_that_stops_or_is_killed(make_node, name):
