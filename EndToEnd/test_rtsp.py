@@ -1,4 +1,6 @@
 """RTSP both ways: players that speak it, and cameras as sources."""
+import contextlib
+import select
 import socket
 import subprocess
 
@@ -7,7 +9,7 @@ from playwright.sync_api import Error
 
 from harness import odd_inputs, records
 from harness.chromium import ONLY
-from harness.ports import free_tcp_port
+from harness.ports import free_media_ports, free_tcp_port
 from harness.rtsp import Camera, fetch
 from harness.scripted_camera import PCMU, ScriptedCamera, pictures
 from harness.waiting import wait_until
@@ -409,6 +411,43 @@ def test_two_tracks_that_ask_for_the_same_channels_get_different_ones(a, name):
             for track, channels in ((0, "0-1"), (1, "2-3")):
                 head, _ = ask(connection, "SETUP", f"{a.rtsp}/{name}/trackID={track}", 2 + track, "Transport: RTP/AVP/TCP;unicast;interleaved=0-1")
                 assert f"interleaved={channels}" in head, head
+
+
+@pytest.mark.parametrize("transport, is_taken", [
+    ("RTP/AVP;unicast;client_port={port}-{next}", True), ("RTP/AVP;unicast;client_port={port}-{next};destination=127.0.0.66", True),
+    ("RTP/AVP/UDP;unicast;destination=127.0.0.66;source=127.0.0.66;client_port={port}-{next}", True),
+    ("RTP/AVP;multicast;destination=224.2.0.1;port={port}-{next};ttl=127", False), ("RTP/AVP;destination=224.2.0.1;port={port}-{next}", False),
+    ("RTP/AVP/TCP;unicast;interleaved=300-301", False), ("RTP/AVP/TCP;unicast;interleaved=0-0", False),
+    ("RTP/AVP/TCP;unicast;interleaved=300-301,RTP/AVP;unicast;client_port={port}-{next};destination=127.0.0.66", True)],
+    ids=["own", "another host", "another host named twice", "multicast", "a group of multicast", "channels beyond all", "one channel for both", "a choice"])
+def test_media_goes_to_nobody_but_who_asks_for_it(a, name, transport, is_taken):
+    """RFC 2326 §12.39: `destination` would let anybody aim a stream at a third party. It is not followed, as servers may decide."""
+    port = free_media_ports(2)
+    with contextlib.ExitStack() as opened:
+        opened.enter_context(publishing(a, name, "--no-audio", "--video", "vp8", "--size", "320x240", "--fps", "20"))
+
+        def receiver(address):
+            one = opened.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            one.bind((address, port))
+            one.settimeout(5)
+            return one
+        own, stranger = receiver("127.0.0.7"), receiver("127.0.0.66")
+        player = opened.enter_context(
+            socket.create_connection(("127.0.0.1", a.settings["rtsp.port"]), timeout=10, source_address=("127.0.0.7", 0)))
+        url = f"{a.rtsp}/{name}"
+        assert "200" in ask(player, "DESCRIBE", url, 1)[0]
+        head, _ = ask(player, "SETUP", f"{url}/trackID=0", 2, "Transport: " + transport.format(port=port, next=port + 1))
+        if is_taken:
+            assert "200 OK" in head and f"client_port={port}-{port + 1}" in head and "127.0.0.66" not in head, head
+            assert "200" in ask(player, "PLAY", url, 3)[0]
+            # As many as would have come to the others too.
+            assert all(own.recv(2000)[0] >> 6 == 2 for _ in range(20))
+        else:
+            assert "461 Unsupported Transport" in head and "Transport:" not in head, head
+            # Nothing has been set up, so there is nothing to play.
+            assert "455" in ask(player, "PLAY", url, 3)[0]
+            assert select.select([own], [], [], 1)[0] == []
+        assert select.select([stranger], [], [], 0)[0] == [], "somebody else has got something"
 
 
 def test_one_whose_description_no_longer_holds_is_told_so_when_it_plays(a, name):
