@@ -1,8 +1,12 @@
 """Strangers at the doors: rubbish on the media ports and the listeners while a stream is watched."""
 import base64
+import concurrent.futures
+import contextlib
+import hashlib
 import json
 import os
 import random
+import re
 import socket
 import ssl
 import struct
@@ -408,3 +412,100 @@ def test_without_free_descriptors_connections_are_closed_and_the_server_goes_on(
             one.close()
     wait_until(lambda: answer(node, b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").startswith(b"HTTP/1.1 200"), 10, "the doors are open again")
     assert client(node.ws).user_data["status"] == "ESTABLISHED"
+
+
+# Far servers that a stream is to be fetched from.
+
+def upgraded(one):
+    """Takes a client in as a WebSocket server does."""
+    request = b""
+    while b"\r\n\r\n" not in request:
+        request += one.recv(4096)
+    key = re.search(rb"(?i)sec-websocket-key: (\S+)", request).group(1)
+    accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+    one.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\n")
+    return one
+
+
+def unmasked(opcode, data):
+    """A frame as servers send it."""
+    length = bytes([len(data)]) if len(data) < 126 else b"\x7e" + struct.pack(">H", len(data))
+    return bytes([0x80 | opcode]) + length + data
+
+
+def for_ever(one, data):
+    while True:
+        one.sendall(data)
+
+
+def rubbish_answers(one):
+    """Says yes to everything, with a description that no client can read, and with 500 more of sessions that nobody has begun."""
+    rubbish = "v=0\r\n" + "m=audio 9 X\r\n" * 500
+    tell = lambda message, *data: one.sendall(unmasked(1, json.dumps({"message": message, "data": data}).encode()))
+    upgraded(one)
+    tell("getUserData", {"status": "ESTABLISHED"})
+    for number in range(500):
+        tell("setRemoteSDP", f"nobody-{number}", rubbish, True)
+    with one.makefile("rb") as frames:
+        while head := frames.read(2):
+            length = head[1] & 127
+            if length > 125:
+                length = int.from_bytes(frames.read(2 if length == 126 else 8), "big")
+            mask = frames.read(4)
+            request = bytes(byte ^ mask[index % 4] for index, byte in enumerate(frames.read(length)))
+            if b'"playStream"' in request:
+                tell("setRemoteSDP", json.loads(request)["data"][0]["mediaSessionId"], rubbish, True)
+
+
+FAR_SERVERS = {
+    "is silent": (lambda one: one.recv(1 << 16) and all_of(one), "did not accept in time"),
+    "never ends its answer": (lambda one: for_ever(one, b"HTTP/1.1 200 OK\r\nX: " + b"y" * 60_000 + b"\r\n"), "does not speak HTTP"),
+    "leads elsewhere": (lambda one: one.sendall(b"HTTP/1.1 302 Found\r\nLocation: ws://127.0.0.1:1/\r\n\r\n") or all_of(one), "is no WebSocket server"),
+    "nests": (lambda one: for_ever(upgraded(one), unmasked(1, b"[" * 60_000)), "did not accept in time"),
+    "announces 2⁴⁰ bytes": (lambda one: for_ever(upgraded(one), b"\x81\x7f" + struct.pack(">Q", 1 << 40) + b"z" * 60_000), "larger than"),
+    "pings": (lambda one: for_ever(upgraded(one), unmasked(9, b"x" * 125) * 200), "did not accept in time"),
+    "describes rubbish": (rubbish_answers, "can't be answered"),
+}
+
+
+def test_far_servers_of_any_kind_are_left_in_words_and_take_nothing(make_node, aiortc, name):
+    node = make_node("A", log_level="info")
+    aiortc.publish(node, name)
+    player = aiortc.play(node, name)
+    player.wait_for_frames(10)
+    # What there is anyway.
+    before, sessions = node.resources(), len(node.sessions())
+    left = []
+
+    def far_server(talk):
+        listener = opened.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+        def run():
+            with contextlib.suppress(OSError):
+                talk(opened.enter_context(listener.accept()[0]))
+            left.append(talk)
+        threading.Thread(target=run, daemon=True).start()
+        return f"ws://127.0.0.1:{listener.getsockname()[1]}/"
+
+    def fetch(kind):
+        return node.rest("pull/pull", {"uri": far_server(FAR_SERVERS[kind][0]), "localStreamName": kind, "remoteStreamName": "x"})
+    with contextlib.ExitStack() as opened, concurrent.futures.ThreadPoolExecutor(len(FAR_SERVERS)) as pool:
+        first = player.frames
+        replies = dict(zip(FAR_SERVERS, pool.map(fetch, FAR_SERVERS)))
+        for kind, (_, words) in FAR_SERVERS.items():
+            assert replies[kind].status == 500 and words in replies[kind].reason and replies[kind].seconds < 15, (kind, replies[kind])
+        # All connections have been ended by the node.
+        wait_until(lambda: len(left) == len(FAR_SERVERS), 10, lambda: [kind for kind, (talk, _) in FAR_SERVERS.items() if talk not in left])
+    # kB. What they sent would have been hundreds of megabytes.
+    print(f"{peak_memory(node) - before['memory']} kB more at most")
+    assert peak_memory(node) < before["memory"] + 20_000, (before, peak_memory(node))
+    assert player.frames > first + 60 and len(player.clocks) >= 0.9 * player.frames, "the stream that is watched has gone on"
+    wait_until(lambda: not node.pulls() and len(node.sessions()) == sessions, 5, lambda: (node.pulls(), node.sessions()))
+    assert {stream["name"] for stream in node.streams()} == {name}
+    wait_until(lambda: node.resources()["files"] <= before["files"], 10, lambda: (before, node.resources()))
+    assert len(node.log()) < 50_000
+
+
+def peak_memory(node):
+    """kB that have been resident at most."""
+    return int(re.search(r"VmHWM:\s+(\d+)", open(f"/proc/{node.process.pid}/status").read()).group(1))
