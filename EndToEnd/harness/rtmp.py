@@ -141,10 +141,12 @@ class RtmpClient:
             self.received[stream, kind] += 1
 
     def send(self, kind, payload, stream=0, timestamp=0):
-        head = bytes([3]) + timestamp.to_bytes(3, "big") + len(payload).to_bytes(3, "big") + bytes([kind]) + struct.pack("<I", stream)
+        # What three bytes can't say stands behind the head of each chunk.
+        short, extended = (timestamp, b"") if timestamp < 0xFFFFFF else (0xFFFFFF, timestamp.to_bytes(4, "big"))
+        head = bytes([3]) + short.to_bytes(3, "big") + len(payload).to_bytes(3, "big") + bytes([kind]) + struct.pack("<I", stream) + extended
         pieces = [payload[at:at + 128] for at in range(0, len(payload), 128)] or [b""]
         with self.writing:
-            self.socket.sendall(head + b"\xc3".join(pieces))
+            self.socket.sendall(head + (b"\xc3" + extended).join(pieces))
 
     def call(self, name, *values, stream=0, wait=True):
         """Calls a method and waits for its answer: ("_result" or "_error", values)."""
