@@ -571,7 +571,7 @@ def test_a_full_disk_ends_the_recording_and_nothing_else(small_disk, make_node, 
     nodes = [make_node(f"disk-{size}", record_folder=small_disk(size) / "records", record_min_free_space=floor) for size, floor in (("3m", 2), ("1m", 0))]
     with contextlib.ExitStack() as stack:
         for node in nodes:
-            stack.enter_context(publishing(node, name, "--size", "1280x720", "--fps", "20", "--bitrate", "1200", "--noise", "--key-interval", "1"))
+            stack.enter_context(publishing(node, name, "--size", "1280x720", "--fps", "20", "--bitrate", "500", "--noise", "--key-interval", "1"))
             assert node.rest("recorder/startup", {"mediaSessionId": session_of(node, name)}).status == 200
         for node in nodes:
             wait_until(lambda: "the disk is full" in node.log(), 40, "the end of the recording")
