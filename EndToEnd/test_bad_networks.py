@@ -24,14 +24,18 @@ def stream(a, tab, relay, name, publisher_network, player_network, pattern=None)
 
 
 def measure(published, played, seconds=SECONDS):
-    """What the player decoded of what the publisher encoded, per cent; and its freezes."""
+    """What the player had whole of what the publisher encoded, per cent; and its freezes.
+
+    Not what it has decoded: what the browser's buffer holds back for longer and longer, as it learns of the delays, isn't lost, and
+    that what it has is also shown is what the longest gap says."""
     encoded, before = published.encoded(), played.figures()["video"]
     longest = played.tab.run("longestGap", played.key, seconds * 1000)
     sent, after = published.encoded() - encoded, played.figures()["video"]
+    whole = after["framesReceived"] - before["framesReceived"] - (after["framesDropped"] - before["framesDropped"])
     figures = {
-        "sent": sent, "decoded": after["framesDecoded"] - before["framesDecoded"],
-        # Some frames are on their way or in the browser's buffer at each end of the measurement.
-        "share": 100 * (after["framesDecoded"] - before["framesDecoded"] + IN_FLIGHT) / max(1, sent), "longest_gap_ms": round(longest),
+        "sent": sent, "whole": whole, "decoded": after["framesDecoded"] - before["framesDecoded"],
+        # Some frames are on their way at each end of the measurement.
+        "share": 100 * (whole + IN_FLIGHT) / max(1, sent), "longest_gap_ms": round(longest),
         "freezes": after["freezeCount"] - before["freezeCount"], "nacks": after["nackCount"] - before["nackCount"],
         "plis": after["pliCount"] - before["pliCount"], "lost": after["packetsLost"] - before["packetsLost"],
         "retransmitted": after.get("retransmittedPacketsReceived", 0) - before.get("retransmittedPacketsReceived", 0),
