@@ -144,17 +144,16 @@ final class WorkerProcess: Sendable {
             complaint = error
         }
         socket.shutdown()
-        let (wasRetired, verdict) = state.withLock { state in
-            defer { state.isOver = true }
-            return (state.isOver && state.verdict == nil, state.verdict)
+        let (wasRetired, verdict, jobs) = state.withLock { state in
+            defer { (state.isOver, state.jobs) = (true, [:]) }
+            return (state.isOver && state.verdict == nil, state.verdict, state.jobs.values)
         }
         wakeWriter.signal()
+        // A killed process may take seconds to be gone, on a busy machine or with much memory: nobody has to wait for that to hear why.
+        let reason = verdict ?? complaint
+        if let reason { for job in jobs { job.end(reason) } }
         let ending = bury(patiently: wasRetired)
-        let jobs = state.withLock { state in
-            defer { state.jobs = [:] }
-            return state.jobs
-        }
-        for job in jobs.values { job.end(verdict ?? complaint ?? .crashed(ending)) }
+        if reason == nil { for job in jobs { job.end(.crashed(ending)) } }
         onExit(self, ending)
     }
 
