@@ -30,6 +30,21 @@ def access_units(seconds=8, fps=25, gop=25, size="320x240", profile="baseline", 
     return units
 
 
+@functools.lru_cache
+def vp8(seconds=8, fps=25, gop=25, size="320x240"):
+    """Frames of VP8."""
+    run = subprocess.run(
+        ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", f"testsrc2=s={size}:r={fps}", "-t", str(seconds), "-c:v", "libvpx", "-deadline", "realtime",
+         "-cpu-used", "8", "-auto-alt-ref", "0", "-g", str(gop), "-b:v", "500k", "-f", "ivf", "-"], capture_output=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+    data, frames = run.stdout[32:], []
+    while data:
+        length = int.from_bytes(data[:4], "little")
+        frames.append(data[12:12 + length])
+        data = data[12 + length:]
+    return frames
+
+
 def open_groups():
     """An IDR at the very beginning only; then an SPS, a PPS and an I frame after each 17."""
     # x264 opens groups only where there are B-frames; those nobody refers to, so they can be left out.

@@ -287,6 +287,36 @@ def rtmp_clock_jumps():
     return RtmpFeed(messages)
 
 
+def rtmp_clock_backwards():
+    """After three seconds the encoder's clock runs backwards."""
+    def messages():
+        for kind, at, payload in merged(video_messages(encoded.access_units()), audio_messages(*encoded.aac())):
+            yield kind, at, payload, at + 600_000 if at < 3000 else 606_000 - at
+    return RtmpFeed(messages)
+
+
+def long_audio_frames():
+    """G.711 as `ffmpeg -c copy` of a WAV file sends it: messages of half a second."""
+    def messages():
+        tone = bytes(0xa0 if index % 18 < 9 else 0x20 for index in range(4000))
+        audio = ((AUDIO, number * 500, bytes([0x82]) + tone) for number in itertools.count())
+        yield from merged(video_messages(encoded.access_units()), audio)
+    return RtmpFeed(messages)
+
+
+def video_without_configuration():
+    """H.264 for three seconds, then VP8, of which no configuration comes (Enhanced RTMP)."""
+    def messages():
+        def frames():
+            yield from itertools.takewhile(lambda message: message[1] < 3000, video_messages(encoded.access_units()))
+            units = encoded.vp8()
+            for number in itertools.count():
+                unit = units[number % len(units)]
+                yield VIDEO, 3000 + number * 40, bytes([0xa1 if unit[0] & 1 else 0x91]) + b"vp08" + unit
+        yield from merged(frames(), audio_messages(*encoded.aac()))
+    return RtmpFeed(messages)
+
+
 def resolution_changes():
     def messages():
         def video():

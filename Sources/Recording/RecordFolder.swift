@@ -72,6 +72,12 @@ public struct RecordFolder: Sendable {
         release(stem: stem)
     }
 
+    /// Files of a recording still wait for their last step.
+    func hasParts(of stem: String) -> Bool {
+        let files = (try? FileManager.default.contentsOfDirectory(atPath: spool)) ?? []
+        return files.contains { $0.hasPrefix(stem + "-") && Self.endings.contains(($0 as NSString).pathExtension) }
+    }
+
     /// What is known about a finished record fits in this many bytes.
     static let reserveSize: off_t = 64 << 10
 

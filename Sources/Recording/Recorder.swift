@@ -245,8 +245,8 @@ actor Recorder {
         // What a dead worker left behind.
         for number in parts.keys.sorted() { finish(number) }
         for task in finishing { if let record = await task.value { records.append(record) } }
-        // A group's notes are needed until its file is complete.
-        if request.group == nil { folder.forget(stem: stem) }
+        // A group's notes are needed until its file is complete, and those of parts whose last step was cut short by whoever finds them.
+        if request.group == nil, !folder.hasParts(of: stem) { folder.forget(stem: stem) }
         return records.sorted { $0.startTime < $1.startTime }
     }
 

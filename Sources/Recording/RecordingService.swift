@@ -314,7 +314,7 @@ public actor RecordingService {
                     await onFinished(done)
                 }
             }
-            folder.forget(stem: stem)
+            if !folder.hasParts(of: stem) { folder.forget(stem: stem) }
         }
     }
 

@@ -154,4 +154,19 @@ import Testing
         var packetizer = FramePacketizer(codec: codec)
         #expect(packetizer?.packetize(UnsafeRawBufferPointer(start: nil, count: 0)).isEmpty ?? true)
     }
+
+    @Test("audio counted by the byte leaves in pieces of 20 ms where a frame is long, each with its own time", arguments: [CodecKind.pcmu, .pcma, .g722])
+    func longAudio(codec: CodecKind) throws {
+        var random = RandomSource.seeded(1)
+        var sender = try #require(RTPFrameSender(codec: codec, payloadType: 0, random: &random))
+        func timesAndLengths(_ packets: [[UInt8]]) -> [[Int]] {
+            packets.map { (packet: [UInt8]) -> [Int] in packet.withUnsafeBytes { bytes in RTPView(bytes).map { [Int($0.timestamp), $0.payload.count] } ?? [] } }
+        }
+        let long = sender.packets(frame: [UInt8](repeating: 7, count: 1000), timestamp: 0xffff_ff60)
+        #expect(timesAndLengths(long) == [[0xffff_ff60, 160], [0, 160], [160, 160], [320, 160], [480, 160], [640, 160], [800, 40]])
+        let short = sender.packets(frame: [UInt8](repeating: 7, count: 480), timestamp: 840)
+        #expect(timesAndLengths(short) == [[840, 480]])
+        let numbers = (long + short).map { (packet: [UInt8]) -> UInt16 in UInt16(packet[2]) << 8 | UInt16(packet[3]) }
+        #expect(zip(numbers, numbers.dropFirst()).allSatisfy { $1 == $0 &+ 1 })
+    }
 }

@@ -64,5 +64,6 @@ struct RecordFolderTests {
         #expect(found.map(\.stem) == ["abc", "def"])
         #expect(found[0].record == record && found[0].parts.map(\.number) == [1, 2] && found[1].record == nil)
         #expect(!FileManager.default.fileExists(atPath: scratch.path + "/.recording/abc-2.mp4.done"))
+        #expect(folder.hasParts(of: "abc") && folder.hasParts(of: "def") && !folder.hasParts(of: "ab") && !folder.hasParts(of: "other"))
     }
 }

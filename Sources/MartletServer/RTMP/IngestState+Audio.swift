@@ -6,6 +6,8 @@ import RTP
 extension IngestState {
     /// Bytes of an audio configuration at most; those of real encoders have 2 to 7, with a program configuration some 30.
     private static let maximumAudioConfig = 128
+    /// Bytes of G.711 in one message at most: two seconds.
+    private static let maximumSamples = 16_000
 
     mutating func take(_ tag: AudioTag, _ message: RTMPMessage, _ now: Instant, _ actions: inout [Action]) throws(RTMPError) {
         guard admits(trackID: tag.trackID, hasOthers: tag.hasOtherTracks, isVideo: false, &actions) else { return }
@@ -17,6 +19,11 @@ extension IngestState {
             guard !body.isEmpty else { return }
             let time = clock.time(of: message.timestamp, isVideo: false, at: now)
             if tag.codec == .aac { return takeAAC(body, time, now, &actions) }
+            let limit = tag.codec == .opus ? OpusPacketizer.largestFrame : Self.maximumSamples
+            guard body.count <= limit else {
+                counts.unusable += 1
+                return note("Audio frames of more than \(limit) bytes are left out: no packet holds them", &actions)
+            }
             audio = tag.codec
             deliver(IngestFrame(isVideo: false, bytes: Array(body), time: time, isKeyFrame: true), now, &actions)
         case .endOfSequence, .other: break

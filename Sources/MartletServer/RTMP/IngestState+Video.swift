@@ -17,9 +17,14 @@ extension IngestState {
             if tag.codec == .avc {
                 takeUnits(tag, body, message.timestamp, time, now, &actions)
             } else {
-                // VP8 needs no configuration to come first.
-                if video == nil, tag.codec == .vp8 { video = .vp8 }
-                guard video == tag.codec else { return }
+                // These codecs describe themselves in their key frames: no configuration has to come first.
+                if video != tag.codec {
+                    guard tag.isKeyFrame || video == nil && tag.codec == .vp8 else {
+                        counts.unusable += 1
+                        return note("\(tag.codec.name) comes without a configuration; it is left out until a key frame comes", &actions)
+                    }
+                    configure(tag.codec, nil, &actions)
+                }
                 deliver(IngestFrame(isVideo: true, bytes: Array(body), time: time, isKeyFrame: tag.isKeyFrame), now, &actions)
             }
         case .endOfSequence: for unit in accessUnits.flush() { deliver(unit, now, &actions) }
@@ -34,7 +39,8 @@ extension IngestState {
         let composition = given.magnitude <= Self.longestComposition ? given : .zero
         let lengthSize = configuration?.lengthSize ?? 4
         if configuration == nil || video != .avc {
-            guard video == nil || video == .avc, let found = Self.sets(AccessUnits.parameterSets(body, lengthSize: lengthSize), lengthSize) else {
+            guard let found = Self.sets(AccessUnits.parameterSets(body, lengthSize: lengthSize), lengthSize) else {
+                counts.unusable += 1
                 return note("H.264 comes before its parameter sets; it is left out until they come", &actions)
             }
             configure(.avc, found, &actions)

@@ -6,10 +6,13 @@ struct MediaClock: Sendable {
     /// Timestamps may run ahead of what has passed by this much from one message of a track to the next.
     static let longestJump = TimeSpan.seconds(10)
     /// They may go back by this much: frames in decoding order with the times at which they are shown.
-    static let longestStepBack = TimeSpan.seconds(1)
-    /// A timestamp that comes again for so long, and so many times apart from each other, is one of a clock that stands.
+    static let longestStepBack = TimeSpan.milliseconds(500)
+    /// Timestamps that don't get beyond the highest one for so long, and so many times apart from each other, are those of a clock that stands
+    /// or runs backwards.
     static let longestStand = TimeSpan.milliseconds(500)
     static let standCount = 5
+    /// So many steps back in a row are those of a clock that runs backwards: no order of frames has them.
+    static let longestFall = 5
     /// Messages of one frame come closer together than this.
     static let shortestFrame = TimeSpan.milliseconds(5)
     /// Media time and arrival may part by this much in small steps: a relay's first burst, a connection that stood still.
@@ -24,24 +27,44 @@ struct MediaClock: Sendable {
         var arrival: Instant
         /// The clock's jumps until then.
         var jumps: UInt64 = 0
-        /// When the timestamp came first, how often it has come again since, and when that last counted.
+        /// The highest timestamp, its time, and when it came.
+        var highest: UInt32
+        var highestTime: MediaTime
         var since: Instant
+        /// How often timestamps have come since that aren't beyond it, when that last counted, and how many of the last were steps back.
         var repeats = 0
         var repeated: Instant
-        /// The clock stands: until it moves, time goes on by arrival.
-        var stands: Bool { repeats > MediaClock.standCount && repeated.span(since: since) >= MediaClock.longestStand }
+        var falls = 0
+        /// The clock stands or runs backwards: until it gets beyond its highest timestamp, time goes on by arrival.
+        var stands: Bool {
+            repeats > MediaClock.standCount && repeated.span(since: since) >= MediaClock.longestStand || falls >= MediaClock.longestFall
+        }
 
         init(_ timestamp: UInt32, _ time: MediaTime, _ arrival: Instant) {
-            (self.timestamp, self.time, self.arrival, since, repeated) = (timestamp, time, arrival, arrival, arrival)
+            (self.timestamp, self.time, self.arrival, highest, highestTime, since, repeated) = (timestamp, time, arrival, timestamp, time, arrival, arrival)
         }
 
         /// The line at the next message, whose time is still to be found.
         func next(_ timestamp: UInt32, at arrival: Instant) -> Line {
-            guard timestamp == self.timestamp else { return Line(timestamp, time, arrival) }
+            guard Int32(bitPattern: timestamp &- highest) <= 0 else { return Line(timestamp, time, arrival) }
+            let step = Int32(bitPattern: timestamp &- self.timestamp)
             var line = self
+            line.timestamp = timestamp
             line.arrival = arrival
             if arrival.span(since: repeated) >= MediaClock.shortestFrame { (line.repeats, line.repeated) = (min(repeats + 1, 1000), arrival) }
+            line.falls = step < 0 ? min(falls + 1, 1000) : step == 0 ? falls : 0
             return line
+        }
+
+        /// The message's time is found.
+        mutating func put(at time: MediaTime) {
+            self.time = time
+            if timestamp == highest, arrival == since { highestTime = time }
+        }
+
+        mutating func shift(by span: TimeSpan) {
+            time = time + span
+            highestTime = highestTime + span
         }
     }
 
@@ -66,17 +89,20 @@ struct MediaClock: Sendable {
             if let other, other.jumps > own.jumps, !other.stands, let step = Self.step(from: other, to: timestamp, at: arrival) {
                 // The other track has jumped since: this one follows it, so that both stay in step.
                 time = max(own.time, other.time + step)
+                line = Line(timestamp, time, arrival)
             } else if own.stands || line.stands {
-                if !own.stands { count(arrival) }
+                if !own.stands { rebases &+= 1 }
                 if !line.stands { jumps &+= 1 }
-                time = own.time + max(.zero, arrival.span(since: own.stands ? own.arrival : own.since))
+                time = own.stands ? own.time + max(.zero, arrival.span(since: own.arrival)) : own.highestTime + max(.zero, arrival.span(since: own.since))
             } else if let step = Self.step(from: own, to: timestamp, at: arrival) {
                 time = own.time + step
             } else if let other, other.arrival >= own.arrival, !other.stands, let step = Self.step(from: other, to: timestamp, at: arrival) {
                 // The other has gone there in steps.
                 time = max(own.time, other.time + step)
+                line = Line(timestamp, time, arrival)
             } else {
                 time = own.time + max(.zero, arrival.span(since: own.arrival))
+                line = Line(timestamp, time, arrival)
                 count(arrival)
                 jumps &+= 1
             }
@@ -85,7 +111,8 @@ struct MediaClock: Sendable {
             time = other.time + (Self.step(from: other, to: timestamp, at: arrival) ?? max(.zero, arrival.span(since: other.arrival)))
         }
         time = held(time, at: arrival)
-        (line.time, line.jumps) = (time, jumps)
+        line.put(at: time)
+        line.jumps = jumps
         if isVideo { video = line } else { audio = line }
         return time
     }
@@ -109,8 +136,8 @@ struct MediaClock: Sendable {
             count(arrival)
             // Behind: the time line goes on where arrival is, with all its tracks. Ahead: it can't go back, and arrival counts from here.
             let shift = max(.zero, -drift)
-            if let line = video { video?.time = line.time + shift }
-            if let line = audio { audio?.time = line.time + shift }
+            video?.shift(by: shift)
+            audio?.shift(by: shift)
             self.expected = (time + shift, arrival)
             return time + shift
         }

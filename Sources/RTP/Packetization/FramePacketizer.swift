@@ -14,7 +14,7 @@ public struct FramePacketizer: Sendable {
         case .vp8: kind = .vp8(VP8Packetizer(maximumPayload: maximumPayload))
         case .vp9: kind = .vp9(VP9Packetizer(maximumPayload: maximumPayload))
         case .av1: kind = .av1(AV1Packetizer(maximumPayload: maximumPayload))
-        case .opus, .pcmu, .pcma, .g722: kind = .audio(OpusPacketizer(maximumPayload: maximumPayload))
+        case .opus, .pcmu, .pcma, .g722: kind = .audio(OpusPacketizer(maximumPayload: max(maximumPayload, OpusPacketizer.largestFrame)))
         case .aac: kind = .aac(AACPacketizer(maximumPayload: maximumPayload))
         case .h265, .other: return nil
         }

@@ -8,6 +8,10 @@ public struct RTPFrameSender: Sendable {
     private let isVideo: Bool
     /// The last packet of a frame has the marker: video, and AAC (RFC 3640 §3.1).
     private let marksEnd: Bool
+    /// A byte of a frame lasts one tick: G.711 and G.722 (RFC 3551 §4.5).
+    private let isCountedByByte: Bool
+    /// Frames of those codecs that last longer than 60 ms leave in pieces of 20 ms, as players expect them; bytes.
+    private static let longestPiece = 480, piece = 160
     private var sequence: UInt16
     private var packetizer: FramePacketizer
 
@@ -18,6 +22,7 @@ public struct RTPFrameSender: Sendable {
         self.packetizer = packetizer
         isVideo = codec.isVideo
         marksEnd = codec.isVideo || codec == .aac
+        isCountedByByte = [.pcmu, .pcma, .g722].contains(codec)
         ssrc = UInt32.random(in: 1...UInt32.max, using: &random)
         sequence = UInt16.random(in: 0...UInt16.max / 2, using: &random)
     }
@@ -25,6 +30,16 @@ public struct RTPFrameSender: Sendable {
     /// The packets of one frame.
     /// - Parameter startsTalk: audio after a pause: the marker is set (RFC 3551 §4.1).
     public mutating func packets(frame: [UInt8], timestamp: UInt32, startsTalk: Bool = false) -> [[UInt8]] {
+        if isCountedByByte, frame.count > Self.longestPiece {
+            var packets: [[UInt8]] = [], start = 0
+            while start < frame.count {
+                let end = min(start + Self.piece, frame.count)
+                packets.append(packet(Array(frame[start..<end]), marker: startsTalk && start == 0, timestamp: timestamp &+ UInt32(truncatingIfNeeded: start)))
+                sequence &+= 1
+                start = end
+            }
+            return packets
+        }
         let payloads = frame.withUnsafeBytes { packetizer.packetize($0) }
         var packets: [[UInt8]] = []
         packets.reserveCapacity(payloads.count)

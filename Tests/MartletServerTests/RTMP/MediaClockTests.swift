@@ -65,6 +65,35 @@ struct MediaClockTests {
         #expect(clock.rebases == 2)
     }
 
+    @Test("while a sender's clock runs backwards time goes on by arrival, and from there when it gets beyond where it was", arguments: [0, 25, 100] as [Int])
+    func backwards(turnsAfter: Int) {
+        var clock = MediaClock(), highest = MediaTime.zero
+        for step in 0..<1500 {
+            let timestamp = UInt32(0x8000_0000 + (step < 750 ? 40 * min(step, turnsAfter) - 40 * max(0, step - turnsAfter) : 40 * (step - 400)))
+            let video = clock.time(of: timestamp, isVideo: true, at: at(Int64(step) * 40))
+            let audio = clock.time(of: timestamp + 3, isVideo: false, at: at(Int64(step) * 40 + 3))
+            for (time, passed) in [(video, step * 40), (audio, step * 40 + 3)] {
+                // Within what it takes to see it.
+                #expect(abs(time.milliseconds - Int64(passed)) <= 450, "\(time.milliseconds) at \(passed)")
+                #expect(time >= highest || highest - time <= .milliseconds(200))
+                highest = max(highest, time)
+            }
+        }
+        #expect(!clock.isRunaway && clock.rebases <= 6)
+    }
+
+    @Test("frames in decoding order with the times at which they are shown are no clock that runs backwards")
+    func decodingOrder() {
+        var clock = MediaClock()
+        // Groups of eight with a pyramid of B-frames.
+        for step in 0..<80 {
+            let shown = UInt32(40 * (8 * (step / 8) + [8, 4, 2, 1, 3, 6, 5, 7][step % 8]))
+            let time = clock.time(of: 1000 + shown, isVideo: true, at: at(Int64(step) * 40))
+            #expect(time.milliseconds == Int64(shown) - 320)
+        }
+        #expect(clock.rebases == 0)
+    }
+
     @Test("a line that stood still in the middle of a frame is no clock that stands")
     func slices() {
         var clock = MediaClock()
