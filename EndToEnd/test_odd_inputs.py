@@ -90,6 +90,7 @@ INPUTS = {
     "camera-section-without-port": Input(lambda tools: odd_cameras.section_without_a_port()),
     "camera-loudspeaker-first": Input(lambda tools: odd_cameras.loudspeaker_first()),
     "camera-other-payload-type": Input(lambda tools: odd_cameras.other_payload_type()),
+    "camera-payload-type-changes": Input(lambda tools: odd_cameras.payload_type_changes(), 6),
     "camera-audio-never-comes": Input(lambda tools: odd_cameras.audio_that_never_comes(), sends="v"),
     "camera-rare-key-frames": Input(lambda tools: odd_cameras.rare_key_frames(), 2, seconds=8),
     "camera-open-groups": Input(lambda tools: odd_cameras.open_groups(), 4),

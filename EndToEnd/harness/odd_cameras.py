@@ -140,6 +140,15 @@ def other_payload_type():
     return Pulled(camera(described=96, sent=97))
 
 
+def payload_type_changes():
+    """From the one that its description says to another, after three seconds."""
+    made = camera()
+    def between(link, picture, packet):
+        made.payload_type = 96 if picture < 75 else 98
+    made.between = between
+    return Pulled(made)
+
+
 def audio_that_never_comes():
     return Pulled(camera(sounds=False))
 

@@ -1,5 +1,6 @@
 // Which packets of a camera's track are media: by the payload type that its description says, or by the one that it sends instead.
 // A value; one for each track of a connection, owned by RTSPInlet.
+import Primitives
 import RTP
 
 struct PayloadTypeGate {
@@ -13,6 +14,10 @@ struct PayloadTypeGate {
 
     /// So many packets in a row make another payload type believable.
     static let needed = 16
+    /// Where one has been taken, it has to be silent for this long before: packets of others between are stray.
+    static let silence = TimeSpan.seconds(1)
+    /// Bytes that are held back at most; where more comes, the beginning is given up.
+    static let maximumHeld = 2 << 20
     /// So many others are told of.
     static let maximumTold = 3
 
@@ -20,11 +25,17 @@ struct PayloadTypeGate {
     private let codec: CodecKind
     /// The description says one payload type only, so that another can mean nothing else.
     private let mayAdopt: Bool
-    private var hasSeenDescribed = false
+    private var lastTaken: Instant?
     private(set) var adopted: UInt8?
-    private var candidate: UInt8?
-    private var held: [[UInt8]] = []
+    private var candidate = Candidate()
     private var told: Set<UInt8> = []
+
+    private struct Candidate {
+        var type: UInt8?
+        var count = 0
+        var held: [[UInt8]] = []
+        var bytes = 0
+    }
 
     init(described: UInt8, codec: CodecKind, mayAdopt: Bool) {
         self.described = described
@@ -33,26 +44,36 @@ struct PayloadTypeGate {
     }
 
     /// - Parameter packet: RTP, of 12 bytes at least.
-    mutating func take(_ packet: [UInt8]) -> Verdict {
+    mutating func take(_ packet: [UInt8], at now: Instant) -> Verdict {
         let type = packet[1] & 0x7f
-        if type == described {
-            hasSeenDescribed = true
-            (adopted, candidate, held) = (nil, nil, [])
+        if type == described { adopted = nil }
+        if type == described || type == adopted {
+            lastTaken = now
+            if candidate.type != nil { candidate = Candidate() }
             return .take
         }
-        if type == adopted { return .take }
-        // Stray packets of another kind between those that were described.
-        guard !hasSeenDescribed, adopted == nil else { return .drop }
-        guard mayAdopt, Self.fits(packet, codec) else {
-            (candidate, held) = (nil, [])
-            return told.count < Self.maximumTold && told.insert(type).inserted ? .unknown(type) : .drop
+        let isSilent = lastTaken.map { now.span(since: $0) >= Self.silence } ?? true
+        // Between packets of the codec a static payload type means what it always does, such as comfort noise in a pause of the sound.
+        guard mayAdopt, Self.fits(packet, codec), lastTaken == nil || type >= Self.firstDynamic else {
+            candidate = Candidate()
+            return isSilent && told.count < Self.maximumTold && told.insert(type).inserted ? .unknown(type) : .drop
         }
-        if candidate != type { (candidate, held) = (type, []) }
-        held.append(packet)
-        guard held.count >= Self.needed else { return .drop }
-        defer { held = [] }
-        adopted = type
-        return .adopted(held)
+        hold(packet, type)
+        guard isSilent, candidate.count >= Self.needed else { return .drop }
+        defer { candidate = Candidate() }
+        (adopted, lastTaken) = (type, now)
+        return .adopted(candidate.held)
+    }
+
+    /// RFC 3551 §6.
+    private static let firstDynamic: UInt8 = 96
+
+    private mutating func hold(_ packet: [UInt8], _ type: UInt8) {
+        if candidate.type != type { candidate = Candidate(type: type) }
+        candidate.count += 1
+        candidate.bytes += packet.count
+        if candidate.bytes > Self.maximumHeld { (candidate.held, candidate.bytes) = ([], packet.count) }
+        candidate.held.append(packet)
     }
 
     /// Whether a packet's payload can be one of the codec.

@@ -1,6 +1,7 @@
 // Packets of one connection to a camera on their way into its stream: sorted out by payload type, parameter sets of the description put in.
 // A value, made by RTSPPull for each connection and owned by RTSPLink.
 import MediaIO
+import Primitives
 import RTP
 import RTSP
 import SDP
@@ -40,7 +41,7 @@ struct RTSPInlet: Sendable {
         }
     }
 
-    mutating func take(_ bytes: [UInt8], track: Int, isReport: Bool) -> Outcome {
+    mutating func take(_ bytes: [UInt8], track: Int, isReport: Bool, at now: Instant) -> Outcome {
         guard tracks.indices.contains(track) else { return .nothing }
         if isReport {
             let packets = bytes.withUnsafeBytes { try? RTCP.parse($0, readsTransportFeedback: false) } ?? []
@@ -50,7 +51,7 @@ struct RTSPInlet: Sendable {
             return .nothing
         }
         guard bytes.count > 12 else { return .nothing }
-        switch tracks[track].gate.take(bytes) {
+        switch tracks[track].gate.take(bytes, at: now) {
         case .take:
             write(bytes, track)
             return .media

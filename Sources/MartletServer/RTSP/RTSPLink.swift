@@ -171,11 +171,11 @@ actor RTSPLink {
     // MARK: media
 
     private func take(_ bytes: [UInt8], track: Int, isReport: Bool) {
-        switch inlet?.take(bytes, track: track, isReport: isReport) {
+        switch inlet?.take(bytes, track: track, isReport: isReport, at: .now) {
         case .media: watch.noteMedia(at: .now)
         case .remark(let text):
             remark = text
-            logger.warning("a camera doesn't send what it describes", metadata: ["reason": "\(text)"])
+            logger.warning("a camera sends other packets than it should", metadata: ["reason": "\(text)"])
         case .nothing, nil: break
         }
     }

@@ -1,4 +1,5 @@
 import MediaIO
+import Primitives
 import RTP
 import RTSP
 import SDP
@@ -42,7 +43,7 @@ struct RTSPInletTests {
         var inlet = RTSPInlet(into: source, found: [video], targets: [0], formats: [video.format])
         var remarks = 0
         for number in 0..<UInt8(40) {
-            if case .remark(let text) = inlet.take(packet(97, number), track: 0, isReport: false) {
+            if case .remark(let text) = inlet.take(packet(97, number), track: 0, isReport: false, at: .zero) {
                 remarks += 1
                 #expect(text.contains("97") && text.contains("96"))
             }
@@ -57,7 +58,7 @@ struct RTSPInletTests {
         let source = WrittenSource(), video = track("H264", 96, isOnly: isOnly)
         var inlet = RTSPInlet(into: source, found: [video], targets: [0], formats: [video.format])
         let payload: [UInt8] = isOnly ? [0xff, 0xff, 0xff] : [0x41, 0x9a, 1]
-        let outcomes = (0..<40).map { inlet.take(packet(26, UInt8($0), payload: payload), track: 0, isReport: false) }
+        let outcomes = (0..<40).map { inlet.take(packet(26, UInt8($0), payload: payload), track: 0, isReport: false, at: .zero) }
         #expect(outcomes.count { $0 != .nothing } == 1 && source.packets.isEmpty)
         guard case .remark(let text) = outcomes[0] else { Issue.record("nothing said"); return }
         #expect(text.contains("payload type 26"))
@@ -67,8 +68,44 @@ struct RTSPInletTests {
     func stray() {
         let source = WrittenSource(), video = track("H264", 96)
         var inlet = RTSPInlet(into: source, found: [video], targets: [0], formats: [video.format])
-        for number in 0..<UInt8(60) { _ = inlet.take(packet(number % 2 == 0 ? 96 : 50, number), track: 0, isReport: false) }
+        for number in 0..<UInt8(60) { _ = inlet.take(packet(number % 2 == 0 ? 96 : 50, number), track: 0, isReport: false, at: .zero) }
         #expect(source.packets.count == 30)
+    }
+
+    @Test("a payload type that changes on the way is taken when the one before has been silent, with all that came of it meanwhile")
+    func changes() {
+        let source = WrittenSource(), video = track("H264", 96)
+        var inlet = RTSPInlet(into: source, found: [video], targets: [0], formats: [video.format])
+        var remarks: [(number: UInt8, text: String)] = []
+        func send(_ type: UInt8, _ numbers: Range<UInt8>) {
+            for number in numbers {
+                let now = Instant.zero + .milliseconds(40 * Int64(number))
+                if case .remark(let text) = inlet.take(packet(type, number), track: 0, isReport: false, at: now) { remarks.append((number, text)) }
+            }
+        }
+        send(96, 0..<20)
+        send(98, 20..<60)
+        // The last of the first kind came at 19: a second later is 44.
+        #expect(remarks.map(\.number) == [44] && remarks[0].text.contains("98") && remarks[0].text.contains("96"))
+        #expect(source.packets.map { $0.packet[3] } == Array(0..<60) && source.packets.allSatisfy { $0.packet[1] == 96 })
+        // And once more, and back to what is described, at once.
+        send(99, 60..<100)
+        send(96, 100..<110)
+        #expect(remarks.map(\.number) == [44, 84] && source.packets.map { $0.packet[3] } == Array(0..<110))
+    }
+
+    @Test("in a pause, a payload type with a meaning of its own, or what can't be the codec, isn't taken", arguments: [13, 98] as [UInt8])
+    func pause(type: UInt8) {
+        let source = WrittenSource(), found = type == 13 ? track("PCMU", 0) : track("H264", 96)
+        var inlet = RTSPInlet(into: source, found: [found], targets: [0], formats: [found.format])
+        let described = found.format.codec.payloadType
+        _ = inlet.take(packet(described, 0), track: 0, isReport: false, at: .zero)
+        let outcomes = (1..<UInt8(200)).map { number in
+            inlet.take(packet(type, number, payload: [0xff, 0xff, 0xff]), track: 0, isReport: false, at: .zero + .milliseconds(40 * Int64(number)))
+        }
+        #expect(source.packets.count == 1 && outcomes.count { $0 != .nothing } == 1)
+        _ = inlet.take(packet(described, 201), track: 0, isReport: false, at: .zero + .seconds(9))
+        #expect(source.packets.count == 2)
     }
 
     @Test("a camera that is back with other payload types, or its tracks the other way round, goes on in the same stream")
@@ -79,8 +116,8 @@ struct RTSPInletTests {
         let targets = try #require(RTSPInlet.targets(of: now.map(\.format), in: before))
         #expect(targets == [1, 0])
         var inlet = RTSPInlet(into: source, found: now, targets: targets, formats: before)
-        #expect(inlet.take(packet(0x80 | 98, 1), track: 1, isReport: false) == .media)
-        #expect(inlet.take(packet(100, 2), track: 0, isReport: false) == .media)
+        #expect(inlet.take(packet(0x80 | 98, 1), track: 1, isReport: false, at: .zero) == .media)
+        #expect(inlet.take(packet(100, 2), track: 0, isReport: false, at: .zero) == .media)
         #expect(source.packets.map(\.track) == [0, 1] && source.packets.map { $0.packet[1] } == [0x80 | 96, 0])
     }
 
