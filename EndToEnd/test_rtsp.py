@@ -316,6 +316,23 @@ def test_stray_bytes_between_packets_cost_nothing_else(a, name, pulled):
         wait_until(lambda: camera.count("TEARDOWN") == 1, 10, "a goodbye")
 
 
+def test_packets_too_long_to_be_passed_on_are_counted_and_named_once(a, name, pulled):
+    with ScriptedCamera() as camera:
+        description = camera.description().replace("H264", "VP8")
+        camera.description = lambda: description
+        camera.largest = 65_000
+        camera.picture = lambda link, number: [b"\x10" + bytes(3000)] if number % 2 else [b"\x10" + bytes(500)]
+        assert pulled(camera.url(), name).status == 200
+
+        def said(words):
+            return [line for line in a.log().splitlines() if words in line and f":{camera.port}/" in line]
+        wait_until(lambda: said("packets of 3013 bytes of VP8 are too long and can't be cut"), 5, a.log_tail)
+        wait_until(lambda: a.streams(name=name), 5, a.log_tail)
+        assert a.rest("rtsp/terminate", {"uri": camera.url()}).status == 200
+        wait_until(lambda: said("packets of a camera were too long to be passed on"), 5, a.log_tail)
+        assert len(said("can't be cut")) == 1
+
+
 @pytest.mark.parametrize("status", ["401 Unauthorized", "501 Not Implemented", "302 Found"])
 def test_refused_signs_of_life_do_not_end_what_has_media(a, name, pulled, status):
     with ScriptedCamera(timeout=2) as camera:

@@ -149,6 +149,13 @@ def payload_type_changes():
     return Pulled(made)
 
 
+def large_packets(largest):
+    """As long as a channel of the connection allows, or just too long for a player's path."""
+    made = camera(encoded.access_units(size="640x360"))
+    made.largest = largest
+    return Pulled(made)
+
+
 def audio_that_never_comes():
     return Pulled(camera(sounds=False))
 

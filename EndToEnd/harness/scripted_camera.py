@@ -109,7 +109,7 @@ class Link:
         channel, sound = self.channels.get("video", 0), self.channels.get("audio")
         try:
             for number in range(100_000):
-                parts = [part for unit in self.camera.picture(self, number) for part in payloads(unit)]
+                parts = [part for unit in self.camera.picture(self, number) for part in payloads(unit, self.camera.largest)]
                 for index, part in enumerate(parts):
                     last = index == len(parts) - 1
                     self.packet(channel, struct.pack(
@@ -133,6 +133,8 @@ class ScriptedCamera:
     def __init__(self, audio="", described=96, sent=None, timeout=60, content_base=None, control="video", sounds=False):
         self.audio, self.payload_type, self.timeout, self.content_base = audio, sent or described, timeout, content_base
         self.described, self.control, self.sounds = described, control, sounds
+        # Bytes of a payload at most.
+        self.largest = 1200
         self.public = "OPTIONS, DESCRIBE, SETUP, PLAY, GET_PARAMETER, TEARDOWN"
         self.sets = [unit for unit in pictures()[0] if unit[0] & 31 in (7, 8)]
         self.video = "m=video 0 RTP/AVP"

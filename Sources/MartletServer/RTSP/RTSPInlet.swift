@@ -1,4 +1,5 @@
-// Packets of one connection to a camera on their way into its stream: sorted out by payload type, parameter sets of the description put in.
+// Packets of one connection to a camera on their way into its stream: sorted out by payload type, parameter sets of the description put in,
+// those that are too long cut.
 // A value, made by RTSPPull for each connection and owned by RTSPLink.
 import MediaIO
 import Primitives
@@ -18,11 +19,17 @@ struct RTSPInlet: Sendable {
         var target: Int
         /// What the stream calls the codec's packets.
         var payloadType: UInt8
+        var codec: String
         var gate: PayloadTypeGate
         var inserter: ParameterSetInserter?
+        var splitter: PacketSplitter
+        /// That some are too long.
+        var hasTold = false
     }
     private let local: any LocalSource
     private var tracks: [Track]
+    /// Packets that are too long to be passed on and can't be cut.
+    private(set) var tooLong = 0
 
     /// - Parameters:
     ///   - found: the tracks of this connection.
@@ -33,11 +40,12 @@ struct RTSPInlet: Sendable {
             let codec = track.format.codec, kind = CodecKind(encodingName: codec.name)
             let payloadType = formats[target].codec.payloadType
             return Track(
-                target: target, payloadType: payloadType,
+                target: target, payloadType: payloadType, codec: codec.name,
                 gate: PayloadTypeGate(described: codec.payloadType, codec: kind, mayAdopt: track.isOnlyFormat),
                 inserter: kind == .h264
                     ? ParameterSetInserter(parameterSets: Base64.parameterSets(codec.parameters["sprop-parameter-sets"] ?? ""), payloadType: payloadType)
-                    : nil)
+                    : nil,
+                splitter: PacketSplitter(codec: kind, format: AACPayloadFormat { codec.parameters[$0] } ?? AACPayloadFormat()))
         }
     }
 
@@ -52,24 +60,31 @@ struct RTSPInlet: Sendable {
         }
         guard bytes.count > 12 else { return .nothing }
         switch tracks[track].gate.take(bytes, at: now) {
-        case .take:
-            write(bytes, track)
-            return .media
+        case .take: return write(bytes, track)
         case .adopted(let held):
-            for packet in held { write(packet, track) }
             let gate = tracks[track].gate
-            return .remark("its packets have payload type \(gate.adopted ?? 0), its description says \(gate.described): they are taken all the same")
+            var remarks = ["its packets have payload type \(gate.adopted ?? 0), its description says \(gate.described): they are taken all the same"]
+            for packet in held {
+                if case .remark(let text) = write(packet, track) { remarks.append(text) }
+            }
+            return .remark(remarks.joined(separator: "; "))
         case .unknown(let type):
             return .remark("its packets have payload type \(type), its description says \(tracks[track].gate.described): they are left out")
         case .drop: return .nothing
         }
     }
 
-    private mutating func write(_ bytes: [UInt8], _ index: Int) {
+    private mutating func write(_ bytes: [UInt8], _ index: Int) -> Outcome {
         var bytes = bytes
         bytes[1] = bytes[1] & 0x80 | tracks[index].payloadType
-        let target = tracks[index].target
-        _ = local.write(track: target, packets: tracks[index].inserter?.take(bytes) ?? [bytes])
+        let whole = tracks[index].inserter?.take(bytes) ?? [bytes]
+        let packets = whole.flatMap { tracks[index].splitter.take($0) }.filter { $0.count <= PacketRing.maximumPacketLength }
+        _ = local.write(track: tracks[index].target, packets: packets)
+        guard packets.isEmpty else { return .media }
+        tooLong += 1
+        guard !tracks[index].hasTold else { return .nothing }
+        tracks[index].hasTold = true
+        return .remark("packets of \(bytes.count) bytes of \(tracks[index].codec) are too long and can't be cut: they are left out")
     }
 
     /// Where the tracks of a camera that is back belong among those that its stream has; `nil` when they are others.
@@ -103,7 +118,8 @@ struct RTSPInlet: Sendable {
             }
             format.isReordered = H264Framing.reorders(sps: sps) ?? false
         }
-        if format.codec.parameters["packetization-mode"] == nil { format.codec.parameters["packetization-mode"] = "1" }
+        // Units that are too long come in fragments, whatever the camera does.
+        if format.codec.parameters["packetization-mode"] != "2" { format.codec.parameters["packetization-mode"] = "1" }
         return format
     }
 }

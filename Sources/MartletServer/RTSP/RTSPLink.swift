@@ -93,6 +93,9 @@ actor RTSPLink {
         if parser.strayBytes > 0 {
             logger.notice("bytes between a camera's packets were skipped", metadata: ["bytes": "\(parser.strayBytes)"])
         }
+        if let tooLong = inlet?.tooLong, tooLong > 0 {
+            logger.notice("packets of a camera were too long to be passed on", metadata: ["packets": "\(tooLong)"])
+        }
         return closing ?? end
     }
 

@@ -2,9 +2,6 @@
 
 /// Takes several frames out of a payload, and puts one together that lies in several.
 public struct AACDepacketizer: Sendable {
-    /// Frames of one payload at most.
-    static let maximumFrames = 64
-
     private let format: AACPayloadFormat
     /// A frame whose beginning has come.
     private var partial: (bytes: [UInt8], size: Int, timestamp: UInt32)?
@@ -16,20 +13,7 @@ public struct AACDepacketizer: Sendable {
         payload: UnsafeRawBufferPointer, marker: Bool, timestamp: UInt32, lost: Bool
     ) -> [EncodedFrame] {
         if lost { partial = nil }
-        guard payload.count > 2 else { return [] }
-        let headerBits = Int(payload[0]) << 8 | Int(payload[1])
-        let headerBytes = (headerBits + 7) / 8
-        guard headerBits > 0, 2 + headerBytes < payload.count else { return [] }
-        var bits = BitReader(UnsafeRawBufferPointer(rebasing: payload[2..<2 + headerBytes]))
-        var left = headerBits, sizes: [Int] = []
-        while sizes.count < Self.maximumFrames {
-            let index = sizes.isEmpty ? format.indexLength : format.indexDeltaLength
-            guard left >= format.sizeLength + index else { break }
-            sizes.append(Int(bits.read(format.sizeLength)))
-            bits.skip(index)
-            left -= format.sizeLength + index
-        }
-        let data = UnsafeRawBufferPointer(rebasing: payload[(2 + headerBytes)...])
+        guard let (sizes, data) = format.frames(in: payload) else { return [] }
         if sizes.count == 1, sizes[0] > data.count { return take(piece: data, size: sizes[0], timestamp, lost) }
         partial = nil
         var frames: [EncodedFrame] = []

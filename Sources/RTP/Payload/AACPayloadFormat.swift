@@ -1,4 +1,4 @@
-// How AAC lies in RTP payloads, as a description says it (RFC 3640 §4.1). Used by packetiser and depacketiser.
+// How AAC lies in RTP payloads, as a description says it (RFC 3640 §4.1). Used by packetiser, depacketiser and PacketSplitter.
 
 /// The widths of the fields in an AU header, bits. Only what AAC uses: no time stamps, no random access flag.
 public struct AACPayloadFormat: Equatable, Sendable {
@@ -22,5 +22,26 @@ public struct AACPayloadFormat: Equatable, Sendable {
         frameDuration = number("constantduration", 1024)
         guard (6...16).contains(sizeLength), (0...8).contains(indexLength), (0...8).contains(indexDeltaLength), (64...8192).contains(frameDuration)
         else { return nil }
+    }
+
+    /// Frames of one payload at most.
+    static let maximumFrames = 64
+
+    /// How long the frames in a payload are, as its headers say, and where they lie; `nil` when it is malformed.
+    func frames(in payload: UnsafeRawBufferPointer) -> (sizes: [Int], data: UnsafeRawBufferPointer)? {
+        guard payload.count > 2 else { return nil }
+        let headerBits = Int(payload[0]) << 8 | Int(payload[1])
+        let headerBytes = (headerBits + 7) / 8
+        guard headerBits > 0, 2 + headerBytes < payload.count else { return nil }
+        var bits = BitReader(UnsafeRawBufferPointer(rebasing: payload[2..<2 + headerBytes]))
+        var left = headerBits, sizes: [Int] = []
+        while sizes.count < Self.maximumFrames {
+            let index = sizes.isEmpty ? indexLength : indexDeltaLength
+            guard left >= sizeLength + index else { break }
+            sizes.append(Int(bits.read(sizeLength)))
+            bits.skip(index)
+            left -= sizeLength + index
+        }
+        return (sizes, UnsafeRawBufferPointer(rebasing: payload[(2 + headerBytes)...]))
     }
 }

@@ -108,6 +108,31 @@ struct RTSPInletTests {
         #expect(source.packets.count == 2)
     }
 
+    @Test("packets that are too long are cut, behind the parameter sets of the description")
+    func cuts() {
+        let source = WrittenSource(), video = track("H264", 96, ["sprop-parameter-sets": "Z0IAH9k=,aMk="])
+        var inlet = RTSPInlet(into: source, found: [video], targets: [0], formats: [video.format])
+        let picture = [0x65, 0x88] + [UInt8](repeating: 7, count: 30_000)
+        #expect(inlet.take(packet(0x80 | 96, 1, payload: picture), track: 0, isReport: false, at: .zero) == .media)
+        #expect(inlet.take(packet(0x80 | 96, 2), track: 0, isReport: false, at: .zero) == .media)
+        let packets = source.packets.map(\.packet)
+        #expect(packets.count == 28 && packets.allSatisfy { $0.count <= 1200 } && packets.map { $0[3] } == Array(1..<29))
+        #expect(packets.map { $0[1] & 0x80 != 0 } == (0..<28).map { $0 >= 26 } && inlet.tooLong == 0)
+    }
+
+    @Test("packets that are too long and can't be cut are counted and named once")
+    func tooLong() {
+        let source = WrittenSource(), video = track("VP8", 96)
+        var inlet = RTSPInlet(into: source, found: [video], targets: [0], formats: [video.format])
+        let outcomes = (0..<UInt8(5)).map {
+            inlet.take(packet(96, $0, payload: [UInt8](repeating: 1, count: 3_000)), track: 0, isReport: false, at: .zero)
+        }
+        #expect(inlet.tooLong == 5 && source.packets.isEmpty && outcomes.dropFirst().allSatisfy { $0 == .nothing })
+        guard case .remark(let text) = outcomes[0] else { Issue.record("nothing said"); return }
+        #expect(text.contains("3012 bytes of VP8"))
+        #expect(inlet.take(packet(96, 6), track: 0, isReport: false, at: .zero) == .media)
+    }
+
     @Test("a camera that is back with other payload types, or its tracks the other way round, goes on in the same stream")
     func back() throws {
         let source = WrittenSource()
