@@ -132,7 +132,9 @@ import Testing
             }
         }
         out += assembler.finish()
-        let whole = (0..<4 as Range<UInt8>).map { number in [0, 0, 0, 1, 0x65] + (0..<3 as Range<UInt8>).flatMap { [0x80 | number, $0] } }
+        let whole = (0..<4 as Range<UInt8>).map { (number: UInt8) -> [UInt8] in
+            [0, 0, 0, 1, 0x65, 0x80 | number, 0, 0x80 | number, 1, 0x80 | number, 2]
+        }
         #expect(out.filter(\.isComplete).map(\.bytes) == (isLossy ? [whole[0], whole[1], whole[3]] : whole))
         #expect(out.filter(\.isComplete).map(\.timestamp) == (isLossy ? [0, 3000, 9000] : [0, 3000, 6000, 9000]))
     }

@@ -10,6 +10,11 @@ struct PacketSplitterTests {
         header + (0..<length - header.count).map { UInt8(truncatingIfNeeded: $0 &* 31 | 0x80) }
     }
 
+    /// Units behind their lengths.
+    private func aggregated(_ units: [[UInt8]]) -> [UInt8] {
+        units.flatMap { (unit: [UInt8]) -> [UInt8] in [UInt8(unit.count >> 8), UInt8(unit.count & 0xff)] + unit }
+    }
+
     private struct Seen: Equatable {
         var sequence: UInt16, timestamp: UInt32, marker: Bool, payload: [UInt8]
     }
@@ -36,10 +41,11 @@ struct PacketSplitterTests {
     @Test("units, aggregates and fragments of H.264 of any length come out short, with numbers that follow each other and one marker")
     func h264() throws {
         let sps = unit([0x67], 20), pps = unit([0x68], 2), picture = unit([0x65], 40_000)
-        let aggregate = [0x78] + [sps, pps, picture].flatMap { [UInt8($0.count >> 8), UInt8($0.count & 0xff)] + $0 }
-        let halves = [[0x7c, 0x85] + picture[1..<20_000], [0x7c, 0x45] + picture[20_000...]]
-        let whole = [sps, pps, picture].flatMap { [0, 0, 0, 1] + $0 }
-        for payloads in [[sps, pps, picture], [aggregate], [sps, pps] + halves] as [[[UInt8]]] {
+        let aggregate: [UInt8] = [0x78] + aggregated([sps, pps, picture])
+        let halves: [[UInt8]] = [[0x7c, 0x85] + Array(picture[1..<20_000]), [0x7c, 0x45] + Array(picture[20_000...])]
+        let whole: [UInt8] = [sps, pps, picture].flatMap { (unit: [UInt8]) -> [UInt8] in [0, 0, 0, 1] + unit }
+        let all: [[[UInt8]]] = [[sps, pps, picture], [aggregate], [sps, pps] + halves]
+        for payloads in all {
             var splitter = PacketSplitter(codec: .h264)
             let out = payloads.enumerated().flatMap { index, payload in
                 splitter.take(packet(65_530 &+ UInt16(index), payload, marker: index == payloads.count - 1))
@@ -47,8 +53,8 @@ struct PacketSplitterTests {
             let found = seen(out)
             #expect(out.allSatisfy { $0.count <= 12 + PacketSplitter.longestPayload })
             #expect(found.map(\.sequence) == found.indices.map { 65_530 &+ UInt16($0) } && found.map(\.marker) == found.indices.map { $0 == found.count - 1 })
-            let frame = try #require(frame(out))
-            #expect(frame.isComplete && frame.isKeyFrame && frame.bytes == whole)
+            let decoded = try #require(frame(out))
+            #expect(decoded.isComplete && decoded.isKeyFrame && decoded.bytes == whole)
             // Numbers go on behind it.
             let next = seen(splitter.take(packet(65_530 &+ UInt16(payloads.count), [0x41, 0x9a, 1])))
             #expect(next.map(\.sequence) == [65_530 &+ UInt16(found.count)])
@@ -58,22 +64,23 @@ struct PacketSplitterTests {
     @Test("units, aggregates and fragments of H.265 come out short as well")
     func h265() {
         let sps = unit([0x42, 1], 30), picture = unit([0x26, 1], 3_000)
-        let aggregate = [0x60, 1] + [sps, picture].flatMap { [UInt8($0.count >> 8), UInt8($0.count & 0xff)] + $0 }
+        let aggregate: [UInt8] = [0x60, 1] + aggregated([sps, picture])
         var splitter = PacketSplitter(codec: .h265)
         let one = seen(splitter.take(packet(1, picture, marker: true)))
         #expect(one.map { Array($0.payload[0..<3]) } == [[0x62, 1, 0x93], [0x62, 1, 0x13], [0x62, 1, 0x53]])
-        #expect(one.flatMap { $0.payload[3...] } == picture[2...] && one.map(\.marker) == [false, false, true])
+        #expect(one.flatMap { Array($0.payload[3...]) } == Array(picture[2...]) && one.map(\.marker) == [false, false, true])
         let both = seen(splitter.take(packet(2, aggregate)))
-        #expect(both.first?.payload == sps && both.map(\.sequence) == [4, 5, 6, 7] && both.dropFirst().flatMap { $0.payload[3...] } == picture[2...])
+        #expect(both.first?.payload == sps && both.map(\.sequence) == [4, 5, 6, 7] && both.dropFirst().flatMap { Array($0.payload[3...]) } == Array(picture[2...]))
         // In the middle of a unit there is neither a beginning nor an end.
         let middle = seen(splitter.take(packet(3, [0x62, 1, 0x13] + picture)))
-        #expect(middle.allSatisfy { $0.payload[2] == 0x13 } && middle.flatMap { $0.payload[3...] } == picture)
+        #expect(middle.allSatisfy { $0.payload[2] == 0x13 } && middle.flatMap { Array($0.payload[3...]) } == picture)
     }
 
     @Test("frames of AAC in one packet come out each with its time, and one that is too long in pieces")
     func aac() {
         let frames = [unit([1], 700), unit([2], 700), unit([3], 4_000)]
-        let payload = [0, 48] + frames.flatMap { [UInt8($0.count >> 5), UInt8($0.count << 3 & 0xff)] } + frames.flatMap { $0 }
+        let heads = frames.flatMap { (frame: [UInt8]) -> [UInt8] in [UInt8(frame.count >> 5), UInt8(frame.count << 3 & 0xff)] }
+        let payload: [UInt8] = [0, 48] + heads + frames.flatMap { $0 }
         var splitter = PacketSplitter(codec: .aac), depacketizer = AACDepacketizer()
         let out = seen(splitter.take(packet(5, payload, marker: true)))
         let back = out.flatMap { one in
