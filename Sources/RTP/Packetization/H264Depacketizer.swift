@@ -25,9 +25,6 @@ public struct H264Depacketizer: Sendable {
     public mutating func push(
         payload: UnsafeRawBufferPointer, marker: Bool, timestamp: UInt32, lost: Bool
     ) -> EncodedFrame? {
-        var timestamp = timestamp
-        // A unit belongs to the frame that it began in, whatever its other packets say.
-        if !lost, fragmentStart != nil, Self.isContinuation(payload) { timestamp = builder.timestamp }
         if lost || builder.timestamp != timestamp { dropFragment() }
         // After a loss, and at the very beginning, nothing tells whether a frame's first packet is this one, but for the kind of unit in it.
         let isStart = (hasBegun && !lost) || (!payload.isEmpty && H264Payload.isFrameStart(payload))
@@ -41,8 +38,7 @@ public struct H264Depacketizer: Sendable {
         let (closed, isNew) = builder.begin(timestamp: timestamp, lost: lost, isStart: isStart)
         if isNew { seen = [] }
         if !payload.isEmpty { take(payload) }
-        // Nothing of it is missing: not all sources set the bit that says where a unit ends.
-        if marker, !distrustsMarkers { fragmentStart = nil }
+        if marker { dropFragment() }
         let isEnd = marker && seen.contains(.slice) && !distrustsMarkers
         if isEnd { ended = timestamp }
         return builder.end(marker: isEnd, closed: closed)
@@ -75,10 +71,6 @@ public struct H264Depacketizer: Sendable {
         default:
             builder.markBroken()
         }
-    }
-
-    private static func isContinuation(_ payload: UnsafeRawBufferPointer) -> Bool {
-        payload.count > 2 && payload[0] & 0x1f == H264Payload.fuA && payload[1] & 0x80 == 0
     }
 
     private mutating func takeFragment(_ payload: UnsafeRawBufferPointer) {
