@@ -78,10 +78,11 @@ struct RTSPInlet: Sendable {
         var bytes = bytes
         bytes[1] = bytes[1] & 0x80 | tracks[index].payloadType
         let whole = tracks[index].inserter?.take(bytes) ?? [bytes]
-        let packets = whole.flatMap { tracks[index].splitter.take($0) }.filter { $0.count <= PacketRing.maximumPacketLength }
+        let cut = whole.flatMap { tracks[index].splitter.take($0) }
+        let packets = cut.filter { $0.count <= PacketRing.maximumPacketLength }
         _ = local.write(track: tracks[index].target, packets: packets)
-        guard packets.isEmpty else { return .media }
-        tooLong += 1
+        guard packets.count < cut.count else { return .media }
+        tooLong += cut.count - packets.count
         guard !tracks[index].hasTold else { return .nothing }
         tracks[index].hasTold = true
         return .remark("packets of \(bytes.count) bytes of \(tracks[index].codec) are too long and can't be cut: they are left out")
