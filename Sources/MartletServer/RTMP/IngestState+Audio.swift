@@ -8,6 +8,8 @@ extension IngestState {
     private static let maximumAudioConfig = 128
     /// Bytes of G.711 in one message at most: two seconds.
     private static let maximumSamples = 16_000
+    /// Samples of a frame of AAC, at the rate that its configuration names.
+    private static let samplesOfAAC: Int64 = 1024
 
     mutating func take(_ tag: AudioTag, _ message: RTMPMessage, _ now: Instant, _ actions: inout [Action]) throws(RTMPError) {
         guard admits(trackID: tag.trackID, hasOthers: tag.hasOtherTracks, isVideo: false, &actions) else { return }
@@ -18,6 +20,7 @@ extension IngestState {
         case .frame:
             guard !body.isEmpty else { return }
             let time = clock.time(of: message.timestamp, isVideo: false, at: now)
+            if tag.codec != .aac { audioPace.restart() }
             if tag.codec == .aac { return takeAAC(body, time, now, &actions) }
             let limit = tag.codec == .opus ? OpusPacketizer.largestFrame : Self.maximumSamples
             guard body.count <= limit else {
@@ -46,16 +49,27 @@ extension IngestState {
         if audio != .aac { (audio, audioConfig) = (.aac, nil) }
         guard let found = ADTS.parse(body) else {
             guard audioConfig != nil || phase == .collecting || guessAudioConfig(&actions) else { return }
-            return deliver(IngestFrame(isVideo: false, bytes: Array(body), time: time, isKeyFrame: true), now, &actions)
+            return deliver(IngestFrame(isVideo: false, bytes: Array(body), time: paced(time, frames: 1), isKeyFrame: true), now, &actions)
         }
         note("The publisher leaves ADTS heads in front of its AAC frames; they are taken off", &actions)
         if audioConfig == nil || isAudioConfigDerived { (audioConfig, isAudioConfigDerived) = (found.config, true) }
         let rate = audioConfig.flatMap { AudioSpecificConfig($0)?.sampleRate } ?? 48_000
+        let time = paced(time, frames: found.frames.count)
         for (index, frame) in found.frames.enumerated() {
             // At most a few hundred heads of seven bytes fit into a message of 8 MiB's frames, so the product is small.
-            let shift = TimeSpan(ticks: Int64(index) &* 1024, clockRate: rate)
+            let shift = TimeSpan(ticks: Int64(index) &* Self.samplesOfAAC, clockRate: rate)
             deliver(IngestFrame(isVideo: false, bytes: Array(frame), time: time + shift, isKeyFrame: true), now, &actions)
         }
+    }
+
+    /// Where a message of `frames` frames of AAC lies among those before it.
+    private mutating func paced(_ time: MediaTime, frames: Int) -> MediaTime {
+        // Other kinds than LC and HE have frames of other lengths.
+        guard let config = audioConfig.flatMap({ AudioSpecificConfig($0) }), [2, 5, 29].contains(config.objectType) else {
+            audioPace.restart()
+            return time
+        }
+        return audioPace.time(of: time, length: TimeSpan(ticks: Int64(frames) &* Self.samplesOfAAC, clockRate: config.sampleRate))
     }
 
     /// Frames of AAC come without a configuration: what the metadata says has to do.

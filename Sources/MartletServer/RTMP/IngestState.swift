@@ -114,6 +114,7 @@ struct IngestState: Sendable {
     var audioConfig: [UInt8]?
     /// The configuration was read off the frames or guessed, so another may take its place.
     var isAudioConfigDerived = false
+    var audioPace = AudioPace()
     var metadataAudio: (sampleRate: Int, channels: Int)?
     /// What the metadata promises; `nil`: it doesn't say.
     var expectsVideo: Bool?
