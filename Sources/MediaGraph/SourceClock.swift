@@ -11,6 +11,8 @@ import Primitives
 /// line brings all at once, the past that a server sends in front of a live stream (`settlingLead`), clocks that drift, frames in
 /// decoding order (`longestReordering`), and timestamps that wrap.
 ///
+/// A clock that stands while frames go on coming (`longestStand`) counts by arrival, from frame to frame, until it moves again.
+///
 /// All arithmetic wraps or saturates: no row of timestamps and arrivals makes it trap.
 struct SourceClock {
     /// A step that leaves the arrivals behind by more than this is no step of a clock.
@@ -27,6 +29,10 @@ struct SourceClock {
     static let patience = TimeSpan.seconds(2)
     /// No line stands for so long and goes on: what is this far behind is not going to catch up.
     static let hopelessLag = TimeSpan.seconds(30)
+    /// Frames that come for so long, and so many of them, without a timestamp beyond the newest are those of a clock that stands. The packets
+    /// of one frame may come for longer than this.
+    static let longestStand = TimeSpan.milliseconds(500)
+    static let standFrames: UInt64 = 5
     /// The track's beginning is moved by one part in so many of the time that passes: clocks differ by less than 1 %.
     static let slewDivisor: Int64 = 100
     /// How often lag and drift are looked at.
@@ -65,6 +71,10 @@ struct SourceClock {
     private var usualStep: Int64
     /// Since when the media has been too far behind, and how far it was.
     private var lagging: (since: Instant, lead: TimeSpan)?
+    /// The frames that had come when a look first found the timestamps standing.
+    private var framesAtStand: UInt64?
+    /// The clock stands; the frames that had come when its time last went on.
+    private var standing: UInt64?
     private(set) var hasBegun = false
 
     init(clockRate: Int) {
@@ -106,11 +116,14 @@ struct SourceClock {
 
     /// The slow way: whatever `isInStep` was not content with.
     ///
-    /// - Parameter shared: a jump of another track of the source that the same cause may have had.
+    /// - Parameters:
+    ///   - shared: a jump of another track of the source that the same cause may have had.
+    ///   - frames: how many have come whole, of audio packets; wraps.
     @inline(never)
-    mutating func look(_ timestamp: UInt32, at now: Instant, shared: TimeSpan?) -> Verdict {
+    mutating func look(_ timestamp: UInt32, at now: Instant, frames: UInt64, shared: TimeSpan?) -> Verdict {
         settle(at: now)
         let step = Int64(Int32(bitPattern: timestamp &- newest))
+        if let verdict = stand(step, timestamp, at: now, frames: frames) { return verdict }
         let elapsed = now.span(since: newestArrival)
         let deviation = TimeSpan(ticks: step, clockRate: rate) - elapsed
         // Fits: `media` is at most what passed since the anchor and the bounds here; both saturate.
@@ -136,6 +149,32 @@ struct SourceClock {
             newestArrival = now
         }
         return catchUp(lead, at: now)
+    }
+
+    /// A timestamp that isn't beyond the newest, when that has been so for long; `nil` when the clock runs.
+    private mutating func stand(_ step: Int64, _ timestamp: UInt32, at now: Instant, frames: UInt64) -> Verdict? {
+        guard step <= 0, step >= -backLimit else {
+            (framesAtStand, standing) = (nil, nil)
+            return nil
+        }
+        let elapsed = now.span(since: newestArrival)
+        if let last = standing {
+            // Every packet is looked at, so that all of a frame have one timestamp.
+            if last != frames {
+                advance(to: timestamp, by: max(1, elapsed.ticks(clockRate: rate)), at: now)
+                standing = frames
+            }
+            return .inStep
+        }
+        guard elapsed > Self.interval, let before = framesAtStand else {
+            framesAtStand = elapsed > Self.interval ? frames : nil
+            return nil
+        }
+        guard elapsed >= Self.longestStand, frames &- before >= Self.standFrames else { return nil }
+        advance(to: timestamp, by: elapsed.ticks(clockRate: rate), at: now)
+        standing = frames
+        nextLook = .distantPast
+        return .rebased(jump: -elapsed, isShared: false)
     }
 
     /// Looks at how far the media is behind.

@@ -448,7 +448,7 @@ public final class UplinkTrack {
     @inline(never)
     private func look(_ view: RTPView, _ sequence: Int64, at now: Instant) {
         let track = ObjectIdentifier(self), shift = clock.shift
-        switch clock.look(view.timestamp, at: now, shared: clocks.sharedJump(for: track, at: now)) {
+        switch clock.look(view.timestamp, at: now, frames: kind == .video ? frames : packets, shared: clocks.sharedJump(for: track, at: now)) {
         case .inStep: break
         case .rebased(let jump, let isShared):
             clocks.note(jump: jump, isShared: isShared, track: track, at: now)

@@ -11,6 +11,7 @@ private struct ClockedTrack {
     /// The track's own time, counted on over wraps, ticks.
     var total: Int64 = 0
     var rebases: [TimeSpan] = []
+    private var frames: UInt64 = 0
     private var newest: UInt32?
     private let id: ObjectIdentifier
     let group: SourceClockGroup
@@ -24,11 +25,12 @@ private struct ClockedTrack {
 
     /// One packet in order. Returns by how much the track went on, ticks.
     @discardableResult
-    mutating func packet(_ timestamp: UInt32, after milliseconds: Int64 = 0) -> Int64 {
+    mutating func packet(_ timestamp: UInt32, after milliseconds: Int64 = 0, endsFrame: Bool = true) -> Int64 {
+        defer { if endsFrame { frames += 1 } }
         now += .milliseconds(milliseconds)
         if !clock.hasBegun { clock.begin(timestamp, at: now) }
         if !clock.isInStep(timestamp, at: now), case .rebased(let jump, let isShared) = clock.look(
-            timestamp, at: now, shared: group.sharedJump(for: id, at: now))
+            timestamp, at: now, frames: frames, shared: group.sharedJump(for: id, at: now))
         {
             rebases.append(jump)
             group.note(jump: jump, isShared: isShared, track: id, at: now)
@@ -152,6 +154,32 @@ private struct ClockedTrack {
         #expect(off < 1_350_000)
     }
 
+    @Test("a clock that stands, or creeps back, counts by arrival from frame to frame, and from there when it moves again", arguments: [0, -1], [3600, 90_000, 900_000] as [UInt32])
+    func stands(creep: Int32, then jump: UInt32) {
+        var track = ClockedTrack(id: name)
+        var timestamp: UInt32 = 4_294_000_000
+        func frame(_ step: UInt32) {
+            timestamp &+= step
+            track.packet(timestamp, after: 40, endsFrame: false)
+            #expect(track.packet(timestamp) == 0, "the packets of a frame have one timestamp")
+        }
+        for _ in 0..<250 { frame(3600) }
+        for _ in 0..<500 { frame(UInt32(bitPattern: creep)) }
+        #expect((track.total - 749 * 3600).magnitude <= 3600 && track.rebases.count == 1)
+        frame(jump)
+        for _ in 0..<249 { frame(3600) }
+        #expect((track.total - 999 * 3600).magnitude <= 100_000 && track.rebases.count <= 2)
+    }
+
+    @Test("a frame whose packets come for seconds is no clock that stands")
+    func slowFrame() {
+        var track = ClockedTrack(id: name)
+        for frame in 0..<100 as Range<UInt32> {
+            for packet in 0..<100 { track.packet(frame * 180_000, after: 20, endsFrame: packet == 99) }
+        }
+        #expect(track.rebases.isEmpty && track.total == 99 * 180_000)
+    }
+
     @Test("a clock of twice the speed is held within its bound and found out within a minute")
     func fast() {
         var track = ClockedTrack(id: name)
@@ -204,8 +232,8 @@ private struct ClockedTrack {
             clock.begin(5, at: now)
             for later in [Instant.distantPast, .zero, .distantFuture] {
                 for timestamp in [0, 1, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff] as [UInt32] {
-                    if !clock.isInStep(timestamp, at: later) { _ = clock.look(timestamp, at: later, shared: .max) }
-                    _ = clock.look(timestamp, at: later, shared: nil)
+                    if !clock.isInStep(timestamp, at: later) { _ = clock.look(timestamp, at: later, frames: UInt64(timestamp), shared: .max) }
+                    _ = clock.look(timestamp, at: later, frames: .max - UInt64(timestamp), shared: nil)
                     _ = (clock.isNear(timestamp), clock.isPlausible(timestamp, at: later))
                     clock.begin(timestamp, at: later)
                 }
