@@ -91,6 +91,8 @@ INPUTS = {
     "camera-loudspeaker-first": Input(lambda tools: odd_cameras.loudspeaker_first()),
     "camera-other-payload-type": Input(lambda tools: odd_cameras.other_payload_type()),
     "camera-payload-type-changes": Input(lambda tools: odd_cameras.payload_type_changes(), 6),
+    "camera-aac-clock-described": Input(lambda tools: odd_cameras.aac_by_the_clock_described(), 2),
+    "camera-standing-clock": Input(lambda tools: odd_cameras.standing_clock(), 5),
     "camera-jumbo": Input(lambda tools: odd_cameras.large_packets(65_000), size="640x360"),
     "camera-jumbo-fragments": Input(lambda tools: odd_cameras.large_packets(6_000), size="640x360"),
     "camera-above-a-path": Input(lambda tools: odd_cameras.large_packets(1_500), size="640x360"),

@@ -1,10 +1,11 @@
 """Cameras that do what real ones have been seen to do and what clients stumble over, as publishers of `odd_inputs` are: `start(node, name)` fetches
 one, `stop()` ends it."""
+import struct
 import time
 
 from . import encoded
 from .encoded import SPS, PPS
-from .scripted_camera import PCMU, ScriptedCamera
+from .scripted_camera import FPS, PCMU, ScriptedCamera
 
 class Pulled:
     def __init__(self, camera):
@@ -138,6 +139,27 @@ def loudspeaker_first():
 
 def other_payload_type():
     return Pulled(camera(described=96, sent=97))
+
+
+def aac_by_the_clock_described():
+    """AAC of 48 kHz that is described with a clock of 90000 and counts by it; most who write that count samples."""
+    config, frames = encoded.aac()
+    made = camera(audio="m=audio 0 RTP/AVP 97\r\na=rtpmap:97 MPEG4-GENERIC/90000/2\r\na=fmtp:97 streamtype=5;profile-level-id=1;mode=AAC-hbr;"
+                        f"sizelength=13;indexlength=3;indexdeltalength=3;config={config.hex()}\r\na=control:audio\r\n")
+
+    def sound(number):
+        first, end = (-(-one * 48000 // (1024 * FPS)) for one in (number, number + 1))
+        return [(0x80 | 97, index * 1920, struct.pack(">HH", 16, len(frame) << 3) + frame)
+                for index in range(first, end) for frame in [frames[index % len(frames)]]]
+    made.sound = sound
+    return Pulled(made)
+
+
+def standing_clock():
+    """After three seconds its pictures have one timestamp; after ten more its clock runs again, from there."""
+    made = camera()
+    made.shown = lambda number: number if number < 75 else 75 if number < 325 else number - 250
+    return Pulled(made)
 
 
 def payload_type_changes():

@@ -105,7 +105,7 @@ class Link:
 
     def play(self):
         """Always with the same source, numbers and times, as cameras with little memory do."""
-        start, sequence = time.monotonic(), 1000
+        start, sequence, heard = time.monotonic(), 1000, 0
         channel, sound = self.channels.get("video", 0), self.channels.get("audio")
         try:
             for number in range(100_000):
@@ -118,8 +118,9 @@ class Link:
                     sequence += 1
                     self.camera.between(self, number, index)
                 if self.camera.sounds and sound is not None:
-                    for packet in (2 * number, 2 * number + 1):
-                        self.packet(sound, struct.pack(">BBHII", 0x80, 0, packet & 0xffff, packet * TONE_SAMPLES, 0x2222) + tone())
+                    for payload_type, timestamp, payload in self.camera.sound(number):
+                        self.packet(sound, struct.pack(">BBHII", 0x80, payload_type, heard & 0xffff, timestamp & 0xffffffff, 0x2222) + payload)
+                        heard += 1
                 time.sleep(max(0, start + (number + 1) / FPS - time.monotonic()))
         except OSError:
             pass
@@ -128,7 +129,8 @@ class Link:
 class ScriptedCamera:
     """`with ScriptedCamera(timeout=2) as camera`. Tests set `override(link, method, uri, headers)`, which returns an answer's lines or `None`
     for the usual one, `picture(link, number)`, which returns the units of a picture, `shown(number)`, its place in time, and `between(link, picture, packet)`, called after each
-    packet. With `sounds` it sends what it describes as audio, PCMU."""
+    packet. With `sounds` it sends `sound(number)` behind each picture: payload type (with marker), timestamp and payload of each packet; a tone in PCMU
+    unless that is set."""
 
     def __init__(self, audio="", described=96, sent=None, timeout=60, content_base=None, control="video", sounds=False):
         self.audio, self.payload_type, self.timeout, self.content_base = audio, sent or described, timeout, content_base
@@ -140,6 +142,7 @@ class ScriptedCamera:
         self.video = "m=video 0 RTP/AVP"
         self.picture = lambda link, number: pictures()[number % len(pictures())]
         self.shown = lambda number: number
+        self.sound = lambda number: [(0, packet * TONE_SAMPLES, tone()) for packet in (2 * number, 2 * number + 1)]
         self.requests, self.links = [], []
         self.override = lambda link, method, uri, headers: None
         self.between = lambda link, picture, packet: None

@@ -1,5 +1,5 @@
 // Packets of one connection to a camera on their way into its stream: sorted out by payload type, parameter sets of the description put in,
-// those that are too long cut.
+// those that are too long cut, AAC put on the clock of its samples.
 // A value, made by RTSPPull for each connection and owned by RTSPLink.
 import MediaIO
 import Primitives
@@ -21,6 +21,8 @@ struct RTSPInlet: Sendable {
         var payloadType: UInt8
         var codec: String
         var gate: PayloadTypeGate
+        /// Of AAC whose description names another clock than that of its samples.
+        var clock: AACClock?
         var inserter: ParameterSetInserter?
         var splitter: PacketSplitter
         /// That some are too long.
@@ -39,13 +41,21 @@ struct RTSPInlet: Sendable {
         tracks = zip(found, targets).map { track, target in
             let codec = track.format.codec, kind = CodecKind(encodingName: codec.name)
             let payloadType = formats[target].codec.payloadType
+            let format = AACPayloadFormat { codec.parameters[$0] } ?? AACPayloadFormat()
             return Track(
                 target: target, payloadType: payloadType, codec: codec.name,
                 gate: PayloadTypeGate(described: codec.payloadType, codec: kind, mayAdopt: track.isOnlyFormat),
+                clock: kind == .aac
+                    ? AudioSpecificConfig(track.format.aacConfig).flatMap {
+                        AACClock(
+                            described: codec.clockRate, clockRate: formats[target].withClockRateOfCodec.codec.clockRate, sampleRate: $0.sampleRate,
+                            format: format)
+                    }
+                    : nil,
                 inserter: kind == .h264
                     ? ParameterSetInserter(parameterSets: Base64.parameterSets(codec.parameters["sprop-parameter-sets"] ?? ""), payloadType: payloadType)
                     : nil,
-                splitter: PacketSplitter(codec: kind, format: AACPayloadFormat { codec.parameters[$0] } ?? AACPayloadFormat()))
+                splitter: PacketSplitter(codec: kind, format: AACPayloadFormat { formats[target].codec.parameters[$0] } ?? AACPayloadFormat()))
         }
     }
 
@@ -54,7 +64,8 @@ struct RTSPInlet: Sendable {
         if isReport {
             let packets = bytes.withUnsafeBytes { try? RTCP.parse($0, readsTransportFeedback: false) } ?? []
             for case .senderReport(let report) in packets {
-                local.report(track: tracks[track].target, ntp: report.ntpTimestamp, timestamp: report.rtpTimestamp)
+                let timestamp = tracks[track].clock == nil ? report.rtpTimestamp : tracks[track].clock?.ofTrack(report.rtpTimestamp)
+                if let timestamp { local.report(track: tracks[track].target, ntp: report.ntpTimestamp, timestamp: timestamp) }
             }
             return .nothing
         }
@@ -77,7 +88,8 @@ struct RTSPInlet: Sendable {
     private mutating func write(_ bytes: [UInt8], _ index: Int) -> Outcome {
         var bytes = bytes
         bytes[1] = bytes[1] & 0x80 | tracks[index].payloadType
-        let whole = tracks[index].inserter?.take(bytes) ?? [bytes]
+        let onTime = tracks[index].clock?.take(bytes) ?? [bytes]
+        let whole = onTime.flatMap { tracks[index].inserter?.take($0) ?? [$0] }
         let cut = whole.flatMap { tracks[index].splitter.take($0) }
         let packets = cut.filter { $0.count <= PacketRing.maximumPacketLength }
         _ = local.write(track: tracks[index].target, packets: packets)
@@ -110,7 +122,9 @@ struct RTSPInlet: Sendable {
 
     /// The format of a camera's track as the stream has it: what its parameter sets say besides.
     static func completed(_ track: RTSPTrack) -> TrackFormat {
-        var format = track.format
+        var format = track.format.withClockRateOfCodec
+        // The length of a frame is counted by the clock of the description.
+        if format.codec.clockRate != track.format.codec.clockRate { format.codec.parameters["constantduration"] = nil }
         guard CodecKind(encodingName: format.codec.name) == .h264 else { return format }
         let sets = Base64.parameterSets(format.codec.parameters["sprop-parameter-sets"] ?? "")
         if let sps = sets.first(where: { ($0.first ?? 0) & 0x1f == 7 }) {

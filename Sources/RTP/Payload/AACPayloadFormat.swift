@@ -27,6 +27,9 @@ public struct AACPayloadFormat: Equatable, Sendable {
     /// Frames of one payload at most.
     static let maximumFrames = 64
 
+    /// How many frames the headers of a payload tell of; `nil` when it is malformed.
+    public func frameCount(in payload: UnsafeRawBufferPointer) -> Int? { frames(in: payload)?.sizes.count }
+
     /// How long the frames in a payload are, as its headers say, and where they lie; `nil` when it is malformed.
     func frames(in payload: UnsafeRawBufferPointer) -> (sizes: [Int], data: UnsafeRawBufferPointer)? {
         guard payload.count > 2 else { return nil }
