@@ -120,6 +120,26 @@ import Testing
         #expect(out.map(\.isComplete) == [true, true, false])
     }
 
+    @Test("fragments whose last has no end bit, or whose timestamps differ by a tick, are one unit as long as none is missing", arguments: [false, true])
+    func looseFragments(isLossy: Bool) throws {
+        var assembler = try #require(FrameAssembler(codec: .h264))
+        var out: [EncodedFrame] = []
+        for picture in 0..<4 as Range<UInt16> {
+            for part in 0..<3 as Range<UInt16> where !(isLossy && picture == 2 && part == 1) {
+                let payload: [UInt8] = [0x7c, part == 0 ? 0x85 : 0x05, 0x80 | UInt8(picture), UInt8(part)]
+                out += push(&assembler, Samples.rtp(
+                    sequence: picture * 3 + part, timestamp: UInt32(picture) * 3000 + UInt32(part), marker: part == 2, payload: payload))
+            }
+        }
+        out += assembler.finish()
+        let whole = (0..<4 as Range<UInt8>).map { (number: UInt8) -> [UInt8] in
+            let mark: UInt8 = 0x80 | number
+            return [0, 0, 0, 1, 0x65, mark, 0, mark, 1, mark, 2]
+        }
+        #expect(out.filter(\.isComplete).map(\.bytes) == (isLossy ? [whole[0], whole[1], whole[3]] : whole))
+        #expect(out.filter(\.isComplete).map(\.timestamp) == (isLossy ? [0, 3000, 9000] : [0, 3000, 6000, 9000]))
+    }
+
     @Test("packets that only pad belong to no frame")
     func padding() throws {
         var assembler = try #require(FrameAssembler(codec: .opus))

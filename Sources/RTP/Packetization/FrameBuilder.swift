@@ -8,7 +8,8 @@ struct FrameBuilder: Sendable {
     private(set) var isOpen = false
     private(set) var bytes: [UInt8] = []
     private(set) var timestamp: UInt32 = 0
-    private var isIntact = true
+    /// Nothing of the open frame is missing so far.
+    private(set) var isIntact = true
     private var followsLoss = false
     private var isKeyFrame = false
     /// Loss since the last frame that was given out.

@@ -25,20 +25,24 @@ public struct H264Depacketizer: Sendable {
     public mutating func push(
         payload: UnsafeRawBufferPointer, marker: Bool, timestamp: UInt32, lost: Bool
     ) -> EncodedFrame? {
+        var timestamp = timestamp
+        // A unit belongs to the frame that it began in, whatever its other packets say.
+        if !lost, fragmentStart != nil, Self.isContinuation(payload) { timestamp = builder.timestamp }
         if lost || builder.timestamp != timestamp { dropFragment() }
         // After a loss, and at the very beginning, nothing tells whether a frame's first packet is this one, but for the kind of unit in it.
         let isStart = (hasBegun && !lost) || (!payload.isEmpty && H264Payload.isFrameStart(payload))
         hasBegun = true
         let units = H264Payload.units(payload)
         // Access units without a picture are none: they belong to the picture that follows.
-        if builder.isOpen, !seen.contains(.slice), timestamp != builder.timestamp, !lost, builder.bytes.count <= Self.maximumCarried {
+        if builder.isOpen, !seen.contains(.slice), timestamp != builder.timestamp, !lost, builder.isIntact, builder.bytes.count <= Self.maximumCarried {
             builder.carry(to: timestamp)
         }
         if !builder.isOpen, ended == timestamp, !lost, units.contains(.slice), !units.contains(.pictureStart) { distrustsMarkers = true }
         let (closed, isNew) = builder.begin(timestamp: timestamp, lost: lost, isStart: isStart)
         if isNew { seen = [] }
         if !payload.isEmpty { take(payload) }
-        if marker { dropFragment() }
+        // Nothing of it is missing: not all sources set the bit that says where a unit ends.
+        if marker, !distrustsMarkers { fragmentStart = nil }
         let isEnd = marker && seen.contains(.slice) && !distrustsMarkers
         if isEnd { ended = timestamp }
         return builder.end(marker: isEnd, closed: closed)
@@ -71,6 +75,10 @@ public struct H264Depacketizer: Sendable {
         default:
             builder.markBroken()
         }
+    }
+
+    private static func isContinuation(_ payload: UnsafeRawBufferPointer) -> Bool {
+        payload.count > 2 && payload[0] & 0x1f == H264Payload.fuA && payload[1] & 0x80 == 0
     }
 
     private mutating func takeFragment(_ payload: UnsafeRawBufferPointer) {
