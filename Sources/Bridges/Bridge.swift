@@ -11,6 +11,9 @@ import Workers
 actor Bridge {
     /// A worker that dies again is given time, up to this much.
     static let longestPause = Duration.seconds(5)
+    /// The same after so many in a row that made nothing of what came: pictures too large to be decoded in time kill one after the other.
+    static let hopelessPause = Duration.seconds(60)
+    static let fruitlessAttempts = 3
 
     let stream: StreamHandle
     let format: TrackFormat
@@ -107,13 +110,13 @@ actor Bridge {
     // MARK: out
 
     private func work() async {
-        var pause = Duration.zero
+        var pause = Duration.zero, fruitless = 0
         while !isOver {
-            let begun = ContinuousClock.now
+            let begun = ContinuousClock.now, framesBefore = frames
             do {
                 let kind = target.isVideo ? PictureBridgeJob.name : SoundBridgeJob.name
                 let job = try await pool.open(
-                    kind: kind, parameters: order.encoded, origin: origin, affinity: "\(stream.rawValue)", patience: Self.longestPause,
+                    kind: kind, parameters: order.encoded, origin: origin, affinity: affinity(kind), patience: Self.longestPause,
                     maximumUnconsumed: 8 << 20, maximumOutputs: 1024)
                 guard !isOver else { return job.cancel() }
                 self.job = job
@@ -126,7 +129,8 @@ actor Bridge {
                 job = nil
                 guard !isOver, error as? WorkerError != .cancelled else { return }
                 crashes += 1
-                pause = ContinuousClock.now - begun > .seconds(30) ? .zero : min(Self.longestPause, max(.milliseconds(100), pause * 2))
+                fruitless = frames == framesBefore ? fruitless + 1 : 0
+                pause = Self.pause(after: pause, lasted: ContinuousClock.now - begun, fruitless: fruitless)
                 logger.warning("the worker of a conversion is gone; another one goes on", metadata: [
                     "from": "\(conversion.source.codec.name)", "to": "\(target.encodingName)", "reason": "\(error)", "pause": "\(pause)",
                 ])
@@ -134,6 +138,15 @@ actor Bridge {
             }
         }
     }
+
+    /// How long the next worker is waited for.
+    static func pause(after last: Duration, lasted: Duration, fruitless: Int) -> Duration {
+        if fruitless >= fruitlessAttempts { return min(hopelessPause, max(longestPause, last * 2)) }
+        return lasted > .seconds(30) ? .zero : min(longestPause, max(.milliseconds(100), last * 2))
+    }
+
+    /// Audio and video of a stream share a process, until one of them has died with it.
+    private func affinity(_ kind: String) -> String { crashes == 0 ? "\(stream.rawValue)" : "\(stream.rawValue)/\(kind)" }
 
     private func take(_ output: BridgeOutput) {
         switch output {

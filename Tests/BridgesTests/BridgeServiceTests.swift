@@ -140,6 +140,18 @@ private func workerCommand() -> [String]? {
         await engine.shutdown()
     }
 
+    @Test("a worker that dies is followed at once, one that dies again and again without a frame a minute later")
+    func pauses() {
+        var pause = Duration.zero, pauses: [Duration] = []
+        for fruitless in 1...10 {
+            pause = Bridge.pause(after: pause, lasted: .seconds(5), fruitless: fruitless)
+            pauses.append(pause)
+        }
+        #expect(pauses[0] <= .milliseconds(100) && pauses[2] >= .seconds(5) && pauses[9] == .seconds(60))
+        #expect(Bridge.pause(after: pause, lasted: .seconds(40), fruitless: 0) == .zero)
+        #expect(Bridge.pause(after: .seconds(4), lasted: .seconds(5), fruitless: 0) == .seconds(5))
+    }
+
     @Test("who comes while a conversion is being ended gets one, and none is left over in the stream")
     func comingWhileEnding() async throws {
         let engine = try engine()
