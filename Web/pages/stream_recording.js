@@ -48,7 +48,7 @@ function publish() {
   };
   made.on(STREAM_STATUS.PUBLISHING, () => {
     isBusy = false;
-    tell(STREAM_STATUS.PUBLISHING, "Recording. Press Stop when you are done.");
+    tell(STREAM_STATUS.PUBLISHING, stopped ? stopped + " The stream goes on." : "Recording. Press Stop when you are done.");
     endFigures = showFigures(made, $("figures"));
     update();
   })

@@ -96,7 +96,14 @@ extension StreamRegistry {
     /// The recording of a stream has ended before the stream has: its publisher is told.
     func tellRecordingStopped(_ id: String, _ reason: String) {
         guard let entry = entries[id], entry.record.isPublished else { return }
-        entry.owner.deliver(.event(StreamEventMessage(mediaSessionID: id, type: .recordingStopped, payload: ["info": .string(reason)])))
+        entry.owner.deliver(.recordingStopped(id, reason))
+    }
+}
+
+extension StreamNotice {
+    /// A stream is not recorded, or not any longer, for a reason.
+    static func recordingStopped(_ mediaSessionID: String, _ reason: String) -> StreamNotice {
+        .event(StreamEventMessage(mediaSessionID: mediaSessionID, type: .recordingStopped, payload: ["info": .string(reason)]))
     }
 }
 

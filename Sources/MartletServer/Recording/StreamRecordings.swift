@@ -34,7 +34,10 @@ struct StreamRecordings: PublisherRecorder {
         do {
             try await service.start(request)
         } catch {
-            logger.error("the stream is not recorded", metadata: StreamRegistry.metadata(record, ["reason": "\(error)"]))
+            logger.log(
+                level: error == .quota ? .warning : .error, "the stream is not recorded", metadata: StreamRegistry.metadata(record, ["reason": "\(error)"]))
+            // Whoever asked for a record would find out at its end.
+            owner.deliver(.recordingStopped(record.mediaSessionID, "\(error)"))
         }
     }
 
