@@ -3,11 +3,12 @@
 
 /// WCS settings without an effect here.
 enum KnownKeys {
-    /// What to say about a key that doesn't apply; `nil` when it isn't known at all.
+    /// What to say about a key that doesn't apply; `nil` when it isn't known at all, or is more likely a mistyped one of ours.
     static func remark(for key: String) -> String? {
         if let remark = remarks[key] { return remark }
-        if others.contains(key) || prefixes.contains(where: key.hasPrefix) { return "has no effect here" }
-        return nil
+        if others.contains(key) { return "has no effect here" }
+        guard prefixes.contains(where: key.hasPrefix), Spelling.nearest(to: key, among: SettingsTable.byName.keys, within: 2) == nil else { return nil }
+        return "has no effect here"
     }
 
     private static let remarks: [String: String] = [

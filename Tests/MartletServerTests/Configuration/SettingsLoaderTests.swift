@@ -89,11 +89,12 @@ struct SettingsLoaderTests {
 
     @Test("an unknown key is warned about with the nearest known one, and does not stop the start")
     func unknownKey() throws {
-        let loaded = try SettingsLoader.load(environment: ["MARTLET_HTP_PORT": "1"], commandLine: ["ws.prot=9000", "zebra=1"])
+        let loaded = try SettingsLoader.load(environment: ["MARTLET_HTP_PORT": "1"], commandLine: ["ws.prot=9000", "rtsp_prot=1", "zebra=1"])
         #expect(loaded.settings.websocketPort == 8080)
         #expect(loaded.remarks.map(\.text) == [
             "environment MARTLET_HTP_PORT: there is no such setting; did you mean MARTLET_HTTP_PORT?",
             "command line: there is no setting ws.prot; did you mean ws.port?",
+            "command line: there is no setting rtsp_prot; did you mean rtsp.port?",
             "command line: there is no setting zebra",
         ])
         #expect(loaded.remarks.allSatisfy { $0.kind == .warning })
