@@ -11,7 +11,7 @@ public struct RTSPAuthentication: Equatable, Sendable {
         var strength: Int {
             switch self {
             case .basic: 0
-            case .digest(_, _, _, let algorithm, _): algorithm?.uppercased().hasPrefix("SHA-256") == true ? 2 : 1
+            case .digest(_, _, _, let algorithm, _): algorithm?.uppercased().hasPrefix("SHA-") == true ? 2 : 1
             }
         }
     }
@@ -31,7 +31,7 @@ public struct RTSPAuthentication: Equatable, Sendable {
             let fields = Self.fields(String(parts[1]))
             guard let realm = fields["realm"], let nonce = fields["nonce"] else { continue }
             let algorithm = fields["algorithm"]
-            guard [nil, "MD5", "SHA-256", "MD5-SESS", "SHA-256-SESS"].contains(algorithm?.uppercased()) else { continue }
+            guard [nil, "MD5", "SHA-256", "SHA-512-256", "MD5-SESS", "SHA-256-SESS", "SHA-512-256-SESS"].contains(algorithm?.uppercased()) else { continue }
             let scheme = Scheme.digest(
                 realm: realm, nonce: nonce, opaque: fields["opaque"], algorithm: algorithm,
                 usesQop: fields["qop"]?.split(separator: ",").contains { $0.filter { $0 != " " } == "auth" } ?? false)
@@ -50,7 +50,7 @@ public struct RTSPAuthentication: Equatable, Sendable {
         switch scheme {
         case .basic: return "Basic " + Self.base64(Array("\(user):\(password)".utf8))
         case .digest(let realm, let nonce, let opaque, let algorithm, let usesQop):
-            let hash = { (text: String) in Self.hash(text, isSHA: algorithm?.uppercased().hasPrefix("SHA-256") == true) }
+            let hash = { (text: String) in Self.hash(text, algorithm?.uppercased() ?? "MD5") }
             let isSession = algorithm?.uppercased().hasSuffix("-SESS") == true
             let login = hash("\(user):\(realm):\(password)")
             let first = isSession ? hash("\(login):\(nonce):\(clientNonce)") : login, second = hash("\(method):\(uri)")
@@ -92,10 +92,12 @@ public struct RTSPAuthentication: Equatable, Sendable {
         return fields
     }
 
-    private static func hash(_ text: String, isSHA: Bool) -> String {
+    /// RFC 7616 §3.2: hexadecimal.
+    private static func hash(_ text: String, _ algorithm: String) -> String {
+        let kind = algorithm.hasPrefix("SHA-256") ? EVP_sha256() : algorithm.hasPrefix("SHA-512-256") ? EVP_sha512_256() : EVP_md5()
         var digest = [UInt8](repeating: 0, count: 64), length: UInt32 = 0
         let bytes = Array(text.utf8)
-        EVP_Digest(bytes, bytes.count, &digest, &length, isSHA ? EVP_sha256() : EVP_md5(), nil)
+        EVP_Digest(bytes, bytes.count, &digest, &length, kind, nil)
         return digest.prefix(Int(length)).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 

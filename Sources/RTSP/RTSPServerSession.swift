@@ -79,7 +79,8 @@ public struct RTSPServerSession: Sendable {
 
     private mutating func setUp(_ request: RTSPRequest) -> Step {
         guard state != .playing, state != .over else { return .answer(answer(455)) }
-        guard let (path, track) = Self.track(of: request.uri), track < Self.maximumTracks, transports[track] == nil else { return .answer(answer(404)) }
+        guard let (path, track) = Self.track(of: request.uri), track < Self.maximumTracks else { return .answer(answer(404)) }
+        guard transports[track] == nil else { return .answer(answer(455, reason: "The track is set up already")) }
         if names.isEmpty { names = Self.streams(of: path) }
         guard !names.isEmpty else { return .answer(answer(404)) }
         let offers = RTSPTransport.parse(request.headers["Transport"] ?? "", channel: UInt8(track * 2))

@@ -55,6 +55,21 @@ struct ChunkTests {
         #expect(reader.incompleteBytes == 0)
     }
 
+    // RTMP 1.0 §5.4.1: sizes above the longest message are all the same.
+    @Test("a chunk size of all bits but the first is taken, zero and one with the first bit aren't", arguments: [(0x7fff_ffff, true), (0, false), (0x8000_0000, false)] as [(UInt32, Bool)])
+    func largestSize(size: UInt32, isTaken: Bool) throws {
+        var reader = ChunkReader(limits: RTMPLimits()), writer = ChunkWriter(), bytes: [UInt8] = [], random = RandomSource.seeded(1)
+        writer.append(RTMPMessage(type: 1, payload: withUnsafeBytes(of: size.bigEndian) { Array($0) }), to: &bytes)
+        writer.setChunkSize(1 << 20)
+        let message = Self.message(9, 40, 100_000)
+        writer.append(message, to: &bytes)
+        if isTaken {
+            #expect(try reader.receive(bytes, random: &random) == [message])
+        } else {
+            #expect(throws: RTMPError.self) { try reader.receive(bytes, random: &random) }
+        }
+    }
+
     @Test("chunks of several streams may be interleaved")
     func interleaved() throws {
         var reader = ChunkReader(limits: RTMPLimits())

@@ -29,6 +29,14 @@ struct RTSPAuthenticationTests {
         #expect(RTSPAuthentication(challenges: ["Bearer x", "Digest realm=\"a\", nonce=\"b\", algorithm=MD7"]) == nil)
     }
 
+    // By openssl dgst, from RFC 7616 §3.4.1.
+    @Test("SHA-512-256 is a digest too")
+    func truncated() throws {
+        var digest = try #require(RTSPAuthentication(challenges: ["Digest realm=\"cam\", nonce=\"abc\", algorithm=SHA-512-256"]))
+        let text = digest.authorization(method: "DESCRIBE", uri: "rtsp://h/a", user: "u", password: "p", clientNonce: "c0")
+        #expect(text.contains("response=\"811146901db4d5d1d5f3f377cef336d5c67bcd06a9987e739cdf91fea76f2c3c\"") && text.contains("algorithm=SHA-512-256"))
+    }
+
     // By Python's hashlib, from RFC 7616 §3.4.2.
     @Test("a session digest puts the client's nonce into the login, with and without qop")
     func sessions() throws {

@@ -36,6 +36,15 @@ struct RTSPServerSessionTests {
         #expect(answer.status == status)
     }
 
+    @Test("a track that is set up already can't be changed")
+    func twice() {
+        var session = RTSPServerSession(id: "abc")
+        _ = session.setUp(track: 0, RTSPTransport(.interleaved(rtp: 0, rtcp: 1)))
+        let again = request("SETUP", "rtsp://h/a/trackID=0", ["Session": "abc", "Transport": "RTP/AVP/TCP;unicast;interleaved=2-3"])
+        guard case .answer(let answer) = session.receive(again) else { Issue.record("not refused"); return }
+        #expect(answer.status == 455)
+    }
+
     @Test("a session is known by its name only, and a request needs its number")
     func names() {
         var session = RTSPServerSession(id: "abc")

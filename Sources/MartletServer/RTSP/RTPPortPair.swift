@@ -13,6 +13,8 @@ final class RTPPortPair: Sendable {
     private let sign = Mutex(ContinuousClock.now)
 
     static let attempts = 50
+    /// Bytes; cameras on a local network may send fragments of IP, or jumbo frames.
+    private static let largestDatagram = 65_535
 
     private init(rtp: any Channel, rtcp: any Channel, port: UInt16, remote: (SocketAddress, SocketAddress)) {
         self.rtp = rtp
@@ -51,7 +53,7 @@ final class RTPPortPair: Sendable {
 
     private static func bind(_ host: String, _ port: Int, remote: String, _ onPacket: @escaping @Sendable ([UInt8]) -> Void) async throws -> any Channel {
         try await DatagramBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-            .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 2048))
+            .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: Self.largestDatagram))
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(Receiver(remote: remote, onPacket: onPacket))

@@ -76,7 +76,13 @@ actor RTSPServerClient {
             defer { Breadcrumb.end() }
             // A head that comes byte by byte is no sign of life.
             parser.append(buffer.readableBytesView)
-            while let item = try parser.next() {
+            while true {
+                let item: RTSPParser.Item?
+                do throws(RTSPError) { item = try parser.next() } catch {
+                    if case .tooLarge = error { try await outbound.write(ByteBuffer(bytes: session.refuse(413).bytes)) }
+                    throw error
+                }
+                guard let item else { break }
                 lastSign = .now
                 guard case .request(let request) = item else { continue }
                 guard try await answer(request, outbound) else { return }

@@ -133,9 +133,10 @@ struct WHIPResponder: Sendable {
     /// The name of a stream is one part of the path, percent-encoded; a slash in it is %2F.
     private static func place(_ path: String, _ kind: WHIPKind) throws(WHIPFailure) -> Place {
         let parts = path.dropFirst(kind.rawValue.count + 2).split(separator: "/", omittingEmptySubsequences: false)
-        guard let first = parts.first, let stream = String(first).removingPercentEncoding, !stream.isEmpty, stream.utf8.count <= 1024 else {
+        guard let first = parts.first, let stream = String(first).removingPercentEncoding, !stream.isEmpty else {
             throw .notFound("the path has to be /\(kind.rawValue)/ and the name of a stream")
         }
+        guard stream.utf8.count <= 1024 else { throw .badRequest("the name of the stream is longer than 1024 bytes") }
         switch parts.count {
         case 1: return .endpoint(stream: stream)
         case 2 where parts[1].isEmpty: return .endpoint(stream: stream)

@@ -153,10 +153,9 @@ struct ChunkReader {
         let complete = RTMPMessage(type: stream.type, streamID: stream.streamID, timestamp: stream.timestamp, payload: stream.payload)
         switch complete.type {
         case RTMPMessageType.setChunkSize:
-            guard let size = complete.uint32(), size >= 1, size <= limits.maximumChunkSize else {
-                throw .malformed("Set Chunk Size out of range")
-            }
-            chunkSize = Int(size)
+            // The first bit is zero, and no message is longer than the largest size (§5.4.1).
+            guard let size = complete.uint32(), size >= 1, size <= UInt32(Int32.max) else { throw .malformed("Set Chunk Size out of range") }
+            chunkSize = min(Int(size), limits.maximumChunkSize)
         case RTMPMessageType.abort:
             guard let id = complete.uint32() else { throw .malformed("Abort without a chunk stream") }
             if let aborted = streams[Int(id)], aborted.isIncomplete {
