@@ -35,9 +35,10 @@ def test_an_encoder_is_seen_and_heard(a, tab, encoder, name, bframes, rate, chan
     wait_until(lambda: played.audio_energy() > 0.001, 10, lambda: played.figures()["audio"], pause=0.1)
     figures = played.figures()
     assert figures["size"] == [640, 360]
-    # The browser has been told to let pictures wait for the sound, which comes later and less evenly.
+    # The browser has been told to let pictures wait for the sound, which comes later and less evenly. By itself it lets them wait for 10 to 30 ms;
+    # told, for about 70 where the sound comes with its pictures, and longer the later it comes.
     waits = figures["video"]["jitterBufferTargetDelay"] / figures["video"]["jitterBufferEmittedCount"]
-    assert 0.07 < waits < 0.6, figures["video"]
+    assert 0.045 < waits < 0.6, figures["video"]
     print(f"pictures wait {waits * 1000:.0f} ms; first frame after {played.first_frame_ms():.0f} ms")
 
 
