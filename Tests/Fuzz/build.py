@@ -76,18 +76,30 @@ def build():
     sources = {name: files for name, files in sources.items() if files}
     compiled = {}
 
+    def parts(name):
+        """The module's objects: of one that nothing compiles beside, one for each of as many threads as there are processors."""
+        return [OUT / f"{name}-parts" / f"{index}.o" for index in range(len(sources[name]))] if name == TOP else [OUT / f"{name}.o"]
+
+    def in_parts(name):
+        objects = parts(name)
+        objects[0].parent.mkdir(exist_ok=True)
+        places = OUT / f"{name}.places.json"
+        places.write_text(json.dumps({str(source): {"object": str(one)} for source, one in zip(sources[name], objects)}))
+        return ["-num-threads", str(os.cpu_count()), "-output-file-map", str(places), "-c"]
+
     def compile_module(name):
         for need in modules[name][1]:
             if need in compiled:
                 compiled[need].result()
         needs = [OUT / f"{need}.swiftmodule" for need in modules[name][1] if need in sources]
-        product = OUT / f"{name}.o"
-        if is_old(product, sources[name] + needs):
+        products = parts(name)
+        if any(is_old(product, sources[name] + needs) for product in products):
             print(f"Compiling {name} for fuzzing", file=sys.stderr)
             run("swiftc", *flags, "-wmo", "-module-name", name, "-emit-module", "-emit-module-path", str(OUT / f"{name}.swiftmodule"),
-                "-emit-object", "-o", str(product), *map(str, sources[name]))
+                *(in_parts(name) if len(products) > 1 else ["-emit-object", "-o", str(products[0])]), *map(str, sources[name]))
             # The compiler leaves a file alone that would be the same.
-            product.touch()
+            for product in products:
+                product.touch()
 
     # A module is submitted behind those that it needs, so that whoever waits never keeps a place from whom it waits for.
     order = []
@@ -113,7 +125,7 @@ def build():
     # The sessions without sockets are those of the unit tests.
     shared = [ROOT / "Tests/MartletServerTests/Sessions" / name for name in ("SessionBench.swift", "SessionFakeEngine.swift")]
     targets_folder = sorted((ROOT / "Tests/Fuzz").rglob("*.swift")) + shared
-    objects_own = [OUT / f"{name}.o" for name in order]
+    objects_own = [one for name in order for one in parts(name)]
     if is_old(PROGRAM, targets_folder + objects_own):
         libraries = run("pkg-config", "--libs", "libavcodec", "libavformat", "libavutil", "libswscale", "libswresample", "openssl").split()
         response = OUT / "objects.txt"
