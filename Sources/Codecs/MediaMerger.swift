@@ -68,16 +68,19 @@ public enum MediaMerger {
         let input: MediaInput
         /// The first of its tracks in the whole.
         var firstTrack = 0
-        /// The next packet, its time and duration in the whole, microseconds.
+        /// The next packet, when it is decoded and shown in the whole, and its duration, microseconds.
         var packet: UnsafeMutablePointer<AVPacket>?
         var time: Int64 = 0
+        var shown: Int64 = 0
         var duration: Int64 = 0
 
         mutating func advance() {
             packet = input.next()
             guard let packet, let stream = input.format.pointee.streams[Int(packet.pointee.stream_index)] else { return packet = nil }
             let microseconds = AVRational(num: 1, den: 1_000_000)
-            time = source.offset.addingSaturating(av_rescale_q(packet.pointee.pts, stream.pointee.time_base, microseconds))
+            shown = source.offset.addingSaturating(av_rescale_q(packet.pointee.pts, stream.pointee.time_base, microseconds))
+            time = packet.pointee.dts == martlet_ff_no_timestamp
+                ? shown : source.offset.addingSaturating(av_rescale_q(packet.pointee.dts, stream.pointee.time_base, microseconds))
             duration = av_rescale_q(max(0, packet.pointee.duration), stream.pointee.time_base, microseconds)
         }
     }
@@ -124,7 +127,7 @@ public enum MediaMerger {
             let base = stream.pointee.time_base, microseconds = AVRational(num: 1, den: 1_000_000)
             let time = max(av_rescale_q(member.time, microseconds, base), lastTimes[track] == .min ? 0 : lastTimes[track].addingSaturating(1))
             lastTimes[track] = time
-            packet.pointee.pts = time
+            packet.pointee.pts = max(time, av_rescale_q(member.shown, microseconds, base))
             packet.pointee.dts = time
             packet.pointee.duration = av_rescale_q(member.duration, microseconds, base)
             packet.pointee.stream_index = Int32(track)

@@ -93,9 +93,12 @@ public final class Muxer {
     /// Bytes of the file so far.
     public var size: Int64 { format.pointee.pb.map { avio_tell($0) } ?? 0 }
 
-    /// Takes the next packet of a track. Times are microseconds from the file's beginning; a packet that doesn't lie behind its
-    /// predecessor is moved there, by a tick.
-    public func write(track index: Int, _ bytes: [UInt8], time: Int64, duration: Int64, isKeyFrame: Bool) throws(CodecError) {
+    /// Takes the next packet of a track, in decoding order. Times are microseconds from the file's beginning; a packet that isn't decoded
+    /// behind its predecessor is moved there, by a tick, and none is shown before it is decoded.
+    /// - Parameter decoding: when it is decoded, where that is another time than it is shown at.
+    public func write(
+        track index: Int, _ bytes: [UInt8], time: Int64, decoding: Int64? = nil, duration: Int64, isKeyFrame: Bool
+    ) throws(CodecError) {
         guard tracks.indices.contains(index), let stream = format.pointee.streams[index] else { return }
         try check(av_new_packet(packet, Int32(bytes.count)), "Allocating a packet")
         defer { av_packet_unref(packet) }
@@ -103,10 +106,10 @@ public final class Muxer {
             if let base = source.baseAddress { packet.pointee.data.update(from: base.assumingMemoryBound(to: UInt8.self), count: bytes.count) }
         }
         let base = stream.pointee.time_base
-        var ticks = av_rescale_q(max(0, time), AVRational(num: 1, den: Self.timeScale), base)
+        var ticks = av_rescale_q(max(0, decoding ?? time), AVRational(num: 1, den: Self.timeScale), base)
         if ticks <= lastTimes[index] { ticks = lastTimes[index].addingSaturating(1) }
         lastTimes[index] = ticks
-        packet.pointee.pts = ticks
+        packet.pointee.pts = max(ticks, av_rescale_q(max(0, time), AVRational(num: 1, den: Self.timeScale), base))
         packet.pointee.dts = ticks
         packet.pointee.duration = av_rescale_q(max(0, duration), AVRational(num: 1, den: Self.timeScale), base)
         packet.pointee.stream_index = Int32(index)

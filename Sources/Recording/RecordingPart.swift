@@ -20,7 +20,10 @@ final class RecordingPart {
     private var wholeSize: Int64 = 0
     private let soundIndex: Int?
     private let pictureIndex: Int?
-    private var pending: [RecordedSample] = []
+    private var pictures: [RecordedSample] = []
+    private var decodingTimes: DecodingTimes
+    /// What is to be written, with the time by which it is put in order, microseconds.
+    private var pending: [(time: Int64, sample: RecordedSample)] = []
     private var nextFlush: Instant
 
     /// - Parameter now: by the arrivals.
@@ -29,6 +32,7 @@ final class RecordingPart {
     ) throws {
         self.number = number
         self.origin = origin
+        if case .video(.h264, _, _, _, _) = picture?.kind { decodingTimes = DecodingTimes(mayReorder: true) } else { decodingTimes = DecodingTimes(mayReorder: false) }
         folder = order.folder
         file = "\(order.stem)-\(number).\(container.fileExtension)"
         let path = order.folder + "/" + file
@@ -47,7 +51,11 @@ final class RecordingPart {
 
     var size: Int64 { muxer?.size ?? wholeSize }
 
-    func take(_ samples: [RecordedSample]) { pending += samples }
+    func take(_ samples: [RecordedSample]) {
+        for sample in samples {
+            if sample.kind == .picture { pictures.append(sample) } else { pending.append((sample.time, sample)) }
+        }
+    }
 
     /// Puts what lies before a time (µs) onto the disk, so that a long filler is not held in memory.
     func writeOut(before limit: Int64) throws {
@@ -58,7 +66,7 @@ final class RecordingPart {
 
     /// Once a second: everything so far onto the disk. True when it did.
     func flushIfDue(_ now: Instant) throws -> Bool {
-        guard now >= nextFlush, !pending.isEmpty else { return false }
+        guard now >= nextFlush, !pending.isEmpty || !pictures.isEmpty else { return false }
         nextFlush = now + Self.flushPeriod
         try write()
         try muxer?.flush()
@@ -68,7 +76,7 @@ final class RecordingPart {
 
     /// Completes the file, but for an index in front.
     func finish() throws {
-        try write()
+        try write(isLast: true)
         try muxer?.finish()
         muxer = nil
     }
@@ -86,13 +94,15 @@ final class RecordingPart {
         return Int64(clamping: UInt64(info.f_bavail) * UInt64(info.f_frsize))
     }
 
-    private func write(before limit: Int64 = .max) throws {
+    private func write(before limit: Int64 = .max, isLast: Bool = false) throws {
+        pending += decodingTimes.take(pictures, isLast: isLast).map { ($0.decoding, $0.picture) }
+        pictures = []
         let samples = pending.enumerated().sorted { ($0.element.time, $0.offset) < ($1.element.time, $1.offset) }.map(\.element)
         let count = limit == .max ? samples.count : samples.firstIndex { $0.time >= limit } ?? samples.count
         pending = Array(samples[count...])
-        for sample in samples[..<count] {
+        for (time, sample) in samples[..<count] {
             guard let index = sample.kind == .picture ? pictureIndex : soundIndex else { continue }
-            try muxer?.write(track: index, sample.bytes, time: sample.time, duration: sample.duration, isKeyFrame: sample.isKeyFrame)
+            try muxer?.write(track: index, sample.bytes, time: sample.time, decoding: time, duration: sample.duration, isKeyFrame: sample.isKeyFrame)
         }
     }
 }

@@ -1,0 +1,44 @@
+// When the pictures of a file are decoded, where that is another order than they are shown in. Inside the worker; owned by RecordingPart.
+
+/// Pictures come in decoding order with the times at which they are shown. Files want a decoding time as well: it grows from picture to
+/// picture, and no picture is shown before it.
+///
+/// A picture is decoded just before the earliest of those that follow it is shown. Where that can't be kept, since times go back further
+/// than any decoder keeps pictures, the order stays, and pictures are shown late.
+struct DecodingTimes {
+    /// Pictures that may be decoded before one that is shown earlier (H.264 §A.3.1: 16 are kept at most).
+    static let depth = 16
+    /// Between two that are decoded for the same one that is shown, microseconds: a tick of Matroska.
+    static let tick: Int64 = 1000
+
+    private let mayReorder: Bool
+    private var isReordered = false
+    private var waiting: [RecordedSample] = []
+    private var last: Int64?
+
+    /// - Parameter mayReorder: the codec has pictures that are shown in another order than they are decoded in.
+    init(mayReorder: Bool) { self.mayReorder = mayReorder }
+
+    /// Takes the next pictures; gives those whose decoding time is known, microseconds.
+    /// - Parameter isLast: nothing comes behind them.
+    mutating func take(_ pictures: [RecordedSample], isLast: Bool) -> [(decoding: Int64, picture: RecordedSample)] {
+        waiting += pictures
+        var found: [(decoding: Int64, picture: RecordedSample)] = []
+        for index in waiting.indices {
+            var least = waiting[index].time, distance = 0
+            if mayReorder {
+                let end = min(index + Self.depth, waiting.count)
+                for ahead in index + 1..<max(index + 1, end) where waiting[ahead].time < least { (least, distance) = (waiting[ahead].time, ahead - index) }
+                if distance > 0 { isReordered = true }
+                guard isLast || !isReordered || end == index + Self.depth else { break }
+            }
+            // Times lie within the file, distances within the depth.
+            let decoding = max(least - Int64(distance) * Self.tick, last.map { $0 + 1 } ?? 0)
+            found.append((decoding, waiting[index]))
+            last = decoding
+        }
+        waiting.removeFirst(found.count)
+        for index in found.indices.dropLast() { found[index].picture.duration = found[index + 1].decoding - found[index].decoding }
+        return found
+    }
+}

@@ -1,0 +1,46 @@
+import Primitives
+import Testing
+
+@testable import Recording
+
+struct DecodingTimesTests {
+    private func picture(_ time: Int64) -> RecordedSample {
+        RecordedSample(kind: .picture, time: time, duration: 40_000, isKeyFrame: false, bytes: [])
+    }
+
+    private func take(_ times: [Int64], inPieces size: Int, mayReorder: Bool = true) -> [(decoding: Int64, picture: RecordedSample)] {
+        var decodingTimes = DecodingTimes(mayReorder: mayReorder), found: [(decoding: Int64, picture: RecordedSample)] = []
+        for start in stride(from: 0, to: times.count, by: size) {
+            let end = min(start + size, times.count)
+            found += decodingTimes.take(times[start..<end].map(picture), isLast: end == times.count)
+        }
+        return found
+    }
+
+    /// Groups of a P picture and three B pictures that refer to each other.
+    private static let pyramid = (0..<60 as Range<Int64>).flatMap { group in [4, 2, 1, 3].map { (group * 4 + $0) * 40_000 } }
+
+    @Test("pictures in decoding order stay in it, each decoded before it is shown and behind the one before", arguments: [16, 25, 240])
+    func reordered(size: Int) {
+        let times = [0] + Self.pyramid, found = take(times, inPieces: size)
+        #expect(found.map(\.picture.time) == times)
+        for (before, after) in zip(found, found.dropFirst()) { #expect(before.decoding < after.decoding) }
+        #expect(found.allSatisfy { $0.decoding <= $0.picture.time })
+    }
+
+    @Test("pictures that are shown as they come are decoded when they are shown, and none is held back", arguments: [true, false])
+    func inOrder(mayReorder: Bool) {
+        let times = (0..<100 as Range<Int64>).map { $0 * 40_000 }
+        var decodingTimes = DecodingTimes(mayReorder: mayReorder)
+        for time in times { #expect(decodingTimes.take([picture(time)], isLast: false).map(\.decoding) == [time]) }
+    }
+
+    @Test("whatever the times are, the order stays", arguments: 1...20 as ClosedRange<UInt64>, [true, false])
+    func noise(seed: UInt64, mayReorder: Bool) {
+        var random = RandomSource.seeded(seed)
+        let times = (0..<500).map { _ in Int64.random(in: 0...100_000_000, using: &random) }
+        let found = take(times, inPieces: 20, mayReorder: mayReorder)
+        #expect(found.map(\.picture.time) == times)
+        for (before, after) in zip(found, found.dropFirst()) { #expect(before.decoding < after.decoding) }
+    }
+}
