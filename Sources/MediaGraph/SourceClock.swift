@@ -71,10 +71,13 @@ struct SourceClock {
     private var usualStep: Int64
     /// Since when the media has been too far behind, and how far it was.
     private var lagging: (since: Instant, lead: TimeSpan)?
-    /// The frames that had come when a look first found the timestamps standing.
-    private var framesAtStand: UInt64?
+    /// The newest timestamp when a look first found it standing, and the frames that had come by then.
+    private var stand: (newest: UInt32, frames: UInt64)?
+    /// The timestamp that a look saw last.
+    private var lookedAt: UInt32 = 0
     /// The clock stands; the frames that had come when its time last went on.
-    private var standing: UInt64?
+    private var framesStanding: UInt64?
+    private var standEnd = Instant.distantPast
     private(set) var hasBegun = false
 
     init(clockRate: Int) {
@@ -123,7 +126,7 @@ struct SourceClock {
     mutating func look(_ timestamp: UInt32, at now: Instant, frames: UInt64, shared: TimeSpan?) -> Verdict {
         settle(at: now)
         let step = Int64(Int32(bitPattern: timestamp &- newest))
-        if let verdict = stand(step, timestamp, at: now, frames: frames) { return verdict }
+        if let verdict = standing(step, timestamp, at: now, frames: frames) { return verdict }
         let elapsed = now.span(since: newestArrival)
         let deviation = TimeSpan(ticks: step, clockRate: rate) - elapsed
         // Fits: `media` is at most what passed since the anchor and the bounds here; both saturate.
@@ -151,30 +154,39 @@ struct SourceClock {
         return catchUp(lead, at: now)
     }
 
-    /// A timestamp that isn't beyond the newest, when that has been so for long; `nil` when the clock runs.
-    private mutating func stand(_ step: Int64, _ timestamp: UInt32, at now: Instant, frames: UInt64) -> Verdict? {
-        guard step <= 0, step >= -backLimit else {
-            (framesAtStand, standing) = (nil, nil)
-            return nil
-        }
+    /// A timestamp that isn't beyond the newest, when that has been so for long, and the first that is again; `nil` when the clock runs.
+    private mutating func standing(_ step: Int64, _ timestamp: UInt32, at now: Instant, frames: UInt64) -> Verdict? {
+        // Of frames that come in decoding order, some go up though none is beyond the newest.
+        let goesUp = Int32(bitPattern: timestamp &- lookedAt) > 0
+        lookedAt = timestamp
         let elapsed = now.span(since: newestArrival)
-        if let last = standing {
+        guard step <= 0, step >= -backLimit else {
+            stand = nil
+            guard framesStanding != nil else { return nil }
+            // While it stood the track has gone on by arrival, and does so up to here: what the clock makes up for now has been counted.
+            (framesStanding, standEnd) = (nil, now)
+            advance(to: timestamp, by: max(1, elapsed.ticks(clockRate: rate)), at: now)
+            schedule(at: now)
+            return .rebased(jump: TimeSpan(ticks: step, clockRate: rate) - elapsed, isShared: true)
+        }
+        if let last = framesStanding {
             // Every packet is looked at, so that all of a frame have one timestamp.
             if last != frames {
                 advance(to: timestamp, by: max(1, elapsed.ticks(clockRate: rate)), at: now)
-                standing = frames
+                framesStanding = frames
             }
             return .inStep
         }
-        guard elapsed > Self.interval, let before = framesAtStand else {
-            framesAtStand = elapsed > Self.interval ? frames : nil
+        guard let stand, stand.newest == newest, !goesUp else {
+            stand = elapsed > Self.interval ? (newest, frames) : nil
             return nil
         }
-        guard elapsed >= Self.longestStand, frames &- before >= Self.standFrames else { return nil }
+        guard elapsed >= Self.longestStand, frames &- stand.frames >= Self.standFrames else { return nil }
         advance(to: timestamp, by: elapsed.ticks(clockRate: rate), at: now)
-        standing = frames
+        framesStanding = frames
         nextLook = .distantPast
-        return .rebased(jump: -elapsed, isShared: false)
+        // A clock with steps of a second stands again and again; that is told once.
+        return .rebased(jump: -elapsed, isShared: now.span(since: standEnd) < Self.patience)
     }
 
     /// Looks at how far the media is behind.

@@ -168,7 +168,28 @@ private struct ClockedTrack {
         #expect((track.total - 749 * 3600).magnitude <= 3600 && track.rebases.count == 1)
         frame(jump)
         for _ in 0..<249 { frame(3600) }
-        #expect((track.total - 999 * 3600).magnitude <= 100_000 && track.rebases.count <= 2)
+        #expect((track.total - 999 * 3600).magnitude <= 3600 && track.rebases.count == 2 && track.group.rebases == 1)
+    }
+
+    @Test("a clock that counts seconds is filled by the frames that come meanwhile, and ends nothing")
+    func coarse() {
+        var track = ClockedTrack(id: name)
+        for frame in 0..<3000 { track.packet(UInt32(frame / 25) * 90_000, after: 40) }
+        #expect((track.total - 2999 * 3600).magnitude <= 90_000 && track.group.rebases <= 2)
+    }
+
+    @Test("frames in decoding order are no clock that stands, however few come in a second", arguments: [5, 8, 15, 25], [3, 8])
+    func reordered(rate: Int64, between: Int64) {
+        var track = ClockedTrack(id: name), random = RandomSource.seeded(3)
+        for group in 0..<100 as Range<Int64> {
+            // The one that is shown behind the others comes first; these in two halves, the later one first.
+            let order = [between + 1] + (1...between).filter { $0 % 2 == 0 } + (1...between).filter { $0 % 2 == 1 }
+            for place in order {
+                let jitter = Int64.random(in: -30...30, using: &random)
+                track.packet(UInt32(truncatingIfNeeded: (group * (between + 1) + place) * 90_000 / rate), after: 1000 / rate + jitter)
+            }
+        }
+        #expect(track.rebases.isEmpty && track.clock.shift == 0)
     }
 
     @Test("a frame whose packets come for seconds is no clock that stands")
