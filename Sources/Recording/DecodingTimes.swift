@@ -13,6 +13,7 @@ struct DecodingTimes {
 
     private let mayReorder: Bool
     private var isReordered = false
+    private var latest = Int64.min
     private var waiting: [RecordedSample] = []
     private var last: Int64?
 
@@ -23,13 +24,16 @@ struct DecodingTimes {
     /// - Parameter isLast: nothing comes behind them.
     mutating func take(_ pictures: [RecordedSample], isLast: Bool) -> [(decoding: Int64, picture: RecordedSample)] {
         waiting += pictures
+        for picture in pictures where mayReorder {
+            if picture.time < latest { isReordered = true }
+            latest = max(latest, picture.time)
+        }
         var found: [(decoding: Int64, picture: RecordedSample)] = []
         for index in waiting.indices {
             var least = waiting[index].time, distance = 0
             if mayReorder {
                 let end = min(index + Self.depth, waiting.count)
                 for ahead in index + 1..<max(index + 1, end) where waiting[ahead].time < least { (least, distance) = (waiting[ahead].time, ahead - index) }
-                if distance > 0 { isReordered = true }
                 guard isLast || !isReordered || end == index + Self.depth else { break }
             }
             // Times lie within the file, distances within the depth.

@@ -35,6 +35,12 @@ struct DecodingTimesTests {
         for time in times { #expect(decodingTimes.take([picture(time)], isLast: false).map(\.decoding) == [time]) }
     }
 
+    @Test("at a picture a second, all but the first group are decoded in time")
+    func slow() {
+        let times = [0] + Self.pyramid.map { $0 * 25 }, found = take(times, inPieces: 1)
+        #expect(found.map(\.picture.time) == times && found.dropFirst(5).allSatisfy { $0.decoding <= $0.picture.time })
+    }
+
     @Test("whatever the times are, the order stays", arguments: 1...20 as ClosedRange<UInt64>, [true, false])
     func noise(seed: UInt64, mayReorder: Bool) {
         var random = RandomSource.seeded(seed)
