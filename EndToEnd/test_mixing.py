@@ -301,3 +301,18 @@ def test_a_terminal_sees_how_far_it_is(copy):
     assert process.wait(60) == 0 and b"mixing 100 %" in said, said
     process.stdout.close()
     os.close(primary)
+
+
+def test_pictures_in_decoding_order_are_shown_at_their_times(tmp_path):
+    """Each picture is a little brighter than the one before; three B-frames between two others."""
+    record, result = tmp_path / "record.mkv", tmp_path / "mixed.mp4"
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "color=c=black:s=320x240:r=25,format=gray,geq=lum='20+N*2',format=yuv420p", "-f", "lavfi",
+         "-i", "sine=f=440:r=48000", "-t", "4", "-c:v", "libx264", "-bf", "3", "-g", "50", "-x264-params", "b-adapt=0:b-pyramid=2", "-c:a", "libopus",
+         str(record)], check=True)
+    assert mix(record, "--output", result).returncode == 0
+    with av.open(str(result)) as file:
+        seen = [(frame.time, numpy.median(frame.to_ndarray(format="gray")[frame.height // 2 - 20:frame.height // 2 + 20])) for frame in file.decode(video=0)]
+    # The sound begins a little earlier than the first picture.
+    late = [25 * time - (brightness - 20) / 2 for time, brightness in seen[1:]]
+    assert len(seen) > 100 and max(map(abs, late)) < 2.5 and numpy.median(late) < 1.5, late

@@ -10,6 +10,8 @@ actor PictureTrack {
     }
 
     private let decoder: VideoDecoder
+    /// Packets come in decoding order, and pictures out of the decoder some packets later.
+    private let isReordered: Bool
     private let scaler = Scaler(isFast: true)
     private var waiting: [VideoFrame] = []
     private var packets: [EncodedPacket] = []
@@ -21,6 +23,7 @@ actor PictureTrack {
 
     /// - Parameter maximumPixels: frames that are larger are left out, like damaged ones.
     init(_ track: Demuxer.VideoTrack, maximumPixels: Int) throws(CodecError) {
+        isReordered = track.hasReorderedFrames
         decoder = try VideoDecoder(
             track.codec, extradata: track.extradata, reordersFrames: track.hasReorderedFrames, maximumPixels: maximumPixels)
     }
@@ -48,7 +51,7 @@ actor PictureTrack {
 
     /// Decodes until the newest picture of that time is known.
     private func decode(to time: MediaTime) {
-        while next < packets.count, MediaTime(microseconds: packets[next].timestamp) <= time {
+        while next < packets.count, isDue(packets[next], at: time) {
             let packet = packets[next]
             next += 1
             if needsKeyFrame, !packet.isKeyFrame { continue }
@@ -64,6 +67,10 @@ actor PictureTrack {
             current = first
             waiting.removeFirst()
         }
+    }
+
+    private func isDue(_ packet: EncodedPacket, at time: MediaTime) -> Bool {
+        MediaTime(microseconds: isReordered ? waiting.last?.timestamp ?? .min : packet.timestamp) <= time
     }
 
     private func picture(for tile: Tile) -> VideoFrame? {

@@ -20,7 +20,8 @@ struct SliceReader {
         tracks = file.tracks
     }
 
-    /// What follows the last stretch and lies before `end`: packets of pictures by track, those of sound in the file's order.
+    /// What follows the last stretch and lies before `end`: packets of pictures by track, those of sound in the file's order. Of pictures in
+    /// decoding order everything that has been read: those that are shown before `end` lie behind others, and come out of a decoder late.
     mutating func packets(before end: MediaTime) -> (pictures: [Int: [EncodedPacket]], sound: [Demuxer.Packet]) {
         while !isOver, newest < end + Self.slack, bytesAhead < Self.maximumAhead {
             // What can't be read is the end; the scan has told of it.
@@ -36,7 +37,7 @@ struct SliceReader {
         }
         var pictures: [Int: [EncodedPacket]] = [:], sound: [Demuxer.Packet] = [], later: [Demuxer.Packet] = []
         for packet in ahead {
-            guard MediaTime(microseconds: packet.packet.timestamp) < end else {
+            guard isReordered(packet.track) || MediaTime(microseconds: packet.packet.timestamp) < end else {
                 later.append(packet)
                 continue
             }
@@ -45,5 +46,9 @@ struct SliceReader {
         }
         ahead = later
         return (pictures, sound)
+    }
+
+    private func isReordered(_ track: Int) -> Bool {
+        if case .video(let video) = tracks[track].media { video.hasReorderedFrames } else { false }
     }
 }
