@@ -59,7 +59,7 @@ export class Stream {
   status() { return this.#status; }
   published() { return this.#published; }
   getInfo() { return this.#info; }
-  getErrorInfo() { return this.#errorInfo ?? (this.#status === STREAM_STATUS.FAILED ? this.#info : undefined); }
+  getErrorInfo() { return this.#errorInfo; }
   getRecordInfo() { return this.#recordName; }
   getAudioState() { return this.#audioState; }
   getVideoState() { return this.#videoState; }
