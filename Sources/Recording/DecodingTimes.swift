@@ -33,7 +33,7 @@ struct DecodingTimes {
             var least = waiting[index].time, distance = 0
             if mayReorder {
                 let end = min(index + Self.depth, waiting.count)
-                for ahead in index + 1..<max(index + 1, end) where waiting[ahead].time < least { (least, distance) = (waiting[ahead].time, ahead - index) }
+                for ahead in index + 1..<end where waiting[ahead].time < least { (least, distance) = (waiting[ahead].time, ahead - index) }
                 guard isLast || !isReordered || end == index + Self.depth else { break }
             }
             // Times lie within the file, distances within the depth.

@@ -32,7 +32,8 @@ final class RecordingPart {
     ) throws {
         self.number = number
         self.origin = origin
-        if case .video(.h264, _, _, _, _) = picture?.kind { decodingTimes = DecodingTimes(mayReorder: true) } else { decodingTimes = DecodingTimes(mayReorder: false) }
+        let mayReorder = if case .video(.h264, _, _, _, _) = picture?.kind { true } else { false }
+        decodingTimes = DecodingTimes(mayReorder: mayReorder)
         folder = order.folder
         file = "\(order.stem)-\(number).\(container.fileExtension)"
         let path = order.folder + "/" + file

@@ -20,8 +20,8 @@ extension IngestState {
         case .frame:
             guard !body.isEmpty else { return }
             let time = clock.time(of: message.timestamp, isVideo: false, at: now)
-            if tag.codec != .aac { audioPace.restart() }
             if tag.codec == .aac { return takeAAC(body, time, now, &actions) }
+            audioPace.restart()
             let limit = tag.codec == .opus ? OpusPacketizer.largestFrame : Self.maximumSamples
             guard body.count <= limit else {
                 counts.unusable += 1
