@@ -140,6 +140,23 @@ import Testing
         #expect(out.filter(\.isComplete).map(\.timestamp) == (isLossy ? [0, 3000, 9000] : [0, 3000, 6000, 9000]))
     }
 
+    @Test("pictures of several slices whose fragments have no end bits are whole", arguments: [false, true])
+    func looseSlices(isLossy: Bool) throws {
+        var assembler = try #require(FrameAssembler(codec: .h264))
+        var out: [EncodedFrame] = []
+        let payloads: [[UInt8]] = [[0x7c, 0x85, 0x88], [0x7c, 0x05, 1], [0x7c, 0x85, 0x44], [0x7c, 0x05, 2], [0x65, 0x33, 3]]
+        for picture in 0..<4 as Range<UInt16> {
+            for (part, payload) in payloads.enumerated() where !(isLossy && picture == 1 && part == 1) {
+                out += push(&assembler, Samples.rtp(
+                    sequence: picture * 5 + UInt16(part), timestamp: UInt32(picture) * 3000, marker: part == 4 && picture < 2, payload: payload))
+            }
+        }
+        out += assembler.finish()
+        let whole = [0, 0, 0, 1, 0x65, 0x88, 1, 0, 0, 0, 1, 0x65, 0x44, 2, 0, 0, 0, 1, 0x65, 0x33, 3] as [UInt8]
+        #expect(out.filter(\.isComplete).map(\.timestamp) == (isLossy ? [0, 6000] : [0, 3000, 6000]))
+        #expect(out.filter(\.isComplete).allSatisfy { $0.bytes == whole })
+    }
+
     @Test("packets that only pad belong to no frame")
     func padding() throws {
         var assembler = try #require(FrameAssembler(codec: .opus))

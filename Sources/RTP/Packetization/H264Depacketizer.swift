@@ -28,7 +28,9 @@ public struct H264Depacketizer: Sendable {
         var timestamp = timestamp
         // A unit belongs to the frame that it began in, whatever its other packets say.
         if !lost, fragmentStart != nil, Self.isContinuation(payload) { timestamp = builder.timestamp }
-        if lost || builder.timestamp != timestamp { dropFragment() }
+        if lost { dropFragment() }
+        // Not all sources set the bit that says where a unit ends: where nothing is missing it ends before whatever is no part of it.
+        if fragmentStart != nil, !payload.isEmpty, !Self.isContinuation(payload) { fragmentStart = nil }
         // After a loss, and at the very beginning, nothing tells whether a frame's first packet is this one, but for the kind of unit in it.
         let isStart = (hasBegun && !lost) || (!payload.isEmpty && H264Payload.isFrameStart(payload))
         hasBegun = true
@@ -41,7 +43,6 @@ public struct H264Depacketizer: Sendable {
         let (closed, isNew) = builder.begin(timestamp: timestamp, lost: lost, isStart: isStart)
         if isNew { seen = [] }
         if !payload.isEmpty { take(payload) }
-        // Nothing of it is missing: not all sources set the bit that says where a unit ends.
         if marker, !distrustsMarkers { fragmentStart = nil }
         let isEnd = marker && seen.contains(.slice) && !distrustsMarkers
         if isEnd { ended = timestamp }
@@ -56,7 +57,6 @@ public struct H264Depacketizer: Sendable {
 
     private mutating func take(_ payload: UnsafeRawBufferPointer) {
         let type = payload[0] & 0x1f
-        if type != H264Payload.fuA { dropFragment() }
         switch type {
         case 1...23:
             append(payload)
@@ -85,7 +85,6 @@ public struct H264Depacketizer: Sendable {
         guard payload.count > 2 else { return builder.markBroken() }
         let flags = payload[1]
         if flags & 0x80 != 0 {
-            dropFragment()
             fragmentStart = builder.bytes.count
             note(H264Payload.units(payload))
             appendStart(payload[0] & 0xe0 | flags & 0x1f)
