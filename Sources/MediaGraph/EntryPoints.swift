@@ -22,6 +22,7 @@ struct EntryPoints {
     /// The source puts the sets in front of its entry points itself.
     private(set) var carriesSets = false
     private var lastInstant = Instant.distantPast
+    private(set) var order = PictureOrder()
     /// Entry points in a row that were no IDR pictures.
     private var otherEntries = 0
     /// So long without an IDR picture, and a source is taken to send none.
@@ -66,6 +67,7 @@ struct EntryPoints {
                 lacksInstant = otherEntries >= 2 && now.span(since: lastInstant) > Self.longestWithoutInstant
             }
         }
+        if isOpen { order.take(step: TimeSpan(ticks: Int64(Int32(bitPattern: next &- timestamp)), clockRate: 90_000)) }
         isOpen = true
         timestamp = next
         seen = []

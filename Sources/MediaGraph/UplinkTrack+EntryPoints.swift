@@ -17,6 +17,7 @@ extension UplinkTrack {
         if !entries.isCurrent(timestamp) {
             guard isNewest else { return noteLate(units, view, slot: &slot) }
             if entries.begin(timestamp, at: now) { format.beginsWithoutIDR = true }
+            if followsBitstream, entries.order.isReordered { markReordered() }
         }
         slot.marker = entries.isEnd(units, marker: view.marker)
         entries.seen.formUnion(units)

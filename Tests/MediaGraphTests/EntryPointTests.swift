@@ -59,6 +59,20 @@ import Testing
         var numbers: [Int64] { (1...track.ring.newest).filter { track.ring.slot($0) != nil } }
     }
 
+    @Test("B-frames are found by the order of the pictures where the source is described by what it sends", arguments: [false, true])
+    func order(followsBitstream: Bool) {
+        let source = Source()
+        source.track.followsBitstream = followsBitstream
+        source.send(Self.sps, Self.pps, Self.idr)
+        for place in [3, 1, 2, 6, 4, 5] as [UInt32] {
+            #expect(!source.track.format.isReordered)
+            source.timestamp = place * 3600
+            source.send(Self.p)
+            if place == 4 { break }
+        }
+        #expect(source.track.format.isReordered == followsBitstream)
+    }
+
     @Test("an IDR picture without sets gets the newest in front, as a packet with a number of its own")
     func setsOnlyOnce() throws {
         let source = Source()

@@ -16,8 +16,7 @@ public final class FrameSource: Sendable {
         var parameterSets: [[UInt8]] = []
         var newest: MediaTime?
         var isReordered: Bool
-        /// How often a frame lay before the one in front of it.
-        var backwards = 0
+        var order = PictureOrder()
         var nextReport: MediaTime?
         var needsKeyFrame: Bool
     }
@@ -122,7 +121,7 @@ public final class FrameSource: Sendable {
             let packets = state.tracks[index].sender.packets(frame: bytes, timestamp: timestamp)
             guard !packets.isEmpty else { return false }
             report(track: index, time, timestamp, &state)
-            foundReordering = Self.goesBack(time, &state.tracks[index])
+            foundReordering = Self.isFoundReordered(time, &state.tracks[index])
             guard source.write(track: index, packets: packets) else {
                 state.refused &+= 1
                 if state.tracks[index].kind.codec.isVideo { state.tracks[index].needsKeyFrame = true }
@@ -148,14 +147,13 @@ public final class FrameSource: Sendable {
         source.report(track: index, ntp: (WallTime(nanoseconds: time.nanoseconds) + offset).ntp, timestamp: timestamp)
     }
 
-    /// true: video that nobody has announced as reordered is. Once may be a clock that was set back a little.
-    private static func goesBack(_ time: MediaTime, _ track: inout Track) -> Bool {
+    /// true: video that nobody has announced as reordered is.
+    private static func isFoundReordered(_ time: MediaTime, _ track: inout Track) -> Bool {
         defer { track.newest = time }
-        guard let newest = track.newest, time < newest, !track.isReordered, track.kind.codec.isVideo, newest - time < .seconds(1) else { return false }
-        track.backwards += 1
-        guard track.backwards > 1 else { return false }
-        track.isReordered = true
-        return true
+        guard let newest = track.newest, !track.isReordered, track.kind.codec.isVideo else { return false }
+        track.order.take(step: time - newest)
+        track.isReordered = track.order.isReordered
+        return track.isReordered
     }
 
     /// H.264 as Annex B with the parameter sets in front of key frames; everything else as it is.
