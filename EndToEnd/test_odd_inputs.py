@@ -92,6 +92,7 @@ INPUTS = {
     "camera-other-payload-type": Input(lambda tools: odd_cameras.other_payload_type()),
     "camera-payload-type-changes": Input(lambda tools: odd_cameras.payload_type_changes(), 6),
     "camera-aac-clock-described": Input(lambda tools: odd_cameras.aac_by_the_clock_described(), 2),
+    "camera-aac-wide-headers": Input(lambda tools: odd_cameras.aac_with_wide_headers(), 2),
     "camera-standing-clock": Input(lambda tools: odd_cameras.standing_clock(), 5),
     "camera-jumbo": Input(lambda tools: odd_cameras.large_packets(65_000), size="640x360"),
     "camera-jumbo-fragments": Input(lambda tools: odd_cameras.large_packets(6_000), size="640x360"),
@@ -100,6 +101,7 @@ INPUTS = {
     "camera-rare-key-frames": Input(lambda tools: odd_cameras.rare_key_frames(), 2, seconds=8),
     "camera-open-groups": Input(lambda tools: odd_cameras.open_groups(), 4),
     "camera-b-frames": Input(lambda tools: odd_cameras.b_frames()),
+    "camera-b-frames-unsaid": Input(lambda tools: odd_cameras.unsaid_b_frames(), 2),
     "camera-refuses-tcp": Input(lambda tools: odd_cameras.refuses_tcp()),
 }
 

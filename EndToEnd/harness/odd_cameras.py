@@ -141,18 +141,27 @@ def other_payload_type():
     return Pulled(camera(described=96, sent=97))
 
 
-def aac_by_the_clock_described():
-    """AAC of 48 kHz that is described with a clock of 90000 and counts by it; most who write that count samples."""
+def aac(rate, ticks, widths, header):
+    """AAC of 48 kHz, a frame a packet, as an `a=fmtp` line with these widths of the fields says that its headers are."""
     config, frames = encoded.aac()
-    made = camera(audio="m=audio 0 RTP/AVP 97\r\na=rtpmap:97 MPEG4-GENERIC/90000/2\r\na=fmtp:97 streamtype=5;profile-level-id=1;mode=AAC-hbr;"
-                        f"sizelength=13;indexlength=3;indexdeltalength=3;config={config.hex()}\r\na=control:audio\r\n")
+    size, index, delta = widths
+    made = camera(audio=f"m=audio 0 RTP/AVP 97\r\na=rtpmap:97 MPEG4-GENERIC/{rate}/2\r\na=fmtp:97 streamtype=5;profile-level-id=1;mode=AAC-hbr;"
+                        f"sizelength={size};indexlength={index};indexdeltalength={delta};config={config.hex()}\r\na=control:audio\r\n")
 
     def sound(number):
         first, end = (-(-one * 48000 // (1024 * FPS)) for one in (number, number + 1))
-        return [(0x80 | 97, index * 1920, struct.pack(">HH", 16, len(frame) << 3) + frame)
-                for index in range(first, end) for frame in [frames[index % len(frames)]]]
+        return [(0x80 | 97, at * ticks, header(len(frame)) + frame) for at in range(first, end) for frame in [frames[at % len(frames)]]]
     made.sound = sound
     return Pulled(made)
+
+
+def aac_by_the_clock_described():
+    """It counts by the clock of 90000 that its description names; most who write that count samples."""
+    return aac(90000, 1920, (13, 3, 3), lambda length: struct.pack(">HH", 16, length << 3))
+
+
+def aac_with_wide_headers():
+    return aac(48000, 1024, (16, 8, 8), lambda length: struct.pack(">HHB", 24, length, 0))
 
 
 def standing_clock():
@@ -192,6 +201,15 @@ def open_groups():
 
 def b_frames():
     made = camera(encoded.access_units(profile="main", options=encoded.REORDERED))
+    made.shown = encoded.shown
+    return Pulled(made)
+
+
+def unsaid_b_frames():
+    """Its sets say nothing of frames that are shown in another order."""
+    units = [[encoded.without_vui(nal) if encoded.kind(nal) == SPS else nal for nal in unit]
+             for unit in encoded.access_units(profile="main", options=encoded.REORDERED)]
+    made = camera(units)
     made.shown = encoded.shown
     return Pulled(made)
 

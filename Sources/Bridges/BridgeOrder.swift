@@ -23,7 +23,7 @@ struct BridgeOrder: Equatable, Sendable {
         writer.write(UInt32(clockRate))
         writer.write(UInt8(truncatingIfNeeded: channels))
         writer.write(header)
-        for value in [aac.sizeLength, aac.indexLength, aac.indexDeltaLength, aac.frameDuration] { writer.write(UInt16(value)) }
+        for field in aac.fields { writer.write(field) }
         writer.write(target.rawValue)
         writer.write(reference)
         writer.write(UInt32(bitrate))
@@ -48,10 +48,7 @@ struct BridgeOrder: Equatable, Sendable {
         clockRate = Int(try reader.integer(UInt32.self))
         channels = Int(try reader.integer(UInt8.self))
         header = try reader.array()
-        aac.sizeLength = Int(try reader.integer(UInt16.self))
-        aac.indexLength = Int(try reader.integer(UInt16.self))
-        aac.indexDeltaLength = Int(try reader.integer(UInt16.self))
-        aac.frameDuration = Int(try reader.integer(UInt16.self))
+        aac.fields = [try reader.integer(), try reader.integer(), try reader.integer(), try reader.integer()]
         target = try codec(try reader.integer())
         reference = try reader.integer()
         bitrate = Int(try reader.integer(UInt32.self))

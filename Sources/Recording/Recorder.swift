@@ -140,7 +140,8 @@ actor Recorder {
         let tracks = tap.tracks.map { format in
             RecordingOrder.Track(
                 codec: CodecKind(encodingName: format.codec.name), clockRate: format.codec.clockRate, channels: format.codec.channels,
-                parameterSets: format.described.parameters["sprop-parameter-sets"] ?? format.codec.parameters["config"])
+                parameterSets: format.described.parameters["sprop-parameter-sets"] ?? format.codec.parameters["config"],
+                aac: format.aacPayload ?? AACPayloadFormat())
         }
         guard !tracks.contains(where: { $0.codec == .h265 }) else { throw .noSuchPictures("H.265") }
         guard tracks.contains(where: { $0.codec != .other }) else { throw .nothingToRecord }

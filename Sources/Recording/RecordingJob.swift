@@ -53,7 +53,7 @@ final class RecordingJob: WorkerHandler {
             } else if !track.codec.isVideo, sound == nil {
                 sound = try SoundLane(
                     track: index, codec: track.codec, clockRate: track.clockRate, channels: track.channels,
-                    header: Self.hexadecimal(track.codec == .aac ? track.parameterSets : nil))
+                    header: Self.hexadecimal(track.codec == .aac ? track.parameterSets : nil), aac: track.aac)
             }
         }
         (self.sound, self.picture) = (sound, picture)

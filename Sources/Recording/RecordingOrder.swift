@@ -13,6 +13,7 @@ struct RecordingOrder: Sendable, Equatable {
         var channels: Int
         /// H.264: base64 parameter sets of the description (RFC 6184 §8.1). AAC: its configuration in hexadecimal (RFC 3640 §4.1).
         var parameterSets: String?
+        var aac = AACPayloadFormat()
     }
 
     /// Folder of unfinished files, and what their names begin with: `stem-<part>.<ending>`.
@@ -43,6 +44,7 @@ struct RecordingOrder: Sendable, Equatable {
             writer.write(UInt32(clamping: track.clockRate))
             writer.write(UInt8(clamping: track.channels))
             writer.write(track.parameterSets ?? "")
+            for field in track.aac.fields { writer.write(field) }
         }
         writer.write(formats.text)
         writer.write(maximumBytes)
@@ -72,7 +74,9 @@ struct RecordingOrder: Sendable, Equatable {
             guard let codec = CodecKind(rawValue: try reader.integer()) else { throw .malformed("an unknown codec") }
             let rate = Int(try reader.integer(UInt32.self)), channels = Int(try reader.integer(UInt8.self))
             let sets = try reader.string()
-            tracks.append(Track(codec: codec, clockRate: rate, channels: channels, parameterSets: sets.isEmpty ? nil : sets))
+            var track = Track(codec: codec, clockRate: rate, channels: channels, parameterSets: sets.isEmpty ? nil : sets)
+            track.aac.fields = [try reader.integer(), try reader.integer(), try reader.integer(), try reader.integer()]
+            tracks.append(track)
         }
         guard let formats = RecordFormats(try reader.string()) else { throw .malformed("unknown formats") }
         self.formats = formats

@@ -46,10 +46,12 @@ final class SoundLane {
     /// By as much as this a packet may begin late and still follow on: it is rounding of the clock.
     private static let rounding = TimeSpan.milliseconds(1)
 
-    /// - Parameter header: AAC: the AudioSpecificConfig.
+    /// - Parameters:
+    ///   - header: AAC: the AudioSpecificConfig.
+    ///   - aac: how AAC lies in its packets.
     /// - Throws: `CodecError` when the codec is not one that can be recorded.
-    init(track: Int, codec kind: CodecKind, clockRate: Int, channels: Int, header: [UInt8] = []) throws {
-        guard let codec = AudioCodec(kind), let assembler = FrameAssembler(codec: kind, maximumPackets: 256, patience: Self.patience) else {
+    init(track: Int, codec kind: CodecKind, clockRate: Int, channels: Int, header: [UInt8] = [], aac: AACPayloadFormat = AACPayloadFormat()) throws {
+        guard let codec = AudioCodec(kind), let assembler = FrameAssembler(codec: kind, maximumPackets: 256, patience: Self.patience, aac: aac) else {
             throw CodecError.invalid("Sound in \(kind.encodingName) can't be recorded.")
         }
         self.track = track

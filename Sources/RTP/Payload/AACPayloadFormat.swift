@@ -8,6 +8,15 @@ public struct AACPayloadFormat: Equatable, Sendable {
     /// Ticks from one frame to the next in one packet.
     public var frameDuration = 1024
 
+    /// The four numbers, as orders to workers carry them.
+    public var fields: [UInt16] {
+        get { [sizeLength, indexLength, indexDeltaLength, frameDuration].map { UInt16(clamping: $0) } }
+        set {
+            guard newValue.count == 4 else { return }
+            (sizeLength, indexLength, indexDeltaLength, frameDuration) = (Int(newValue[0]), Int(newValue[1]), Int(newValue[2]), Int(newValue[3]))
+        }
+    }
+
     /// AAC-hbr: what everybody sends.
     public init() {}
 
