@@ -26,6 +26,8 @@ final class PictureLane {
     private var assembler: FrameAssembler
     private var waiting: [Waiting] = []
     private var gate = EntryGate()
+    /// The same for the file: its first frame may be one in the middle, behind which frames follow that refer to what lies in the file before.
+    private var fileGate = EntryGate()
     private var orientation: UInt8 = 0
     /// Written once its successor tells how long it is shown.
     private var held: RecordedSample?
@@ -85,6 +87,7 @@ final class PictureLane {
             if codec == .h264, header.parameterSets.isEmpty { header.parameterSets = describedSets }
             if first.frame.isKeyFrame, codec == .vp8 || codec == .vp9 || !header.parameterSets.isEmpty {
                 largest = (header.width ?? 0, header.height ?? 0)
+                fileGate.close()
                 return MuxerTrack(.video(
                     codec, width: header.width ?? 640, height: header.height ?? 360, parameterSets: header.parameterSets,
                     rotation: PictureRotation(orientation: first.orientation)))
@@ -101,7 +104,7 @@ final class PictureLane {
         while let next = waiting.first {
             if let stop, next.frame.isKeyFrame, next.frame.timestamp == stop { break }
             waiting.removeFirst()
-            guard let time = time(of: next, &timeline) else { continue }
+            guard fileGate.judge(next.frame) == .take, let time = time(of: next, &timeline) else { continue }
             if next.frame.isKeyFrame {
                 let header = FrameHeader(codec: kind, keyFrame: next.frame.bytes)
                 if let width = header.width, let height = header.height, width * height > largest.width * largest.height {
