@@ -13,29 +13,32 @@ final class SoundMix {
     /// One sound track while it is read.
     private final class Lane {
         let participant: Int
+        /// Where others of the participant's tracks, which began later, have taken over, samples.
+        private let replaced: [Range<Int64>]
         private let decoder: AudioDecoder
         private let resampler: Resampler
         /// The sample after the last one.
         private var end: Int64?
-        private var offset: Int64 = 0
         private(set) var damaged = 0
 
-        init(_ track: Demuxer.AudioTrack, participant: Int) throws(CodecError) {
+        init(_ track: Demuxer.AudioTrack, participant: Int, replaced: [Range<Int64>]) throws(CodecError) {
             self.participant = participant
+            self.replaced = replaced
             decoder = try AudioDecoder(track.codec, sampleRate: track.sampleRate, channels: track.channels, extradata: track.extradata)
             resampler = try Resampler(sampleRate: SoundMix.rate, channels: 2)
         }
 
         /// Decoded sound and the sample (of the whole) where it belongs.
         func decode(_ packet: EncodedPacket) -> [(start: Int64, samples: [Float])] {
-            var pieces: [(start: Int64, samples: [Float])] = []
+            var pieces: [(start: Int64, samples: [Float])] = [], follows = false
             do throws(CodecError) {
                 for frame in try decoder.decode(packet.bytes, timestamp: packet.timestamp) {
                     let sound = try resampler.convert(frame)
                     let place = MediaTime(microseconds: packet.timestamp).ticks(clockRate: SoundMix.rate)
                     // Several frames of one packet follow each other.
-                    let start = end.map { abs($0 - place) <= Int64(SoundMix.tolerance) || !pieces.isEmpty ? $0 : place } ?? place
-                    pieces.append((start, sound.samples))
+                    let start = end.map { abs($0 - place) <= Int64(SoundMix.tolerance) || follows ? $0 : place } ?? place
+                    follows = true
+                    if !replaced.contains(where: { $0.contains(start) }) { pieces.append((start, sound.samples)) }
                     end = start + Int64(sound.sampleCount)
                 }
             } catch {
@@ -60,8 +63,17 @@ final class SoundMix {
         for (number, participant) in file.participants.enumerated() {
             for track in participant.sounds {
                 guard case .audio(let audio) = file.tracks[track].media else { continue }
-                if let lane = try? Lane(audio, participant: number) { lanes[track] = lane } else { unreadable += 1 }
+                let replaced = Self.successors(of: track, of: participant, in: file)
+                if let lane = try? Lane(audio, participant: number, replaced: replaced) { lanes[track] = lane } else { unreadable += 1 }
             }
+        }
+    }
+
+    /// A stream whose tracks change goes on in a new track of the record, which begins with what its old one ends with.
+    private static func successors(of track: Int, of participant: Participant, in file: RoomFile) -> [Range<Int64>] {
+        participant.sounds.filter { (file.tracks[$0].span.lowerBound, $0) > (file.tracks[track].span.lowerBound, track) }.map {
+            let span = file.tracks[$0].span
+            return span.lowerBound.ticks(clockRate: rate)..<span.upperBound.ticks(clockRate: rate)
         }
     }
 

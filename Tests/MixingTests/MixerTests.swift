@@ -80,6 +80,21 @@ struct MixerTests {
         #expect(peak > 0.7 && peak < 0.97, "\(peak)")
     }
 
+    @Test("what two parts of a stream have in common is heard once")
+    func overlap() async throws {
+        let scratch = try Scratch()
+        let room = try makeRoom(
+            [Guest(login: "a", stream: "s", to: 3, tone: 440), Guest(login: "a", stream: "s", from: 1, to: 4, tone: 440),
+             Guest(login: "b", to: 4, tone: 700)], in: scratch.path)
+        let target = scratch.path + "/mixed.mp4"
+        _ = try await Mixer(room, small).mix(to: target)
+        let watched = try Watched(target)
+        for tone in [440, 700] as [Float] {
+            let alone = watched.strength(of: tone, from: 0.2, to: 0.8), both = watched.strength(of: tone, from: 1.2, to: 2.8)
+            #expect(alone > 0.1 && abs(both / alone - 1) < 0.1, "\(tone): \(alone), \(both)")
+        }
+    }
+
     @Test("who speaks has a frame round the picture, who is quiet has none, and pictures are where they are without it")
     func speaker() async throws {
         let scratch = try Scratch()
