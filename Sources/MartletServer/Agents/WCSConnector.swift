@@ -149,8 +149,8 @@ enum WCSConnector {
     /// A sentence for what the TLS library says in its own terms; its text names source files, which help nobody.
     private static func tlsReason(_ text: String) -> String {
         if text.contains("CERTIFICATE_VERIFY_FAILED") {
-            return "its certificate is not trusted (self-signed, expired or of an unknown authority); wcs_agent_ca_file names an "
-                + "authority to trust, wcs_agent_verify_certificate=false switches verification off"
+            return "its certificate is not trusted (self-signed, expired or of an unknown authority); wcs_agent_ca_file (martlet play and "
+                + "publish: --ca-file) names an authority to trust, wcs_agent_verify_certificate=false (--insecure) switches verification off"
         }
         if text.contains("failedToValidateHostname") { return "its certificate is for another host" }
         if text.contains("WRONG_VERSION_NUMBER") || text.contains("HTTP_REQUEST") { return "it does not speak TLS on this port" }

@@ -295,7 +295,7 @@ public enum SettingsTable {
         .integer("max_http_connections_per_address", .limits, \.maximumHTTPConnectionsPerAddress, 1...1_000_000,
                  "Of these, from one address; IPv6 addresses count by /64. Raise it where a proxy makes everybody one address."),
         .integer("memory_budget", .limits, \.memoryBudget, 0...1_048_576, unit: "MB",
-                 "Memory that may be held for remotes in all: messages and bodies that are not complete, send queues, streams' newest packets. Above four fifths of it no new work is taken (503, 429, or a closed connection, with words) and the largest holders go first. `0`: half of the machine's memory, or of the container's limit."),
+                 "Memory that may be held for remotes in all: messages and bodies that are not complete, send queues, streams' newest packets. Above four fifths of it no new work is taken (503, 429, or a closed connection, with words) and the largest holders go first. `0`: half of the machine's memory, or of the container's limit; less than 32 counts as 32."),
         .integer("memory_per_address", .limits, \.memoryPerAddress, 1...1_048_576, unit: "MB",
                  "Of this, what one address may make the server hold; IPv6 addresses count by /64. Beyond it, the largest holders of that address go. Raise it where a proxy makes everybody one address."),
     ]
