@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What all end-to-end tests share: nodes, browsers, clients; logs of the nodes on failure; nothing left running at the end."""
 import contextlib
 import shutil

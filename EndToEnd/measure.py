@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Figures of two nodes on this machine, by hand: .venv/bin/python EndToEnd/measure.py [--joins 30] [--json]
 
 A test pattern is published to A, pushed to B by REST, and played in Chromium: how long the push takes, how long a player on B

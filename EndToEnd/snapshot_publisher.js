@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Runs in a page of the tests beside page.js: publishes frames made by hand (VideoFrame), so that they can have any size and any
 // rotation. Eight bars of known colours from 1/8 to 5/8 of the height and the burnt-in clock, as in docs/test-pattern.md.
 window.publishFrames = async (url, name, { width, height, matrix = "smpte170m", rotation = 0, fps = 15, stripCodecs }) => {

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which addresses clients are told, IPv6, and what is said when media finds no way."""
 import re
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """wcs_agent_ssl both ways over real TLS."""
 import pytest
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Real Chromium on both ends of bad networks: what is decoded, what freezes, what the player is told."""
 import os
 import time

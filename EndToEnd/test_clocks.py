@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Clocks that jump, those of publishers and the server's own: whoever takes the stream sees its time go on, and a publisher that never settles is
 ended with a word."""
 import subprocess

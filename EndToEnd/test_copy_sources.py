@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sources that nobody encodes for us: files that ffmpeg copies, a camera with long groups of pictures, GStreamer's encoders. Whoever joins has a
 picture within one group, and sound and picture in step: by their timestamps, which a player takes apart that decodes both; what Chromium makes of
 those depends on how busy its machine is, and is only told. `MARTLET_TEST_TABLE=file` writes what was measured as a table."""

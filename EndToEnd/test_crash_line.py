@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A server that dies says in its last line whose input it was handling: the next trap is found in a minute."""
 import contextlib
 import re

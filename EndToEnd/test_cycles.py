@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Publish, play, stop, over and over: the server is as before. MARTLET_TEST_CYCLES sets how often (50 here, 500 for the long form)."""
 import os
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Strangers at the doors: rubbish on the media ports and the listeners while a stream is watched."""
 import base64
 import concurrent.futures

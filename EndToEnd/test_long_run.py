@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Publishers that jump, restart, change codecs and tracks at random while each second somebody joins by a random protocol and leaves:
 everybody gets media at once, or is told why not.
 `MARTLET_TEST_SECONDS` sets its length (20; 1800 is the long form), `MARTLET_TEST_SEED` its seed; `-s` prints what was seen."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Publishing and playing through one node: Chromium, Firefox, aiortc, in all combinations that matter."""
 import pytest
 

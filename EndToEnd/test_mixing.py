@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Records of rooms mixed into one picture: by the hook when the room ends, and by hand with `martlet mix`."""
 import http.server
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Viewers whose path carries less than the publisher's packets are long."""
 import json
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What odd publishers send, watched by every kind of output at once: each must show it, at its beginning and for who joins late.
 `MARTLET_TEST_TABLE=file` writes what each output saw as a table."""
 import concurrent.futures

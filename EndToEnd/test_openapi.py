@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The served description of the REST methods against what the server does."""
 import json
 

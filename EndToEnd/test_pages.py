@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The pages of a running server, used as a person would. Pictures land in EndToEnd/out/pages."""
 import contextlib
 

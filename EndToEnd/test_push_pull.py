@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The main job: a stream of A republished on B by REST and watched there, and what happens when things go away."""
 import pytest
 

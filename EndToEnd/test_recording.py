@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Recordings of single streams: what is in the files, their names, what happens when something dies or the disk is full."""
 import contextlib
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every REST status, on raw streams of aiortc (no browser needed)."""
 import time
 

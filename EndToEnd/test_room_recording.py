@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rooms that are recorded: files that begin together, and one file for everybody."""
 import secrets
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rooms with real browsers: people who see, hear and write to each other, and the pages for that."""
 import contextlib
 import pathlib

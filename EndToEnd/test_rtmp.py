@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """RTMP: encoders to browsers, browsers to RTMP players, taken names, parameters, codecs that aren't taken, strangers."""
 import os
 import socket

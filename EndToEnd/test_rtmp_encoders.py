@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """RTMP as encoders really send it: streams that ffmpeg copies, and the oddities of encoders that other servers' users have met. What can't be used costs
 itself: the stream is seen and heard."""
 import threading

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Streams to and from other RTMP servers: nginx with its RTMP module, and a second node."""
 import os
 import time

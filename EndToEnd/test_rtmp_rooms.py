@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rooms by RTMP: a browser, an encoder with the simple address, and a client that speaks the room commands; all meet all."""
 import pathlib
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """RTSP both ways: players that speak it, and cameras as sources."""
 import contextlib
 import select

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The WCS signalling by raw WebSocket: each status and info of the protocol in its situation."""
 import time
 import uuid

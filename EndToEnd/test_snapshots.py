@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pictures of what is on air: by REST, by WebSocket, by the SDK, on pages and into folders. Pictures are read with Pillow."""
 import base64
 import concurrent.futures

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who speaks in a room: marked for everybody, and with room.loudest_only the only ones whose sound is forwarded."""
 import contextlib
 import re

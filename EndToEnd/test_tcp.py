@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Media over TCP (ICE-TCP): where it is offered, chosen and left alone; behind a firewall; and a viewer that takes nothing more."""
 import os
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`martlet publish` and `martlet play`, the test pattern and the headless player."""
 import contextlib
 import json

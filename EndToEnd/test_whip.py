@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """WHIP (RFC 9725) and WHEP: by aiortc, by GStreamer, by the page in Chromium, by its script in Firefox, and every status code."""
 import contextlib
 import re

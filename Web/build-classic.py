@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Joins the modules of Web/sdk into the classic script Web/flashphoner.js, which sets the globals `Flashphoner` and `RoomApi`.
 
     Web/build-classic.py           writes the file
@@ -15,6 +16,7 @@ FOLDER = pathlib.Path(__file__).resolve().parent
 ENTRY = FOLDER / "sdk" / "flashphoner.js"
 TARGET = FOLDER / "flashphoner.js"
 
+LICENCE = "// SPDX-License-Identifier: Apache-2.0\n"
 IMPORT = re.compile(r'^import (?:\{[^}]*\}|\* as (?P<namespace>\w+)) from "(?P<path>\./[\w.-]+)";\n', re.M)
 DECLARATION = re.compile(r"^(?:export )?(?:async )?(?:const|let|class|function)\s+(\w+)", re.M)
 DESTRUCTURED = re.compile(r"^(?:export )?(?:const|let)\s*[\[{]", re.M)
@@ -48,7 +50,7 @@ def build():
             if found["namespace"]:
                 namespaces[found["namespace"]] = (path.parent / found["path"]).resolve()
     for path in modules:
-        text = IMPORT.sub("", path.read_text())
+        text = IMPORT.sub("", path.read_text().removeprefix(LICENCE))
         text = re.sub(r"^export (?=(?:async )?(?:const|let|class|function)\b)", "", text, flags=re.M)
         text = re.sub(r"^export (?:\{[^}]*\}|default \w+);\n", "", text, flags=re.M)
         if re.search(r"^(?:import|export)\b", text, re.M):
@@ -58,7 +60,7 @@ def build():
             if target == path:
                 exported = ", ".join(EXPORTED.findall(path.read_text()))
                 parts.append(f"const {name} = Object.freeze({{ {exported} }});\n")
-    head = "// Made by Web/build-classic.py from Web/sdk; change the modules there and run it again.\n"
+    head = LICENCE + "// Made by Web/build-classic.py from Web/sdk; change the modules there and run it again.\n"
     return head + '(function () {\n"use strict";\n\n' + "\n".join(parts) + "\nglobalThis.Flashphoner = Flashphoner;\nglobalThis.RoomApi = RoomApi;\n})();\n"
 
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Made by Web/build-classic.py from Web/sdk; change the modules there and run it again.
 (function () {
 "use strict";

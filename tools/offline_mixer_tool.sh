@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Mixes a record of several streams into one picture and one sound, by conf/offline_mixer.json.
 #   offline_mixer_tool.sh FILE [CREATED DURATION URI]
 # Exit codes: 0 done, 64 the file, 65 the settings, 70 a codec or font is missing, 73 the result can't be written.

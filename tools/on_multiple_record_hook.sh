@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Run by the server for each finished record of several streams, such as a room: mixes it.
 #   on_multiple_record_hook.sh FILE CREATED DURATION URI      (CREATED: ms since 1970, DURATION: ms)
 # One record at a time, and only with what time live streams leave. Where the server died meanwhile, its next start runs this again: a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The documentation against the project: links lead somewhere, settings and commands that are named exist."""
 import re
 import subprocess
@@ -83,3 +84,12 @@ def test_every_setting_that_is_named_exists(document):
     known = set(re.findall(r"`([a-z_.]+)`", (REPOSITORY / "docs" / "settings.md").read_text()))
     for key in re.findall(r"--set ([a-z_.]+)=", document.read_text()):
         assert key in known or key == "key", f"{relative(document)} names the setting {key}"
+
+
+def test_every_source_file_names_its_licence():
+    lacking = []
+    for kind in ("swift", "c", "h", "py", "js", "css", "sh"):
+        for path in REPOSITORY.rglob(f"*.{kind}"):
+            if not SKIPPED.intersection(path.relative_to(REPOSITORY).parts) and "SPDX-License-Identifier: Apache-2.0" not in path.read_text()[:200]:
+                lacking.append(relative(path))
+    assert not lacking

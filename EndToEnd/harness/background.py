@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An asyncio loop in a thread of its own, for aiortc beside synchronous tests."""
 import asyncio
 import threading

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Draws and reads the burnt-in clock of docs/test-pattern.md: 2 rows of 24 cells in the top 2/18 of the picture."""
 import time
 

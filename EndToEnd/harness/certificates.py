@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A certificate authority of the tests, and server certificates it signs."""
 import datetime
 import ipaddress

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Headless Chromium through Playwright: one process for the whole run, a context per test, and pages that publish and play."""
 import contextlib
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Signalling through which a client that is no browser finds a node's media at a relay: candidates are rewritten on the way."""
 import json
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Encoded media in memory, to be sent in any order and with any mistake: H.264 access units and AAC frames made by ffmpeg."""
 import functools
 import subprocess

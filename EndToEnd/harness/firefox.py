@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Headless Firefox driven over WebDriver BiDi (a WebSocket and JSON): enough to open a page and run scripts in it."""
 import contextlib
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """GStreamer as a WHIP or WHEP client: a child of the system's Python that runs gstreamer_http.py."""
 import json
 import pathlib

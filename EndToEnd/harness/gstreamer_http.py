@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """GStreamer's webrtcbin as a WHIP publisher or a WHEP player, for the system's Python (it has the bindings):
 gstreamer_http.py publish|play URL h264|vp8. Says "connected", then {"video": frames, "audio": buffers, "size": [w, h]} whenever asked by
 a line on its input; at the end of its input it deletes the session and goes."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """WHIP and WHEP as a client that shares no code with the server: requests for HTTP, aiortc for media."""
 from urllib.parse import quote, urljoin
 

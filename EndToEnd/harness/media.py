@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Media of aiortc: a drawn picture with the burnt-in clock and a tone to publish, and a receiver that looks at what comes."""
 import asyncio
 import fractions

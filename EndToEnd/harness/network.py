@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A second network beside the machine's: a namespace behind a pair of virtual interfaces, in which a firewall can be played.
 Needs root; tests that use it are left out elsewhere."""
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One server process: started on free ports with a state folder of its own, asked over REST, stopped, killed, started again."""
 import json
 import os

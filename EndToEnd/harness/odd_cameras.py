@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cameras that do what real ones have been seen to do and what clients stumble over, as publishers of `odd_inputs` are: `start(node, name)` fetches
 one, `stop()` ends it."""
 import struct

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Publishers that do what real ones have been seen to do and what servers stumble over: each a class with `start(node, name)` and `stop()`."""
 import asyncio
 import contextlib

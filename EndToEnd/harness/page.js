@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Runs in a blank page beside the SDK (/flashphoner.js): publishes and plays through it, and looks at what arrives. Shared by
 // Chromium and Firefox. Streams are kept under keys, so that Python can name them.
 window.lab = (() => {

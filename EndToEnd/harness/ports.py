@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Free ports, taken from below the ephemeral range so that no outgoing connection takes them while a server is restarted."""
 import os
 import random

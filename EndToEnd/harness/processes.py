@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Processes by /proc: who descends from whom, so that a browser can be killed or frozen as a whole."""
 import contextlib
 import os

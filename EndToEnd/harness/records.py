@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Looks into recorded files: decodes them with PyAV, finds flashes and beeps of the test pattern, asks ffprobe and ffmpeg."""
 import json
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A bad network between a browser and a node: `martlet relay` in front of the node's media ports."""
 import json
 import subprocess

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Runs beside page.js in a blank page: one person in rooms through the SDK's RoomApi, who plays everybody and writes down what
 // happens. Shared by Chromium and Firefox.
 window.person = (() => {

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """RTMP from outside: a small client of its own (handshake, chunks, AMF0), ffmpeg as an encoder, nginx as a far server."""
 import collections
 import os

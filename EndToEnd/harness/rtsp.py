@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """RTSP from the other side: what ffmpeg gets over RTSP, and cameras made of GStreamer's RTSP server."""
 import collections
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An RTSP camera of our own that does what a test tells it to: for the habits of cameras that no proper server has."""
 import base64
 import math

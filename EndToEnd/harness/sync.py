@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A WHEP player that puts what it decodes on the sender's clock: how far flashes and beeps of the test pattern are apart, apart from what a
 browser makes of it."""
 import numpy

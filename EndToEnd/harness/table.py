@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What tests have seen and measured, as rows of a table in the file that `MARTLET_TEST_TABLE` names."""
 import os
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A way to the media port by TCP for clients that know only UDP: takes their datagrams on a UDP port of its own and carries them
 over one TCP connection, each behind its length (RFC 4571). Can stop reading, as a viewer on a dead line does."""
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A far server that answers like the vendor's: one port per m-line, RTP/SAVPF, LF line ends, two components, tcp candidates, no
 group line, no setup, no msid; PUBLISHING and PLAYING by media of aiortc. A WebSocket server for one agent at a time."""
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Waiting for a condition with a deadline. Nothing in the tests sleeps for an effect."""
 import time
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The wall clock of one server process, to be set at will: a small library that goes before libc's functions. Clocks that can't be set stay as they are."""
 import mmap
 import shutil

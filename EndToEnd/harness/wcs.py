@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A WCS client that shares no code with the server: the signalling by hand, the media by aiortc.
 
 `Client` is the socket with its frames. `aiortc_publisher` and `aiortc_player` put media to it.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The pages and the SDK in headless Chromium, served from Web/ by a few lines of Python, with fake_server.js (and fake_rooms.js) for a server.
 
 No Martlet process is needed here; the tests against real ones lie beside this folder, and so does the browser they share.

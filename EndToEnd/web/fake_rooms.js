@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Put into a page after fake_server.js: rooms on top of the stand-in server. Several connections of one page are several people.
 // `fakeServer.rooms` maps room names to [{login, socket}, …]; `fakeServer.options.refuseJoin` is a reason to refuse every join with.
 fakeServer.rooms = new Map();

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Put into a page before its scripts: a stand-in for the WebSocket that plays the server, with RTCPeerConnections of the same
 // browser as the media side. What the SDK sends is kept in `fakeServer.frames`; `fakeServer.options` bends its behaviour.
 window.fakeServer = {

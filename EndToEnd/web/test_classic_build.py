@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The committed classic script belongs to the committed modules."""
 import pathlib
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The pages used as a person would use them, at a desk and on a phone. Pictures of them land in EndToEnd/out/web."""
 import pathlib
 import re

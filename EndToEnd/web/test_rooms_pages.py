@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The room pages used as a person would use them; the other people are further connections of the same page. Pictures of the
 pages land in EndToEnd/out/web."""
 import pathlib

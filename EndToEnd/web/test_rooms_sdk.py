@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Room API: what it says to a server, and what a page hears of the room it is in."""
 import re
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the SDK says to a server, and what a page hears from the SDK."""
 
 

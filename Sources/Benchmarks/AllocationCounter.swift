@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Counts the server's heap allocations from outside: a small library in front of malloc (LD_PRELOAD), compiled on the spot,
 // with one counter a thread in memory that both processes see.
 import Foundation

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The steps that benchmarks share: servers up, load on, a window measured, everything down.
 import Glibc
 import MartletServer

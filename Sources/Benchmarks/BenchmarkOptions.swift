@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What can be chosen for every benchmark.
 
 public struct BenchmarkOptions: Sendable {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `martlet bench churn`: players come and go all the time, politely or killed, and a publisher begins anew every few seconds;
 // what a join costs, and whether the server's memory, descriptors, threads and connections end where they were.
 import MartletServer

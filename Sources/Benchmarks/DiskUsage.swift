@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What threads of a process have written so far, from /proc/…/io and /proc/…/stat (proc(5)). Read by the benchmark of recording.
 import Foundation
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `martlet bench fanout`: publishers and many players; what a delivered packet costs, against what sending must cost.
 
 public enum FanoutBenchmark {

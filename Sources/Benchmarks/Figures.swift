@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a benchmark found, in the order it is told: one list for the table and for the JSON line.
 import Foundation
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `martlet bench join`: how long it takes from the play request to the first picture, with a key frame at hand and without.
 import MartletServer
 

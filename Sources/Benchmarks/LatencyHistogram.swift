@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Times in logarithmic buckets: bounded memory for any number of samples, percentiles within 3 %.
 
 /// A histogram of durations in nanoseconds. A plain value; one writer at a time.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A peer connection of the load generator on a socket of its own: ICE, DTLS and SRTP as any client does them.
 // Base of LoadPlayer and LoadPublisher; lives on a LoadReactor's thread.
 import CBenchmarks

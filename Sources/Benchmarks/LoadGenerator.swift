@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The load: publishers and players, each a WCS session and a peer connection of its own. Made by a benchmark, in a process
 // that is not the server's.
 import DTLS

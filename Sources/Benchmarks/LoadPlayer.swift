@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A player of the load generator: takes a stream, decrypts every packet, checks that nothing is missing, doubled, mixed
 // up or changed, and gives the feedback a browser gives. Decodes nothing.
 import DTLS

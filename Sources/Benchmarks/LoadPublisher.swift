@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A publisher of the load generator: sends a StreamShape in real time, one system call a packet as browsers do, answers
 // NACK and key frame requests, sends reports.
 import DTLS

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A thread of the load generator: one epoll for the sockets of many clients, their timers, and jobs from outside.
 // Made by LoadGenerator; the clients live on it and nowhere else.
 import CBenchmarks

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The time that a benchmark measures, by when packets were sent: however late a busy load generator reads them, the
 // server's work of that time is held against the packets of that time.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `martlet bench mix`: how fast a room's record becomes one picture, without a server.
 import Codecs
 import Foundation

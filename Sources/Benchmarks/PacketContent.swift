@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The bytes of the benchmark's RTP payloads: valid H.264 and Opus from the outside (so that a server finds key frames),
 // a stamp and noise inside.
 import Glibc

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a process has used so far, from /proc: processor time by thread, memory, descriptors. Read by the benchmarks before
 // and after what they measure.
 import Foundation

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `martlet bench push`: streams handed on to a second server by REST; what that costs on both, and what it adds to the way.
 
 public enum PushBenchmark {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `martlet bench rtmp`: the same players, first of a WebRTC publisher, then of an RTMP encoder; what a packet costs each time, and what the
 // conversion of the sound costs beside it. The encoder is ffmpeg, sending a file that was made before the measurement.
 import Foundation

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `martlet bench record`: what recording costs a busy server, whether anything gets lost, and who does the writing.
 import Codecs
 import Foundation

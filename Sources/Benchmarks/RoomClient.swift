@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One participant of the room benchmark: a real WebSocket session that joins, writes and leaves, and notes how long the answers
 // and the events of others took. No media.
 import MartletServer

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `martlet bench rooms-control`: many rooms full of people who come, go and write to each other, without media: how long the
 // messages of the control plane take, and whether memory stays where it was.
 import Glibc

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The least that sending can cost on this machine: the same packets, encrypted for the same number of receivers and sent
 // in the same runs by a bare loop. What the server takes is told as a multiple of this.
 import CBenchmarks

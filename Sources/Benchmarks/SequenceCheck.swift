@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which sequence numbers of a track have come: what is missing or doubled. Owned by LoadPlayer.
 import RTP
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the server did between two moments: processor time and allocations, told per packet.
 
 struct ServerMeasurement: Sendable {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The server under test: a child process of its own with free ports. Started and stopped by the benchmarks.
 import Foundation
 import FoundationNetworking

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `martlet bench snapshot`: how long a picture takes by REST while players watch the stream, and what it costs them.
 import Foundation
 import FoundationNetworking

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What is inside the benchmark's packets: a stamp (who, which, when) and noise that the receiver knows as well.
 // Written by LoadPublisher, checked by LoadPlayer.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the benchmark's streams look like on the wire: the sizes of recorded frames, and how they are cut into packets.
 
 /// The shape of one stream: frame sizes, frame rate, key frame interval, sound.

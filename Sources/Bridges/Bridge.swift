@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One conversion on the server's side: a track of a stream in, another codec's track of the same stream out, a job in a worker
 // process between. When the worker dies the next one goes on. Owned by BridgeService.
 import Foundation

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which conversions there are, and how their results are described.
 import MediaIO
 import RTP

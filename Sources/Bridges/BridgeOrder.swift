@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a bridge's job in the worker is told, and what it gives back. Made by Bridge, read by the jobs; and the other way round.
 import RTP
 import Workers

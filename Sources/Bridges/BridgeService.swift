@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // All conversions of the server: made for the first sink that needs one, shared, ended some time after the last. Owned by the
 // composition; asked by the registry of streams.
 import Logging

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sinks' wishes for a key frame on their way from a reactor to the task that feeds a bridge's worker.
 import MediaIO
 import Synchronization

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The worker's half of a bridge for pictures: packets of a tap in, H.264 or VP8 without B-frames out. Also takes the B-frames out of a
 // stream that has them.
 import Codecs

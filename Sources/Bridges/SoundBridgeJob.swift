@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The worker's half of a bridge for sound: packets of a tap in, frames of another codec out.
 import Clocks
 import MediaIO

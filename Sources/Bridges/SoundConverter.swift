@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sound from one codec to another without losing its place in time: what follows the source's timestamps, not the number of samples.
 // Sans-IO; inside the worker, owned by SoundBridgeJob.
 import Codecs

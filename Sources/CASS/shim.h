@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // libass for Swift: text in any script as bitmaps (FreeType, HarfBuzz, FriBidi, fonts by fontconfig).
 #pragma once
 #include <ass/ass.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // FFmpeg for Swift. Macros that Swift can't import are wrapped here.
 #pragma once
 #include <libavcodec/avcodec.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The last line of a process that crashes: which peer's input the thread was at. All that the handler calls is async-signal-safe
 // (signal-safety(7)): it formats by hand, into a buffer on its own stack, and writes once.
 #define _GNU_SOURCE

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // OpenSSL for Swift. Macros that Swift can't import are wrapped in static inline functions here.
 #pragma once
 // The one deprecated thing in use is the low-level SHA1_* API: see Sources/SRTP/SHA1Authenticator.swift for why.

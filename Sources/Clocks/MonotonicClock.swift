@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The clock of the reactors, by which every packet's arrival is told. The same in all processes of a machine, workers among them.
 import Glibc
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The time of day: for what is told to others and for burnt-in clocks. It may be set at any time, so nothing waits by it.
 import Glibc
 import Primitives

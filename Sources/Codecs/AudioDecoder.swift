@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Audio decoder: packets in, interleaved samples out. Owned by one thread.
 import CFFmpeg
 

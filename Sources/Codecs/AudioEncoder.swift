@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Audio encoder that takes sound of any rate and length and gives packets of equal duration. Owned by one thread.
 import CFFmpeg
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A piece of uncompressed sound as a plain value. Made by decoders, the resampler and tone generators; taken by encoders.
 
 /// Interleaved samples between -1 and 1.

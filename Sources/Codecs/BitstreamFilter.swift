@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Owner of one of FFmpeg's bitstream filters that give one packet for each one in. Used by the demuxer.
 import CFFmpeg
 

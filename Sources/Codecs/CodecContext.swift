@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Owner of one AVCodecContext with its working packet and frame: opens, feeds, drains and frees it.
 // Held by exactly one encoder or decoder of this module; never shared.
 import CFFmpeg

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What can go wrong in Codecs, as sentences a user can act on. Thrown by every type of this module.
 import CFFmpeg
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The codecs this module can handle and what FFmpeg calls them. Used by every encoder, decoder and the demuxer.
 import CFFmpeg
 

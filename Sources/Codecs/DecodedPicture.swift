@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One decoded picture in whatever form the codec gave it, with its own colour tags. Made by PictureDecoder, taken by PictureEncoder.
 import CFFmpeg
 

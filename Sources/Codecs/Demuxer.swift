@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reads a media file packet by packet, if wanted over and over again. Owned by one thread (a publish pipeline).
 import CFFmpeg
 import Primitives

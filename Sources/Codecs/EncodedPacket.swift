@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One encoded frame of audio or video as plain bytes. Made by the encoders and the demuxer, taken by decoders and packetisers.
 
 /// An encoded frame: an H.264 access unit in Annex B form, a VP8/VP9 frame, an AV1 temporal unit, or an audio packet.

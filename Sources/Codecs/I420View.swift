@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Safe reading and drawing of the planes of a VideoFrame. Lives only as long as the closure it is handed to.
 import CFFmpeg
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The container formats that can be written here, and what FFmpeg calls them. Used by Muxer and MediaFinisher.
 import CFFmpeg
 

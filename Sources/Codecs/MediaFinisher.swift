@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Turns a file as Muxer leaves it, finished or cut off in the middle, into one for downloads: index in front, right duration.
 // Nothing is decoded but one picture for a thumbnail. Runs in a worker process.
 import CFFmpeg

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reads the packets of a media file of any number of tracks, up to where it was cut off. Used by MediaFinisher and MediaMerger.
 import CFFmpeg
 

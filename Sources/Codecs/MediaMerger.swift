@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Puts the tracks of several recorded files into one Matroska file, each where it belongs in time. Nothing is decoded but one
 // picture for a thumbnail. Runs in a worker process.
 import CFFmpeg

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Writes encoded tracks into a file that is playable up to its last flush, whatever happens to the process. Owned by one thread.
 import CFFmpeg
 import Foundation

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Decodes a run of frames for the sake of the last one: no conversion, no copies, damage noticed. Owned by one thread of a worker.
 import CFFmpeg
 

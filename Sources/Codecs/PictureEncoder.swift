@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Writes a decoded picture as PNG or JPEG: right colours, scaled to fit, turned upright. Owned by one thread of a worker.
 import CFFmpeg
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The file formats a picture can be written in, and how. Used by PictureEncoder and those who ask for pictures.
 
 /// How a picture is written.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A picture as plain RGB bytes, for tests, snapshots and writing to a file.
 
 /// 8-bit RGB, row by row without padding.

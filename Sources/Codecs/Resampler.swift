@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Changes the sampling rate and the number of channels of sound. Owned by one thread.
 import CFFmpeg
 import Primitives

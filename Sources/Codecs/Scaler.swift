@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Changes the size of pictures and turns them into RGB. Owned by one thread; keeps its tables between calls.
 import CFFmpeg
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Lays pieces of audio end to end so that each stands where it belongs: gaps become silence, drift is stretched away.
 // Used by recorders and transcoders; sans-IO. It knows no clock: times are counted from its own beginning.
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Video decoder without delay: an access unit in, its picture out. Owned by one thread (a play pipeline, later workers).
 import CFFmpeg
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Video encoder: pictures in, access units out in the same order; for live media one for one, without look-ahead.
 // Owned by one thread (a publish pipeline, a mixer).
 import CFFmpeg

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One uncompressed picture, always I420 (8 bit, 4:2:0, limited range). Made by decoders, the scaler and test patterns;
 // taken by encoders and readers.
 import CFFmpeg

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What is left of an association once both sides have their SRTP keys: telling the end, and hearing of it. A hundred bytes instead
 // of the 70 KiB that OpenSSL keeps of a handshake. Owned by DTLSSession, which hands over to it in `settle()`.
 import COpenSSL

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Certificate fingerprints as in `a=fingerprint` (RFC 8122), used by DTLSCertificate and DTLSSession.
 import COpenSSL
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a DTLSSession asks its owner to do, and why it failed.
 
 /// One thing to do after a call into a `DTLSSession`, in the order given.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The certificate a process identifies itself with in DTLS, together with the OpenSSL contexts that are shared by all
 // sessions using it. Made at start (or once per agent), lives as long as any session.
 import COpenSSL

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One DTLS 1.2 association over OpenSSL memory BIOs, sans-IO: bytes and instants in, actions out.
 // Owned by a peer connection's transport and called on its thread; it exists to agree on SRTP keys (RFC 5764).
 import COpenSSL

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // OpenSSL's per-thread error queue as Swift text and errors.
 import COpenSSL
 

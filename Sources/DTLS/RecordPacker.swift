@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Splits a run of DTLS records into datagrams. Used by DTLSSession for what OpenSSL has written.
 
 /// Packs whole records (RFC 6347 §4.1: 13 bytes of header, the length in the last two) into datagrams.

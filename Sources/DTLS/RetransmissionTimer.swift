@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // When the last flight is sent again (RFC 6347 §4.2.4.1), by the caller's clock. Owned by DTLSSession.
 import Primitives
 

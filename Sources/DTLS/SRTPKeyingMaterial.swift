@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The keys that a DTLS handshake exports for SRTP (RFC 5764 §4.2), handed by DTLSSession to whoever makes SRTP contexts.
 
 /// Master keys and salts of both directions.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The self-signed pair that HTTPS and WSS start with when no certificate is configured. Called once at first start.
 import COpenSSL
 import Primitives

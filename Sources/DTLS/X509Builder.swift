@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Self-signed ECDSA P-256 certificates; shared by DTLSCertificate (for media) and SelfSignedCertificate (for HTTPS).
 import COpenSSL
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // CRC-32 (ISO-HDLC) for the FINGERPRINT attribute; used by STUNMessage only.
 
 /// The checksum of RFC 8489 §14.7: ITU V.42, reflected polynomial 0xEDB88320.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What an ICEAgent asks its driver to do.
 public import Primitives
 

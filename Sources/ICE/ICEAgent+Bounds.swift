@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How much work the checks of others may cause. Asked before anything is parsed, and long before an HMAC is computed.
 internal import Primitives
 

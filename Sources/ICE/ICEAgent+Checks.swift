@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The asking half of a full ICEAgent: the check list, its pacing and retransmissions, responses and selection.
 internal import Primitives
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Consent freshness of a full ICEAgent (RFC 7675): proof, every few seconds, that the peer still wants our packets.
 internal import Primitives
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The answering half of ICEAgent: authenticates the peer's checks, answers them and learns from them.
 // The order (well-formed, authenticated, understood, role, effect) is what security depends on.
 internal import Primitives

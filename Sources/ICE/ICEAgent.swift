@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One ICE session on one socket, sans-IO. Owned by the peer connection, which passes datagrams and time in and
 // performs the actions that come back.
 public import Primitives

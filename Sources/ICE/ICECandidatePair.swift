@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One entry of a full agent's check list. Owned by ICEAgent.
 internal import Primitives
 

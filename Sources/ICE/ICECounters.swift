@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Plain counters of one ICEAgent, read by metrics and tests.
 
 /// What an agent has seen and done since it was made.

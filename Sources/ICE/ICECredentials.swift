@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The user name fragment and password one side of an ICE session puts into its session description.
 public import Primitives
 

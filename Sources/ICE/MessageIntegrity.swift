@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // HMAC-SHA1 over STUN messages, on OpenSSL's one-shot function; used by STUNMessage only.
 internal import COpenSSL
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One type-length-value element of a STUN message, and the type numbers ICE knows.
 
 /// An attribute as found on the wire, without its padding.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Why a datagram is not an acceptable STUN message. Thrown by STUNMessage's parser, counted by ICEAgent.
 
 /// What is wrong with a datagram that was taken for a STUN message (RFC 8489 §5, §14).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Typed readers and makers of the attributes ICE uses.
 public import Primitives
 

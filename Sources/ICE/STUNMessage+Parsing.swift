@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // From datagram to STUNMessage: strict, because everything here comes from strangers.
 
 extension STUNMessage {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A STUN message as a value: header and attributes. Parsed and built by ICEAgent; the demultiplexer only peeks.
 
 /// A STUN message (RFC 8489). MESSAGE-INTEGRITY and FINGERPRINT are not among `attributes`: the parser checks the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The 96-bit number that pairs a STUN response with its request. Trivial, so that looking one up costs no allocation.
 public import Primitives
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Finds what comes with the program: pages, scripts.
 import Foundation
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Open files: every connection is one, and systems give a program fewer than it may have.
 import Glibc
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The media engine as a service: it runs by itself from the start; its part in the lifecycle is to be stopped last.
 import MediaIO
 import ServiceLifecycle

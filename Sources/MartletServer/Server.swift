@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The composition: from settings to running services, and back down in the right order. Everything the server consists
 // of is made here and nowhere else; `martlet run` calls it.
 import Bridges

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Says in one log line that the server is ready: under which URLs, and with which media candidates.
 import Foundation
 import Logging

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Why the server did not start, in sentences for the person who started it.
 
 public struct StartError: Error, Sendable, CustomStringConvertible {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Runs what a service has many of at once (agents, relays, pulls), each in a task of its own, for as long as the service lives.
 import ServiceLifecycle
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How loud a track is, from the levels that its publisher writes into the packets (RFC 6464): nothing is decoded. Owned by
 // UplinkTrack, which shows it every packet; read a few times a second.
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One track on its way to one player: how sequence numbers, timestamps, payload type and extensions are rewritten,
 // and the key it is encrypted with. A plain struct behind a pointer: the fan-out loop touches nothing that is counted.
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A peer connection attached to a stream: what publishers and players have in common. Carries datagrams into the
 // transports, their actions out, and tells the owner what happened. Lives on the stream's reactor.
 import Glibc

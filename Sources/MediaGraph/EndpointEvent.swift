@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What endpoints are called, what they tell their owner, and what can be read of them.
 // Made on a reactor, consumed by the control plane.
 import Primitives

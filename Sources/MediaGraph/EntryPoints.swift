@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What an uplink track of H.264 or H.265 knows of the places where decoding can begin: the parameter sets, and the picture that is
 // being received. A value; owned by UplinkTrack, used on its reactor.
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // When a source may be asked for a key frame: at once for those who come one after the other, at a bounded rate for many. A value; owned by
 // UplinkTrack, used on its reactor.
 import Primitives

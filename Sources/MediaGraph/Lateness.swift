@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How long after its time a track's media comes: what pictures have to wait so that players get sound and picture of one time together.
 import Primitives
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A stream: its tracks, the one source that fills them, and the players that take them.
 // Owned by a reactor; every call happens on that thread.
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // From a stream's home reactor to a mirror of it on another: packets already decrypted, copied once, through memory that both threads see.
 // Made when a stream outgrows its reactor (MediaIO); written by the home reactor's tracks, read by the mirror's source.
 import Primitives

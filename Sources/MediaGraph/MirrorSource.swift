@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What fills a mirror: a stream on another reactor than its home. Made by that reactor's driver, used on its thread only.
 import Primitives
 import RTP

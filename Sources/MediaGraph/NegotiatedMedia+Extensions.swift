@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Header extension ids as the forwarding path wants them.
 import SDP
 

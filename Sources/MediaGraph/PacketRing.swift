@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The one store of an uplink track's packets: fan-out reads from it, every player's NACK is answered from it,
 // and a joiner starts from the newest key frame in it. Owned by UplinkTrack, used on its reactor only.
 import Primitives

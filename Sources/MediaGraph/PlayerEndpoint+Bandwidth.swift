@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a player's endpoint does about its line: cached pictures are paced out, a stream that the line can't carry is thinned
 // out to what it can, and the owner is told. Audio is never held back.
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A player: a peer connection that takes a stream's tracks. Answers its NACKs and key frame requests, sends it reports.
 import Primitives
 import RTP

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How long players are asked to let pictures wait, and how that follows from what the arrivals say.
 import Primitives
 

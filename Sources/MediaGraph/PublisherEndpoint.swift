@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A publisher: a peer connection whose media fills a stream. Sorts packets to tracks, undoes RTX, and gives the
 // sender the feedback it lives on: reports, NACK, key frame requests, transport-cc or REMB.
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Rates from counters: what a track carried over the last full second. Read and updated by a timer, never per packet.
 import Primitives
 

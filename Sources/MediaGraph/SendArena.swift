@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Where packets are encrypted to, and how they are grouped for the wire: one run is one sendmsg with UDP_SEGMENT.
 // Owned by a reactor; MediaGraph fills it, the reactor empties it. Knows nothing of sockets.
 import Primitives

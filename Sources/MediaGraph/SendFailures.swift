@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Packets that could not leave as they were meant to, by reason. Counted by the driver, per socket and per endpoint; read for statistics.
 
 /// Why a packet was not sent.

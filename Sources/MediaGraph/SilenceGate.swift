@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Decides whether a track's sound is worth forwarding: speech is, silence is not. Owned by UplinkTrack, asked once per fan-out.
 import Primitives
 

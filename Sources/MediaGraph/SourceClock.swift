@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A track's timestamps held against their arrival, once for everybody who takes the track: what leaves here never parts from the time
 // that really passes. Owned by UplinkTrack, asked for every packet in order; what a source's tracks share is in SourceClockGroup.
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the clocks of a source's tracks have in common: the wall clock of its sender reports, jumps that several tracks make together, and
 // how often that happens. Owned by MediaStream, shared by its tracks, used on the stream's reactor; nothing here is touched per packet.
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The clock rate of a track as its codec has it, never as the sender says it: times are divided by it.
 import RTP
 import SDP

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How loud a track is, and keeping its silence from the players. On the stream's reactor.
 import Primitives
 

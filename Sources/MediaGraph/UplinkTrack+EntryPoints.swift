@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Where decoding can begin in an H.264 or H.265 track. An entry point that comes without parameter sets gets the newest that are known
 // in front, as a packet of the ring: players, taps, snapshots and mirrors all find it there. On the stream's reactor.
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A track of a large stream and its copies on other reactors: what goes over the link between them. Each half on its own reactor.
 import Primitives
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Players that are behind the live edge, because they joined from the ring or because their line is too thin: sent from
 // the ring by a cursor, at the pace of their line, until they have caught up.
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The newest group of pictures of a track, copied out of its ring in one go: what a snapshot is made of.
 // Called on the stream's home reactor; what comes out belongs to whoever asked.
 import Primitives

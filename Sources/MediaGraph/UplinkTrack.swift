@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One track as its publisher sends it: receives packets, keeps them in the ring, and fans them out to the players.
 // Owned by MediaStream; used on the stream's home reactor only.
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a thread is at, kept for the last line of a process that crashes: whose input it was. Reactors keep theirs by plain stores
 // (ReactorCore.crumb); the control side's handlers call `begin` and `end`. The line itself is written by CMartlet/crash.c.
 import CMartlet

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bounds the connectivity checks that one network may make a reactor look at before they have proven to be a peer's. Owned by ReactorCore.
 import Primitives
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A track that is made of another one outside the reactor: a bridge's way out of the stream and back into it. Made by the
 // bridges; any thread, carried out on the stream's home reactor.
 import MediaGraph

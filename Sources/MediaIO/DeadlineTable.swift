@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // When each endpoint wants to be called next, side by side in memory: a timer that looks at ten thousand of them touches 80 kB instead of
 // ten thousand objects. Owned by ReactorCore.
 import MediaGraph

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which addresses of this machine go into candidates.
 import Glibc
 import Primitives

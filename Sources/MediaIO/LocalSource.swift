@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A stream filled from inside the process: a test pattern, a file, RTMP and RTSP. RTP in, any thread.
 import Clocks
 import MediaGraph

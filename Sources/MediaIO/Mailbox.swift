@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How other threads talk to a reactor: a list of jobs, bounded where the one who posts wants that, and an eventfd that wakes it.
 import CMartlet
 import Glibc

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The face of the media side towards the control plane: streams, publishers, players, local sources and sinks.
 // Owned by the server (or by a tool); every call is safe from any thread and is carried out on the stream's home reactor.
 @_exported import MediaGraph

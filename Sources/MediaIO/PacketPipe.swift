@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bytes from a reactor to whoever takes them away: a bounded ring without locks, so that neither side ever waits for the other.
 // Filled by StreamTap on the reactor, emptied by one consumer.
 import Glibc

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A media thread: one epoll, one UDP port, and everything that lives on it. This file is the thread and its loop;
 // what happens to a datagram is in ReactorCore.
 import CMartlet

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How packets of TCP connections join the way of the others, and what a slow receiver means to its endpoint.
 import CMartlet
 import ICE

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What lives on a reactor's thread: sockets, the demultiplexer, streams, endpoints and timers. The way of a datagram
 // reads top to bottom: receive → route → endpoint → stream's ring → flush to the players → arena → send.
 import CMartlet

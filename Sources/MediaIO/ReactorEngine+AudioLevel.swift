@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Who speaks, and keeping the silence of streams from their players. Any thread; carried out on the home reactors.
 import MediaGraph
 

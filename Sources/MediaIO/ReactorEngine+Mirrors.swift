@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A stream with more players than one core should carry: further ones are put on other reactors, each with a mirror of the stream that the
 // home reactor feeds once, however many players it has (docs/architecture.md, "Large streams").
 import MediaGraph

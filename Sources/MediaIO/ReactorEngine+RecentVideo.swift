@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Looking at what a stream shows right now: the way of snapshots into the ring. Any thread; carried out on the home reactor.
 import MediaGraph
 

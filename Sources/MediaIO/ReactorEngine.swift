@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The media engine: reactors, and the requests of the control plane carried to the right one.
 import DTLS
 import Glibc

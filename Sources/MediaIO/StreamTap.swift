@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Listening in on a stream for work that is done elsewhere: all packets and sender reports of its tracks, copied into a pipe.
 // What recorders stand on. Any thread; carried out on the stream's home reactor.
 import MediaGraph

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One accepted TCP connection of a reactor: packets in, packets out. Owned by TCPConnections; its reactor's thread only.
 import CMartlet
 import Glibc

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The TCP half of a reactor's media port: accepts, reads, writes and ends ICE-TCP connections. They have an epoll of their
 // own inside the reactor's, so that UDP is served without a look at them. Owned by ReactorCore; its thread only.
 import CMartlet

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a tap writes into its pipe, and how it lies in bytes. Written on the reactor by StreamTap, read in a worker process.
 import Primitives
 

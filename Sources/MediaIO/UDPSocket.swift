@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A UDP socket of a reactor: batched receive, segmented send. Used on its reactor's thread only.
 import CMartlet
 import Glibc

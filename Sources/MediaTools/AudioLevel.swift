@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How loud sound is. Fed by play pipelines and tests.
 import Codecs
 import Glibc

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One received audio track: RTP packets → sound → loudness. Owned by a PlayEngine.
 import Codecs
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Gives the sound of a file times without jitter. Owned by a FileProducer.
 
 /// Containers round times (WebM to milliseconds); sound has to follow on sample by sample, unless there is a real gap.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The machine-readable clock in the top strip of a test picture: 2 rows of 24 black or white cells that carry 32 bits of
 // wall-clock milliseconds. Drawn by TestPattern, read by ClockReader; geometry for other readers: docs/test-pattern.md.
 import Codecs

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Collects what the burnt-in clocks of received pictures say: latency figures, and when each picture arrived.
 // Owned by a play pipeline.
 import Codecs

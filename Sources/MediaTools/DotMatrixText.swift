@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The few characters a test picture needs, as 5x7 dots. Used by TestPattern only.
 import Codecs
 

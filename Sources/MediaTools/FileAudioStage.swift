@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What happens to a file's sound on its way out. Owned by a FileProducer.
 import Codecs
 import RTP

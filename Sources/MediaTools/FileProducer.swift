@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A media file as encoded frames in real time: passed through where WebRTC can carry it, else decoded and encoded again.
 // Owned by a PublishEngine.
 import Codecs

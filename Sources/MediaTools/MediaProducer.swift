@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a publication's media comes from: the pattern or a file. Sans-IO apart from reading the file; driven by PublishEngine.
 import Primitives
 import RTP

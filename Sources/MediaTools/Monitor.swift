@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A lock with a condition and a deadline, which the standard library doesn't have. Used by the two pipelines' threads.
 import Glibc
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Spreads the packets of a frame over a few milliseconds. Owned by a PublishEngine.
 import Primitives
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The test pattern and the tone as encoded frames. Owned by a PublishEngine.
 import Codecs
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Percentiles of a handful of samples, for the figures of the tools.
 
 /// Nearest-rank percentiles.

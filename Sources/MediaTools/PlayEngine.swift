@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The whole way of received media without threads: RTP packets → frames → pictures and sound → figures.
 // Driven by PlayPipeline, or by a test in virtual time.
 import Clocks

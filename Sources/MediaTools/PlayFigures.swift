@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a play pipeline has seen. A plain value, copied out for printing and comparing.
 
 /// Figures of received media since the start, unless said otherwise.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `martlet play`'s media: a bounded queue and a thread that drives a PlayEngine. Owned by the command or a test.
 import Clocks
 import Codecs

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The whole way of a publication without threads and clocks: producer → packets → pacing. Driven by PublishPipeline,
 // or by a test in virtual time.
 import Codecs

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What `martlet publish` can be told about its media. Taken by PublishPipeline.
 import Codecs
 

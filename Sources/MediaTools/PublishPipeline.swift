@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `martlet publish`'s media: a thread that drives a PublishEngine in real time. Owned by the command or a test.
 import Clocks
 import Codecs

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Encoded frames of one track as RTP packets. Owned by a PublishEngine.
 import Primitives
 import RTP

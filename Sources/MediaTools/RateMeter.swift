@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A sum over the last seconds. Owned by a play engine.
 import Primitives
 

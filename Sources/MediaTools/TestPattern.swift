@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The moving picture that `martlet publish` sends: clock strip, colour bars, a moving block, digits for people.
 // Owned by a publish pipeline; described for other readers in docs/test-pattern.md.
 import Codecs

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The sound that `martlet publish` sends: a soft sine with a short higher beep at each full second of the stream.
 // Owned by a publish pipeline.
 import Codecs

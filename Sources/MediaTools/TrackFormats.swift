@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How the tools' own tracks are described in SDP: the payload types and parameters that browsers use.
 import Codecs
 import RTP

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One received video track: RTP packets → access units → pictures. Owned by a PlayEngine.
 import Codecs
 import Primitives

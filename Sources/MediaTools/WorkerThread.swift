@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A thread that can be joined. Owned by a pipeline.
 import Glibc
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A name as a bitmap: any script, fonts by fontconfig, cut to the width there is. libass does the setting of the text.
 import CASS
 import Codecs

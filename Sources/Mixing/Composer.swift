@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Draws one picture of the result: everybody's picture in its place, names, the speaker's frame. Its bitmaps are made beforehand,
 // so any number of threads may use one composer.
 import Codecs

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Keeps a sum of voices below full scale without clipping: looks a few milliseconds ahead and turns down before a peak comes.
 
 /// Interleaved stereo, 48 kHz. What comes out is `lookAhead` samples behind what goes in.

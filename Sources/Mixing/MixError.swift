@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What can go wrong when a record is mixed, as sentences a user can act on, with the exit code of `martlet mix` for each.
 
 public enum MixError: Error, Sendable, Equatable, CustomStringConvertible {

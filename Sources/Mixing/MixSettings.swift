@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How a record is mixed: the contents of `conf/offline_mixer.json`. Keys and defaults are the vendor's where he has them.
 import Foundation
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The result while it is written: H.264 and AAC in MP4. Encodes beside the decoding of what comes next.
 import Codecs
 import Foundation

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Mixes a record of several streams into one picture and one sound. Works in slices of half a second: while one is encoded, the
 // next is read, decoded by all cores and drawn.
 import Codecs

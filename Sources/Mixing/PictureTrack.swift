@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One video track while it is mixed: decodes, and gives for each picture of the result the newest one of its own, in its tile's size.
 import Codecs
 import Primitives

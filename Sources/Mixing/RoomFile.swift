@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What is in a record: its tracks, whose they are, and from when to when each lasts. Found by reading the file once.
 import Codecs
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Who is to be seen from when to when, and where: changes as people come and go.
 import Primitives
 

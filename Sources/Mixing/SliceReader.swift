@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reads a record in stretches of time, all tracks side by side. Used by Mixer.
 import Codecs
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // All voices in one: each sound track decoded, put in its place, added to the others and kept from clipping.
 import Codecs
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Who speaks: the loudest voice, with some patience, so that the mark does not jump about.
 import Foundation
 

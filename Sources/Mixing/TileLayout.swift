@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Where on the canvas each picture stands, for a number of people. Pure geometry.
 
 /// Pixels; all numbers even, so that colours and brightness cover the same.

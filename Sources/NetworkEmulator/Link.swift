@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One direction of an emulated network path, sans-IO and seeded: the same seed and calls give the same deliveries.
 // Owned by a test, which moves bytes between two state machines with it.
 public import Primitives

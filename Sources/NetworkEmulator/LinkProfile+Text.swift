@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Link profiles as people type them for `martlet relay`.
 public import Primitives
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How a Link treats datagrams. Made by tests, which may change it while the link runs.
 
 /// The properties of one direction of a network path. The default is perfect: no delay, no loss, no limit.

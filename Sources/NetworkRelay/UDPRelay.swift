@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A bad network between real programs: passes UDP on to one address through emulated links. Run by `martlet relay`.
 import Glibc
 import NetworkEmulator

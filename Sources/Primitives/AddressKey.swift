@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whom a bound by address counts as one: every limiter, quota and budget share that goes by address uses this key and no other.
 
 /// The network that one customer of an access provider has: an IPv4 address, or the first 64 bits of an IPv6 one, whose holder can

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Counts open connections, in all and per peer address, and says no above the bounds. Asked for every accepted socket.
 import Synchronization
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Keeps some file descriptors free. A process that runs out of them can't accept a connection even to close it, so its listeners
 // stand still, or spin; and it can't open a file or start a worker. Listeners ask before they keep what they have accepted.
 import Glibc

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Names that clients chose, as keys. Swift takes "é" and "e + accent" for the same string, browsers and encoders don't; a room, a login or a
 // stream is found again only under the very code points it was named by.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The one notion of time inside the protocol modules. Nothing below MediaIO reads a clock:
 // every call that depends on time is given the current Instant.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A point on a source's own time line: what its RTP or RTMP timestamps say, counted on beyond their 32 bits. Never compared with arrivals
 // (Instant) or the time of day (WallTime) without a conversion that says how far the clocks are apart.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One budget for all memory that is held for remotes: messages and bodies that are not complete, reassembly, send queues, rings.
 // Made once by the composition; whoever buffers opens an account and takes from it before it keeps a byte.
 import Synchronization

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The injected generator of the sans-IO modules: the system's in production, a seeded one in tests,
 // so that any failure seen under a seed can be replayed.
 

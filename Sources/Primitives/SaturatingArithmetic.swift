@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Integer arithmetic that stops at the type's bounds. For numbers that a peer sent, where Swift's operators would end the process.
 
 extension FixedWidthInteger {

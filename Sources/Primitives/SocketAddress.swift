@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A transport address as a small trivial value, so that it can be a dictionary key and live in plain structs.
 import Glibc
 

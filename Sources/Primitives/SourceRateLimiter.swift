@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Says no to sources that ask too often: a bucket of tokens each, in a table of bounded size. For requests that need no login.
 import Synchronization
 

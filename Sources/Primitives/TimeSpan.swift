@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A length of time between two points of one clock. What a peer's numbers may reach is counted in it, so its arithmetic can't trap.
 
 /// A signed length of time in nanoseconds. Sums, differences and products stop at ±292 years. Trivial, 8 bytes.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // An allowance that fills with time. For bounds on what one peer may make the server do per second; owned by whoever does the work.
 
 /// Holds up to `burst` tokens and gets `rate` of them a second. Trivial; the caller's clock.

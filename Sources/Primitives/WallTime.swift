@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The time of day, ours or a sender's: what sender reports carry (RFC 3550 §4).
 
 /// A point in time of day, in nanoseconds since 1970. Arithmetic saturates. Trivial, 8 bytes.

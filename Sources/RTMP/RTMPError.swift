@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What ends an RTMP connection, in a sentence for the log of whoever runs the server.
 
 /// A breach of the protocol or of a bound by the far side, or its refusal. The connection is over then.

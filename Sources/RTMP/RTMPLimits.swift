@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The bounds on what one connection may make the other side keep.
 import Primitives
 

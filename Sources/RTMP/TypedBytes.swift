@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `withUnsafeBytes` for bodies that throw this module's error and no other.
 
 extension [UInt8] {

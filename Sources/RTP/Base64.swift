@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Base64 of RFC 4648 §4 for the parameter sets in descriptions; strict enough for those, without Foundation.
 
 public enum Base64 {

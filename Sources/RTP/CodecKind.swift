@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The codecs this server knows by name, as a trivial value that the packet path can switch over.
 // Made from SDP encoding names by whoever negotiates; used by the payload inspector, packetisers and assemblers.
 

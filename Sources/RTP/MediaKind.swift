@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The two kinds of media that travel over RTP here. Used by everything that has tracks.
 
 /// Audio or video.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // First look at a datagram on a port that STUN, DTLS, RTP and RTCP share. Called by the transport for every datagram.
 
 /// What a datagram is, told by its first two bytes (RFC 7983 §7, RFC 5761 §4). Nothing else about it has been checked.

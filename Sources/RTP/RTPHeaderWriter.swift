@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Writes RTP headers into memory that the caller owns. Used by whoever makes RTP: publishing tools, packetised sources.
 
 /// Writes one RTP header: the fixed part and, when wanted, header extension elements (RFC 3550 §5.1, RFC 8285).

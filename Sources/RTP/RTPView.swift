@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reads an RTP packet where it lies. Made by endpoints and taps for each packet; lives no longer than the bytes.
 
 /// A checked look at an RTP packet (RFC 3550 §5.1, header extensions RFC 8285) in memory that somebody else owns.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Turns 16-bit RTP sequence numbers into numbers that only grow. Owned by whoever follows one SSRC.
 
 /// Extends 16-bit sequence numbers to 64 bits (RFC 3550 A.1, without its probation). Trivial, 8 bytes.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // rtsp:// addresses: whom to call, as whom, and what for. Used by both roles.
 
 public struct RTSPAddress: Equatable, Sendable, CustomStringConvertible {

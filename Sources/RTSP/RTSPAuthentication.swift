@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Proving who one is to a server that asks (RFC 2617, RFC 7616): Basic and Digest. Used by who pulls.
 import COpenSSL
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which track an interleaved packet belongs to: by the channels that the server agreed to, and by the packet where those don't tell.
 // Owned by RTSPClientSession.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Requests of who fetches a stream: numbered, with session and login; and what is answered to a server that wants one.
 
 extension RTSPClientSession {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Fetching a stream from an RTSP server as a state machine: OPTIONS, DESCRIBE, SETUP of each track, PLAY, signs of life. Sans-IO.
 // How requests are written and logins given: RTSPClientSession+Requests; where packets belong: RTSPChannels.
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What can be fetched from a camera, out of its description: SDP as cameras write it. Used by RTSPClientSession.
 import RTP
 import SDP

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Descriptions of streams as the RTSP server writes them. How those of cameras are read: RTSPDescription+Tracks.
 import RTP
 import SDP

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Requests and responses of RTSP 1.0 (RFC 2326), and how they are written. Read by RTSPParser.
 
 /// Header fields in order; names are compared without case.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Finding the next packet or message behind bytes that are neither. Cheap cameras leave some between their packets; other clients skip them.
 
 extension RTSPParser {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bytes of a connection to messages and interleaved packets (RFC 2326 §4, §10.12). Sans-IO; used by both roles.
 
 /// Why a connection can't be understood any more.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One client of the RTSP server as a state machine: requests in, what is to be done out (RFC 2326 §A). Sans-IO: whoever drives it looks streams up,
 // opens ports and sends packets.
 

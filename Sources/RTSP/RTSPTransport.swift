@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The Transport header (RFC 2326 §12.39): how the packets of one track travel.
 
 public struct RTSPTransport: Equatable, Sendable {

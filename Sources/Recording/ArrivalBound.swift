@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Holds where a track's own clock puts its media against when it arrived, so that no sequence of timestamps makes a file longer than what
 // was recorded. Inside the worker; one per track of a recording.
 import Primitives

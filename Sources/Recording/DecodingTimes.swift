@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // When the pictures of a file are decoded, where that is another order than they are shown in. Inside the worker; owned by RecordingPart.
 
 /// Pictures come in decoding order with the times at which they are shown. Files want a decoding time as well: it grows from picture to

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Brings an unfinished file, complete or cut off, into its last form, and takes a small picture of it. Inside the worker.
 import Codecs
 import Foundation

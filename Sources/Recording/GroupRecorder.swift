@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Several streams in one file: each is recorded by itself while it lasts, and all are put together, each in its place in time,
 // when the group ends. Owned by RecordingService.
 import Codecs

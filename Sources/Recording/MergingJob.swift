@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Puts the files of a group recording into one. Inside the worker.
 import Codecs
 import Foundation

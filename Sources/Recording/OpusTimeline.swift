@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Lays Opus packets end to end without opening them: gaps are filled with silent packets of their length, drift costs one now and then.
 // Owned by SoundLane; sans-IO.
 import Codecs

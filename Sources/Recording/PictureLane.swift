@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The pictures of a recording: packets in, whole frames in their places out. What was damaged is left out up to the next key
 // frame. Inside the worker; owned by RecordingJob.
 import Codecs

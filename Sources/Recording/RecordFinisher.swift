@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The last step of a file: index in front, its name, what is known about it. The same for a recording that ended and for one
 // that was found after a crash.
 import Codecs

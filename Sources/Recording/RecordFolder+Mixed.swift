@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Files that were made out of a record, such as the mixed one of a room: they stand beside it and are listed like it.
 import Codecs
 import Foundation

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The folder of records: finished files in it, unfinished ones and what is known about each in hidden folders below. Blocking calls;
 // every one of them is short. Used by Recorder and by whoever lists records.
 import Foundation

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which container a recording gets by its codecs: the setting record_formats. A value; read at start and in workers.
 import Codecs
 import RTP

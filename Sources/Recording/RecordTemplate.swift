@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How recorded files are called: a template with elements, made safe for file systems and for links. A value.
 import Foundation
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One encoded frame with its place in the file. Made by the lanes, written by RecordingPart.
 
 struct RecordedSample: Equatable {

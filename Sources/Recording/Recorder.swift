@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One recording on the server's side: a tap on the stream, a job in a worker process, and the files that come of it. When the
 // worker dies the next one goes on in a new file. Owned by RecordingService.
 import Clocks

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Why something is not recorded, as sentences for whoever asked. Thrown by RecordingService and Recorder.
 
 public enum RecordingError: Error, Sendable, Equatable, CustomStringConvertible {

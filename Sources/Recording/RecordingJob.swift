@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A recording inside the worker: takes what a tap has seen, puts it in its place in time, writes files. Begins once it is known
 // how sound and picture lie to each other.
 import Codecs

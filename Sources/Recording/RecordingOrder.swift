@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a worker is told when a recording begins, and what it tells back. Written by Recorder, read by RecordingJob and the other
 // way round.
 import Codecs

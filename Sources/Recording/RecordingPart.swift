@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One file while it is being recorded: takes samples in about the right order and puts them on the disk once a second.
 // Inside the worker; owned by RecordingJob.
 import Codecs

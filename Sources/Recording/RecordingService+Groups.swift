@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Recordings of several streams in one file: a room, or whatever REST puts together.
 import Foundation
 import Primitives

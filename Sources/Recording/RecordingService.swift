@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // All recordings of the server: begun and ended by media session, fed a few times a second, repaired after a crash. Owned by the
 // composition; asked by streams, REST and rooms.
 import Foundation

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The sound of a recording: packets in, samples in their places out; passed through as Opus or transcoded. Inside the worker;
 // owned by RecordingJob.
 import Codecs

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Turns decisions about an offer's m-lines into an answer; used by `Negotiation.answerPublisher` and `.answerPlayer`.
 import Primitives
 

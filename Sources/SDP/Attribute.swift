@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // An a= line without a meaning of its own here.
 
 /// `a=name` or `a=name:value`.

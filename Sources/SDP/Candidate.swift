@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One ICE candidate as text.
 
 /// An `a=candidate` value (RFC 8839 §5.1, RFC 6544 §4.5 for TCP).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One payload type of an m-section: its rtpmap, fmtp and rtcp-fb lines together.
 
 /// A payload format as negotiated in SDP.

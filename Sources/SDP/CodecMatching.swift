@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which payload types of two descriptions mean the same bits on the wire. Used by every negotiation.
 
 /// Codec compatibility: names, clock rates, and the parameters that change the bitstream.

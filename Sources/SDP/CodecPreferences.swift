@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which codecs are taken, best first.
 
 /// Encoding names in order of preference; a codec that is not listed is not accepted from a publisher.

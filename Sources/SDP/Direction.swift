@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Who may send in an m-section.
 
 /// The direction attribute of an m-section as seen by the side that wrote it (RFC 8866 §6.7).

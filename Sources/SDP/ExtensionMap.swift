@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One RTP header extension as declared in an m-section.
 
 /// An `a=extmap` line (RFC 8285 §5).

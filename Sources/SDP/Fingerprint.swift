@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The hash that ties a DTLS certificate to the signalling.
 
 /// An `a=fingerprint` value (RFC 8122 §5).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The parameters of one payload format, in the order they were written.
 
 /// The value of `a=fmtp` (RFC 8866 §6.15): `key=value` pairs separated by ';'. Bare tokens ("0-16", "111/111") have no value.

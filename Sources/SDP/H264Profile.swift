@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The profiles that profile-level-id can name, as far as they matter for compatibility.
 
 /// An H.264 profile (RFC 6184 §8.1, table 5).

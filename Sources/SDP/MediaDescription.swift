@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One m-section of a session description.
 
 /// Everything an m-section says, session-level ICE, DTLS and direction attributes included.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The SSRCs an m-section announces, and how they belong together.
 
 /// An `a=msid` value (RFC 8830): which MediaStream, and which track of it.

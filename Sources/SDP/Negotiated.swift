@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The outcome of offer/answer for a whole description.
 
 /// What `Negotiation` hands back.

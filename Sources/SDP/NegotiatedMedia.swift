@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The outcome of offer/answer for one m-line; made by `Negotiation`, read by whoever runs the transport.
 
 /// What two sides agreed on for one m-line.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The agent's half, part two: reading the answer to an offer of ours.
 
 extension Negotiation {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The server's half: answers to publishers and to players.
 import Primitives
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The agent's half, part one: offers as a browser would write them.
 import Primitives
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Offer/answer (RFC 3264, RFC 8829) as pure functions: the server answers with them, agents offer and accept.
 // This file holds what both directions share; see the +Answer, +Offer and +Accept files for the functions themselves.
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Why an offer could not be answered, or an answer not be used.
 
 /// Tells the caller which status to give the peer; the texts are sentences for logs.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // An SSRC of the other side, as `NegotiatedMedia` lists it.
 
 /// An SSRC the other side announced, with the SSRC of its retransmissions.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Why a text could not be read as SDP.
 
 /// What is wrong with a session description, in words for a log line or a status `info`.

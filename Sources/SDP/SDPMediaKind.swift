@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What an m-line carries, as named by its first token.
 
 /// The media type of an m-line (RFC 8866 §5.14).

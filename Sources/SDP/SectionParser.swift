@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Collects the lines of one m-section; made and finished by `SessionDescription.init(parsing:)`.
 
 /// Reads one section line by line. rtpmap, fmtp and rtcp-fb lines may come in any order, so codecs are put together at the end.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reads a session description from text of any origin: browsers, WCS, hand-written, hostile.
 
 extension SessionDescription {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Writes a session description as text, in the attribute order browsers use.
 
 extension SessionDescription {

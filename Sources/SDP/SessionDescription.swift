@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A session description as a value: parsed from an offer or answer, or built by `Negotiation` and serialised.
 
 /// An SDP session description (RFC 8866) with the WebRTC attributes of RFC 8829.

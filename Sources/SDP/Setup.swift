@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Who opens the DTLS association.
 
 /// The `a=setup` attribute (RFC 8842 §5.2): `active` sends the ClientHello, `passive` waits for it.

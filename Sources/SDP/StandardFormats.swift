@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The payload types and header extension numbers of our own offers; the same that Chromium uses, so that traces look familiar.
 
 /// Tables for `Negotiation+Offer`.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Byte-wise text helpers of the parser: SDP is split at ASCII bytes, never at grapheme clusters,
 // so that a combining character after a separator can't hide it.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a stream's track is made of.
 
 /// Enough about a track to answer a player or to write an offer.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The transport half of a description, made by whoever owns the sockets.
 
 /// What our side says about one transport: ICE credentials, certificate, DTLS role, addresses.

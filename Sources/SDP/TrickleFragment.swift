@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The body of a PATCH: ICE credentials and candidates as an SDP fragment (RFC 8840 §9, application/trickle-ice-sdpfrag).
 
 /// Why a text could not be read as a fragment, in a sentence.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Session keys from the master key and salt (RFC 3711 §4.3, RFC 7714 §11).
 // Runs a handful of times per connection, by the initialisers of SRTPSender and SRTPReceiver.
 import COpenSSL

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The cryptography of one direction and one protocol: a cipher whose key is set once, the session salt and, for counter
 // mode, the authenticator. A trivial value inside SRTPSender's and SRTPReceiver's state, which own the cipher.
 import COpenSSL

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Replay protection (RFC 3711 §3.3.2): which of the newest packet indices have been seen.
 // A trivial view on words that SourceTable owns; one for RTP and one for RTCP per SSRC.
 

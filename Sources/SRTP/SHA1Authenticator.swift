@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // HMAC-SHA1-80 for the counter mode profile, as a trivial value inside the sender's and the receiver's storage.
 // Uses OpenSSL's low-level SHA1_* functions on purpose: the EVP ones copy a keyed context by allocating a new one
 // for each packet, these by copying 96 bytes.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What can go wrong: SRTPError when a context is made, SRTPFailure for a single packet.
 
 /// Why an SRTP context could not be made.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The protection profiles that DTLS-SRTP can negotiate, with the sizes that follow from each.
 // Used by SRTPSender and SRTPReceiver, and by whoever sizes packets.
 

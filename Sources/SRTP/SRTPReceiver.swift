@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Authenticates and decrypts incoming RTP and RTCP (RFC 3711, RFC 7714), in place.
 // Owned by a peer connection, called by the reactor thread that receives for it.
 import COpenSSL

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Protects outgoing RTP and RTCP (RFC 3711, RFC 7714): the last step of the forwarding path.
 // Owned by a peer connection, called by the reactor thread that sends for it.
 import COpenSSL

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the receiver remembers per SSRC: the rollover counter and the replay windows of RTP and RTCP.
 // Owned by SRTPReceiver's state. An entry is only made for an SSRC that has authenticated itself.
 

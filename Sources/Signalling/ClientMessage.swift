@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Everything a client says to a server. Decoded by sessions, encoded by the client of agents and tools.
 
 /// A message from client to server.

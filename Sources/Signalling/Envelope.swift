@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The frame around every signalling message, in both directions: {"message": name, "data": [argument, …]}.
 // Read and written by the server's sessions and by the client.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Everything a server says to a client. Encoded by sessions, decoded by the client of agents and tools.
 
 /// A message from server to client.

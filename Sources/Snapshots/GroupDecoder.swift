@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Follows one stream's newest group of pictures inside the worker: takes its packets as often as they are sent, decodes what is
 // new, and keeps the newest picture. Owned by SnapshotWorker, which keeps a few of them warm.
 import Codecs

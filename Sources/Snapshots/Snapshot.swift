@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A picture of a stream, and the figures of all that were taken. Given out by SnapshotService.
 import Codecs
 

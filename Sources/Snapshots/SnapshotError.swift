@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Why there is no picture, as sentences for whoever asked. Thrown by SnapshotService.
 
 public enum SnapshotError: Error, Sendable, Equatable, CustomStringConvertible {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a worker gives back for a SnapshotRequest: the pictures, and which frame they show.
 import Codecs
 import Workers

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a worker is asked for: pictures of one stream in some formats, out of its newest group of pictures. Written by
 // SnapshotService, read by SnapshotWorker.
 import Codecs

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Pictures of what is on air: looks into the ring of a stream, has its newest group of pictures decoded by a worker, and serves
 // everybody who asked meanwhile with the one result. Owned by the composition; asked by REST, sessions and the gallery.
 import Codecs

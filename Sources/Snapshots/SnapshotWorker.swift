@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The worker's half of snapshots: request in, pictures out. Keeps the decoders of the streams asked for last, so that the next
 // picture of the same group costs only the frames since. Runs inside `martlet worker`.
 import Codecs

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The media engine of a command line client: one reactor, any free port. Made once per process by the commands.
 import MartletServer
 import MediaIO

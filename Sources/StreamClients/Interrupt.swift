@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Ctrl-C and SIGTERM as a stream, for commands that stay up until then.
 import Dispatch
 import Glibc

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `martlet play` without its command line: plays a stream of any server that speaks the WCS protocol, decodes it and
 // keeps figures.
 import Clocks

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `martlet publish` without its command line: pattern or file → a stream on any server that speaks the WCS protocol.
 import MartletServer
 import MediaIO

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bounds the DTLS handshakes that have begun and are not through: each holds some 60 kB of OpenSSL's. One for all reactors; asked when a
 // peer's first record comes, and told when its handshake has ended one way or the other.
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One 5-tuple of a peer connection: ICE finds the way, DTLS agrees on keys over it, SRTP protects what travels on it.
 // Sans-IO: the reactor hands datagrams and time in and carries the actions out. Owned by PeerConnection.
 import DTLS

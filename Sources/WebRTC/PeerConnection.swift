@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One peer connection: what was agreed by offer and answer, and the transports it runs on (one when bundled,
 // one per m-line otherwise). Sans-IO; made by the control plane's request, owned by an endpoint on its reactor.
 import DTLS

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bitrate limits of a publisher as its answer tells them. Made from the request, written by PeerConnection.
 import SDP
 

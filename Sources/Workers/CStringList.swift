@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A list of texts as C wants it for exec. Used by whoever starts processes.
 import Foundation
 

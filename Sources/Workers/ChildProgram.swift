@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Runs somebody else's program, such as a hook script, to its end: bounded in time, its output handed on line by line.
 import CWorkers
 import Foundation

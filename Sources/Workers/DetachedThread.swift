@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A plain thread for blocking calls, which must not be made on Swift's own pool. Used by both sides of a worker.
 import Foundation
 

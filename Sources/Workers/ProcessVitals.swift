@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the system says about a process that gives no sign: it waits for the disk, or it hangs. Asked by WorkerProcess about its own child.
 import Foundation
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reads what WireWriter wrote. The other side may be broken or taken over, so every length is checked.
 
 /// Takes typed fields out of bytes.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Fields of a message to or from a worker, one after the other, big-endian. The counterpart of WireReader.
 
 /// Puts typed fields into bytes.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Why work in another process did not come to its end, as sentences for whoever asked for it. Thrown by pool and jobs.
 
 /// A failure of a worker's job.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One message on the socket between server and worker, and how it lies in bytes. Used by both sides.
 
 /// ```

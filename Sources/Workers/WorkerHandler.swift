@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a kind of work is inside the worker process. Implemented by Snapshots and others; called by WorkerHost.
 
 /// One job inside the worker. Lives on a thread of its own from its making to its end.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The worker process's side: reads what the server says, runs each job on a thread of its own. `martlet worker` is this.
 import CWorkers
 import Foundation

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One job in a worker process, as the server sees it: input goes in without ever waiting, output comes back as it is made.
 // Made by WorkerPool; fed by its WorkerProcess.
 import Synchronization

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whose media a job works on: what a worker process is kept apart by. Made by whoever has a stream converted, recorded or looked at.
 
 /// The source of what a job decodes. What one source sends may kill or take over the process that decodes it, so a process serves one.

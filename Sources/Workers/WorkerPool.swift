@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The worker processes of one purpose: started when there is work, shared by jobs, watched, let go when idle. Any task may ask.
 import Foundation
 import Logging

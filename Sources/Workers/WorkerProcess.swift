@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One child process with its jobs: started, spoken to over a socket pair by two threads, killed, and buried. Owned by WorkerPool.
 import CWorkers
 import Foundation

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Blocking reads and writes of whole messages on one end of the socket pair. Each end has one reading thread; writers take turns.
 import Glibc
 import Synchronization

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What happens when the process crashes. Swift's runtime stops it for as long as making a backtrace takes, up to half a minute on a
 // large program; meanwhile its ports accept and nobody answers, and no supervisor starts it anew.
 import Glibc

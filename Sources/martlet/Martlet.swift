@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The executable: its commands, nothing else. Each command has its own file.
 import ArgumentParser
 import MartletServer

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The options by which commands take settings: a file, any key, and short forms of the common keys.
 import ArgumentParser
 import Foundation

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Handshakes between two sessions: agreement, refusal, loss, timers, the end.
 import DTLS
 import Primitives

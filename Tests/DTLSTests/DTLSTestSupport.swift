@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Two sessions and a small seeded pump between them, by simulated time.
 import DTLS
 import Primitives

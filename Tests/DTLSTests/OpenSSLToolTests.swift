@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Handshakes with the openssl command over UDP on the loopback interface, in both roles.
 import DTLS
 import Foundation

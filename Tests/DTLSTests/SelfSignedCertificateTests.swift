@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What browsers and openssl find in the certificates.
 import DTLS
 import Foundation

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What libFuzzer calls: one function per parser that takes bytes from outside, and one per part that takes sequences of events from
 // outside (Sequences/). MARTLET_FUZZ chooses; see Tests/Fuzz/run.
 import DTLS

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Builds the fuzzing program: the package's own modules with libFuzzer and the address sanitizer, linked with the packages it depends
 on as the ordinary debug build has made them. Called by Tests/Fuzz/run; prints the path of the program."""
 import concurrent.futures

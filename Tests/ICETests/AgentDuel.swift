@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Test support: two agents joined by two emulated links, run in virtual time. A failure is replayed by its seed.
 import ICE
 import NetworkEmulator

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Test support: hand-made checks, as a browser (or an attacker) would send them.
 import ICE
 import Primitives

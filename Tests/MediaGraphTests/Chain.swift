@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A whole forwarding chain without sockets, clocks or threads: a client publishes to a server, clients play from it,
 // over emulated links with a seed. Used by the emulated-network tests.
 import DTLS

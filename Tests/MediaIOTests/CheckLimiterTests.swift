@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How many connectivity checks of strangers a reactor looks at.
 import Primitives
 import Testing

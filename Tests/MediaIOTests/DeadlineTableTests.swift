@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whose time has come, of many endpoints.
 import DTLS
 import MediaGraph

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How many DTLS handshakes may be under way.
 import Primitives
 import Testing

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which connections are closed for want of file descriptors.
 import Testing
 

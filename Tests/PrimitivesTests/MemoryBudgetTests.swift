@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Who may take from the memory budget, who is refused, and who is asked to go.
 import Primitives
 import Synchronization

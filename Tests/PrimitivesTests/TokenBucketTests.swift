@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // An allowance that fills with time.
 import Primitives
 import Testing

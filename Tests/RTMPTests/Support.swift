@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Two machines against each other, and bytes in pieces.
 import Primitives
 @testable import RTMP

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bytes that several tests share. The codec headers are the first bytes of what libx264, libvpx and libaom made of
 // ffmpeg's test pattern; everything else is built by hand.
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Offers of real browsers, and descriptions composed after what other implementations write. Shared by all SDP tests.
 
 /// SDP texts with LF line ends; browsers write CRLF, see `crlf`.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Answers of the server to publishers and players, judged by what the offerer would do with them.
 import Primitives
 import SDP

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Offers of agents, and what they make of answers.
 import Primitives
 import SDP

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reading and writing descriptions of real browsers and of others.
 import Primitives
 import SDP

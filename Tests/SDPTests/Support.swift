@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What several SDP tests need: our side's transport parameters, and shorthands.
 import Primitives
 import SDP

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // RFC 7714 §16.1.1, §16.2.1 (SRTP) and §17.1, §17.3 (SRTCP): encryption and decryption with given session keys.
 import Testing
 @testable import SRTP

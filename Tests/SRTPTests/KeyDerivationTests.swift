@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // RFC 3711 Appendix B.2 and B.3.
 import Testing
 @testable import SRTP

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Every profile against libsrtp2, in both directions.
 import CSRTP
 import Primitives

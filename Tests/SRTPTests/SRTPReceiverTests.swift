@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the receiver refuses, and that refusing leaves no trace.
 import Primitives
 import SRTP

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The sender's bounds; that its output is right is shown by the vectors and by libsrtp.
 import Testing
 @testable import SRTP

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Packets, hexadecimal text and libsrtp2 (the judge) for the tests of this folder.
 import CSRTP
 import SRTP

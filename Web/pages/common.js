@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the pages share: the server's address, status words, form checks, figures of a stream.
 import { constants } from "/sdk/flashphoner.js";
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The overview: what the server says about itself and which streams it has, asked every few seconds while the page is seen.
 import { $, say, serverInfo } from "./common.js";
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The Player page: one stream from one server. `?streamName=`, `?urlServer=`, `?autoplay=true` and `?resolution=640x360` set it up,
 // so that a link can start it.
 import Flashphoner from "/sdk/flashphoner.js";

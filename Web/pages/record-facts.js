@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How records are addressed and described; shared by the pages that show them.
 
 /** Where a record is served: on the page's own host. */

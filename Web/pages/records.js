@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The Records page: lists what has been recorded and what is being recorded now, plays and offers it. `?play=` opens one at once.
 import { $, parameter, say } from "./common.js";
 import { recordUrl, sizeText, timeText } from "./record-facts.js";

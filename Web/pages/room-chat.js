@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The text chat of a room page: lines with the time, the field to write in, the link to invite by. Used by room.js.
 import { $ } from "./common.js";
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The pictures of a room: one tile for each person and each shared screen, in a grid that style.css lays out by their number.
 // Used by room.js.
 import { $ } from "./common.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The three room pages: joins a room under a login, publishes this device there, plays everybody else, chats, shares the screen.
 // `data-limit` of <main> says how many people the page is for; with `data-limit-parameter` the address may say otherwise.
 import Flashphoner, { RoomApi } from "/sdk/flashphoner.js";

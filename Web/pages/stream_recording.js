@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The Stream Recording page: publishes with `record: true`, waits until the server has finished the file, shows and offers it.
 // `?streamName=` and `?urlServer=` set it up.
 import Flashphoner from "/sdk/flashphoner.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The Stream Snapshot page: publishes a stream, takes pictures of it (or of any stream that is on air), shows and saves them.
 // `?streamName=` and `?urlServer=` set it up.
 import Flashphoner from "/sdk/flashphoner.js";

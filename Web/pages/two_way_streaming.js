@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The Two Way Streaming page: one session, one published and one played stream at a time.
 import Flashphoner from "/sdk/flashphoner.js";
 import { $, fillServerUrl, freshName, isFilled, offerSound, parameter, say, sessionWords, showFigures, streamWords } from "./common.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The WHIP & WHEP page: publishes and plays by HTTP alone, one stream each at a time.
 import { $, freshName, isFilled, parameter, say } from "./common.js";
 import { WhepPlayer, WhipPublisher } from "/sdk/whip.js";

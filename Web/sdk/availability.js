@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Answers to `stream.available()` that are still awaited; one `availableStream` frame settles all of a stream's. Owned by Stream.
 
 const PATIENCE = 10_000; // ms

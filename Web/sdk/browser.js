@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which browser this is, asked only where no feature can be tested instead (and by WCS pages through `Flashphoner.Browser`).
 
 const agent = () => (typeof navigator === "undefined" ? "" : navigator.userAgent);

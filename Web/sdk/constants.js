@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Names of statuses, events and reasons, spelled as they travel on the wire. Read by every SDK module and by pages
 // (`Flashphoner.constants`); values never change at run time.
 

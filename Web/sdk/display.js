@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Video elements inside the displays that pages hand over, and the local media kept with a display between two publishes.
 // Used by Stream; a display is either a container, in which an element is made, or a <video> element of the page.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One callback per event name, replaced by the next `on` for that name, as WCS pages expect. Owned by each session and stream.
 
 export class Callbacks {

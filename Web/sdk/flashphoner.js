@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The door of the SDK: what pages import, or find as the global `Flashphoner` after loading /flashphoner.js.
 import { Browser } from "./browser.js";
 import * as constants from "./constants.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the SDK tells about itself: the console up to a severity, and the server (`pushLogs`) when a page asks for it.
 // One per session, handed to its streams.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Cameras, microphones and screens: turns WCS constraints into the browser's, captures, and says in words why it could not.
 // Called by Stream when it publishes and by Flashphoner.getMediaAccess/getMediaDevices.
 

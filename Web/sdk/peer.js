@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One RTCPeerConnection: makes the offer, takes the answer, gives tracks and figures. Owned by one Stream, which says when to close it.
 import { Browser } from "./browser.js";
 import { setFormatParameters, stripCodecs } from "./sdp.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The video element of one playing stream: start despite autoplay rules, volume, sound on and off, full screen. Owned by a Stream.
 import { closeElement, openElement, startElement } from "./display.js";
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One other person in a room and that person's streams, as the server's events describe them. Made and kept by Room.
 import { TERMINAL_STATUSES } from "./constants.js";
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The Room API: a connection under a login, from which rooms are joined. Made by RoomApi.connect on top of an ordinary session;
 // hands each event of the server to the stay in the room that it belongs to.
 import { SESSION_STATUS } from "./constants.js";

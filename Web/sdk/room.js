@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One stay of this page's user in one room: who else is there, their streams and messages, and publishing among them. Made by
 // RoomSession.join; gets the server's events from there. A stay that ended does not begin again; a page joins anew.
 import { TERMINAL_STATUSES } from "./constants.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Edits of offers and answers that no browser API covers: codecs left out, stereo, rate hints. Pure functions on SDP text.
 
 /** Splits into the session part and one text per m-line; joining them gives the input again. */

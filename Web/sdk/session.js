@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One WebSocket session with a server: handshake, liveness, and the way of each message to its stream. Made by
 // Flashphoner.createSession; there is no reconnecting, a lost session is over and a page makes a new one.
 import { ERROR_INFO, SESSION_STATUS } from "./constants.js";

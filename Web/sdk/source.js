@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What one publishing stream sends: captured tracks, their preview, muting and the change of camera, microphone or screen.
 // Owned by a Stream; keeps captured media with the display afterwards when the page asked for that.
 import { capture, stopTracks, wantsScreen } from "./media.js";

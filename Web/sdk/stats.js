@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Figures of a running stream in the form WCS pages read, and the comparison of both ends' video rates. Used by Stream.
 import { CONNECTION_QUALITY } from "./constants.js";
 

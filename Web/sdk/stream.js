@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One published, played, asked-for or photographed stream: its life as the server tells it, and what a page may do with it.
 // Made by Session.createStream; gets its wire messages from the session that owns it.
 import { CONNECTION_QUALITY, ERROR_INFO, STREAM_EVENT, STREAM_EVENT_TYPE, STREAM_STATUS, TERMINAL_STATUSES } from "./constants.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // WHIP (RFC 9725) and WHEP: publishing and playing by HTTP alone. Independent of the rest of the SDK.
 
 /** A refusal of the server: `status`, and `detail`, a sentence. */

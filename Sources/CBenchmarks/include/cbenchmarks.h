@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The socket calls of the load generator that need cmsg macros: receiving with the kernel's own arrival times.
 #pragma once
 #include <stddef.h>

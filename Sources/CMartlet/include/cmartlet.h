@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What Swift's Glibc can't say: epoll, eventfd, and the socket calls that need cmsg macros (UDP_GRO, UDP_SEGMENT).
 #pragma once
 #include <stddef.h>

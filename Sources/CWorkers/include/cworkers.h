@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What Swift's Glibc can't say about starting a process: close-from, and a clean signal state. Used by module Workers only.
 #pragma once
 #include <stdint.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The life of an agent: first attempt, running, reconnecting with growing pauses, end. AgentLife decides, `run` carries out.
 import Logging
 import Signalling

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One push or pull: keeps a link to another server for as long as its local stream lives. A state machine fed by one mailbox;
 // attempts, waits and the far side's statuses come in as inputs. Made and run by AgentRegistry.
 import Logging

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Why an agent, or an attempt of one, came to its end; and what REST says about it.
 import Signalling
 

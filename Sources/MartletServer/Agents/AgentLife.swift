@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The decisions of an agent as a value: takes one input, says what is to be done. No socket, no clock.
 import Signalling
 

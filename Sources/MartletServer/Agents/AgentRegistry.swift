@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // All pushes and pulls of the server: begins them, shows them, ends them. REST asks; as a service it runs every agent.
 import Logging
 import ServiceLifecycle

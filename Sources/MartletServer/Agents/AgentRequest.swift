@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What an agent is to do, and how agents behave; from REST and from settings.
 import NIOCore
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A time limit on an asynchronous call that honours cancellation.
 
 enum Deadline {

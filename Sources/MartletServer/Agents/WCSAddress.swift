@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The WebSocket URI of a WCS server: where to connect, and when two of them mean the same server.
 
 /// `ws://host:port/path` or `wss://…`.

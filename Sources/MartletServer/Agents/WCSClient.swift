@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A client of the WCS protocol: opens a session on a server, publishes and plays by offer and answer. Media is its user's
 // business. Used by the agents and by the command line tools; knows nothing of the server it may run in.
 import NIOCore

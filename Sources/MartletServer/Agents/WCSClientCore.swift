@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The state of one WCSClient: who waits for what. Fed with the server's messages on the event loop; waited on from tasks.
 import Signalling
 import Synchronization

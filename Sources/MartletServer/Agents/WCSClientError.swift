@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What can go wrong between us and another WCS server, each with a sentence for whoever asked.
 
 public enum WCSClientError: Error, Sendable, Equatable, CustomStringConvertible {

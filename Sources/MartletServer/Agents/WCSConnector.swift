@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Opens the WebSocket of a WCSClient: TCP, TLS with the wanted trust, HTTP upgrade; keeps watch over silence afterwards.
 import NIOCore
 import NIOHTTP1

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Keys of WCS property files that Martlet knows and does not need: they are accepted with one log line, so that an
 // existing file starts the server without a screen of warnings.
 

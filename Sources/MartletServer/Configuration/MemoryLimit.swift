@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How much memory this process may use: the machine's, or less where a container or a service manager says so. The default of the
 // setting memory_budget is made of it.
 import Glibc

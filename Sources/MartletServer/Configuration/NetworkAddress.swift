@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Addresses as they stand in settings: is it one, which one does a name mean, where to bind.
 import Glibc
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The key=value form of flashphoner.properties (Java properties without its escapes) as a list of entries with lines.
 
 /// One parsed properties file.

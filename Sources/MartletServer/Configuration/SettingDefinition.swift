@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One line of the settings table: a key, what it may hold, what it does, and where the value goes in `Settings`.
 
 /// A setting as it is declared, documented, parsed and printed.

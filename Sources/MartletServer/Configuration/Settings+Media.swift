@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The settings as the media engine takes them.
 import MediaIO
 import Primitives

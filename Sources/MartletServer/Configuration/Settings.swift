@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Everything that can be set, as typed values. Filled once at start by SettingsLoader from the table in
 // SettingsTable; afterwards it is passed by value to whoever needs it and never changes.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Puts the settings together: defaults, then the properties file, then the environment, then the command line.
 // Called once by the commands; reads nothing but the file it is given.
 import Foundation

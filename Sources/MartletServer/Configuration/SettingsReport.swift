@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The settings as text: what is in force (`martlet config`) and the reference page (docs/settings.md).
 
 public enum SettingsReport {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The declarative table of all settings: the loader, `martlet config` and docs/settings.md are made from it.
 // A new setting is a property in `Settings` plus a line here.
 import Recording

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The log: one line per event on stderr, for people or for machines. Made by LogSetup; used through swift-log everywhere.
 import Glibc
 public import Logging

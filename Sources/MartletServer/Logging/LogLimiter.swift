@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bounds what peers can make the log grow by: lines of one message about one peer, all lines about one peer, all lines. What is
 // left out is counted and told by one line, "… n more". Shared by all LineLogHandlers of the process.
 import Dispatch

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Puts the line log under swift-log, once per process; the commands call it before anything else logs.
 import Glibc
 public import Logging

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Figures of RTSP and of the conversions for the statistics page.
 import Bridges
 import Signalling

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Figures of the memory held for remotes, for the statistics page.
 import Primitives
 import Signalling

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Figures of the process and the machine, from /proc: the `system` and `core` sections of the statistics page.
 import Foundation
 import Synchronization

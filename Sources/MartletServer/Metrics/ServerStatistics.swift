@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Figures of sessions, streams and media threads for the statistics page, under the names WCS's console reads.
 import MediaIO
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `GET /?action=stat`: the figures of all sources as text for WCS's console and monitoring scripts, or as JSON.
 import Signalling
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Figures for the statistics page (`?action=stat`). Services implement StatSource; StatPage puts their sections together.
 import Signalling
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // HTTP Basic (RFC 7617) for REST and statistics, switched on by `disable_rest_auth=false`.
 import Foundation
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // /connection/*: the clients connected by WebSocket or RTMP.
 import Signalling
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The CORS headers that go on every REST answer, from settings. Pages and consoles live on other origins than the REST port.
 import HTTPTypes
 

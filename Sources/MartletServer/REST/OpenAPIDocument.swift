@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The description of the REST interface (OpenAPI 3), served as /rest-api/openapi.json and kept in docs/openapi.json.
 // A test holds it against the routes.
 import Signalling

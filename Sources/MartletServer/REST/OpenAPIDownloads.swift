@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Methods that answer GET with something else than JSON, for the OpenAPI document.
 import Signalling
 

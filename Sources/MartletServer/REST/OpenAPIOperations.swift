@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The REST methods as documentation: one entry per route.
 
 extension OpenAPIDocument {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The shapes of REST answers, for the OpenAPI document.
 import Signalling
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // WHIP and WHEP for the OpenAPI document. They lie beside `/rest-api`, so their paths carry a server of their own.
 import SDP
 import Signalling

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // JSON with line breaks and two spaces per level, for files that people read and version control compares.
 import Signalling
 

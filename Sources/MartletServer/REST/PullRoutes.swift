@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // /pull/*: streams to and from other servers. 200 means that the far side has accepted.
 import Signalling
 

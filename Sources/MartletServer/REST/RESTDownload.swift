@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A REST method that answers GET with something else than JSON, named by the end of its path. Served by RESTRouter.
 import Hummingbird
 import HTTPTypes

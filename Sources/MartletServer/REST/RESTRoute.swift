@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a REST method is to the rest of the server: a path, whether GET will do, and a function from JSON to JSON, with the client's
 // address for those that bound what one may ask for.
 // Methods are declared beside what they act on and collected by the composition; RESTRouter serves them.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // From an HTTP request under /rest-api/ to a method and back: finds the route, parses the body, shapes errors.
 // Called by WebResponder; the routes come from the services.
 import Hummingbird

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // /rtsp/*: streams fetched from cameras and other RTSP servers.
 import Signalling
 

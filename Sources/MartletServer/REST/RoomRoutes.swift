@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // /room/*: the rooms of this server, who is in them and what they publish.
 import Clocks
 import Signalling

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // REST methods about the server itself: `server/info`, `openapi.json`.
 import Signalling
 

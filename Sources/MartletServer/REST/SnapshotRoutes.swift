@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // /stream/snapshot: a picture of a stream, as base64 in JSON or as a file for an <img>.
 import Codecs
 import Foundation

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // /stream/*: what is published and played here.
 import Signalling
 

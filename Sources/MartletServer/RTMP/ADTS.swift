@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // AAC behind ADTS heads (ISO/IEC 14496-3 §1.A.2.2), which some encoders leave in RTMP, where frames should be bare. Used by IngestState.
 import RTP
 

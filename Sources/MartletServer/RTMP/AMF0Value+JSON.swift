@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Between AMF0 and JSON: room commands and events are the same values in both.
 import RTMP
 import Signalling

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The H.264 of video messages as access units: a message is not always one. Units without a slice wait for the frame that they belong to, slices
 // that come in messages of their own are put together, and what a frame is is read from its units, not from the message's flag. Owned by
 // IngestState.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Audio times of RTMP made even. Owned by IngestState, behind its MediaClock.
 import Primitives
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Audio messages of an encoder: configurations, frames, and what stands in for a configuration that doesn't come; and its metadata.
 import Primitives
 import RTMP

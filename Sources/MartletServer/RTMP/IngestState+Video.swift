@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Video messages of an encoder: configurations, and frames as access units.
 import Primitives
 import RTMP

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What an encoder's messages come to: which tracks the stream has, when it begins, which frames are written where. What can't be used costs
 // the message, or the track, never the stream. A value without clock or tasks, driven by RTMPIngest; its parts are in IngestState+….
 import Primitives

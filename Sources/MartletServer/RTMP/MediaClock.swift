@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The timestamps of one RTMP connection as media time, held against the arrival of the messages: a jump of the sender's clock begins its time
 // line anew where arrival says, so that nothing is ever added up. Owned by IngestState.
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The local stream of an RTMP pull. It outlives the connections that fill it: players keep it, and what the next connection brings goes
 // on where the last one ended. Made and held by RTMPRelay.
 import Clocks

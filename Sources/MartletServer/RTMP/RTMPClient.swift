@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // An RTMP connection that we open: to publish a stream elsewhere, or to fetch one.
 import NIOCore
 import NIOPosix

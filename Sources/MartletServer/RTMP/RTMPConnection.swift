@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One TCP connection that speaks RTMP, server or client side: carries bytes between the socket and the state machine, bounds what
 // waits for a peer that doesn't read, and lets senders wait. Safe from any thread; the work is done on the channel's event loop.
 import MediaIO

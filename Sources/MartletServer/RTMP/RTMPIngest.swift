@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What an encoder sends, into a source of the media graph: IngestState decides, this performs. Fed on the connection's event loop; starting
 // happens in a task. Used for publishers and for pulled streams.
 import Clocks

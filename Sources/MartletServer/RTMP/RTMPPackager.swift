@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Frames of a stream into RTMP messages: metadata, configurations, H.264 and AAC as FLV. One per player or republished stream;
 // a value without a clock.
 import Primitives

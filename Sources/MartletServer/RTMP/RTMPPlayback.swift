@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A stream on its way to one RTMP peer: takes frames from the sink, packs them, waits for the peer. Used for players and for
 // republishing.
 import MediaIO

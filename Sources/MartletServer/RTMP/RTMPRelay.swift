@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One stream on its way to or from another RTMP server: connects, sends or fetches, and begins anew with growing pauses when the
 // connection breaks. Made by RTMPRelays, which runs it.
 import Logging

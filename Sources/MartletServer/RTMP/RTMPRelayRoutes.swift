@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // /push/* and /pull/rtmp/*: streams to and from other RTMP servers. 200 means that the far side has accepted.
 import RTMP
 import Signalling

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // All republished and pulled RTMP streams: begins them, shows them, ends them. REST asks; as a service it runs each of them.
 import Foundation
 import Logging

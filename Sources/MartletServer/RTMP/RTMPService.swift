@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The RTMP doors: binds the ports, makes a session of every connection and runs it, drops who doesn't begin in time, and tells
 // everybody before it closes. Composed by the server; a ServiceLifecycle service.
 import Glibc

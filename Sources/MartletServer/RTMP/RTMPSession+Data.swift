@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Application data over RTMP: `sendData` and the events of rooms, with the payloads of the WebSocket protocol as AMF objects.
 import Logging
 import RTMP

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What an RTMP client publishes and plays.
 import Logging
 import MediaIO

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One RTMP client: its connection, the streams it publishes and plays, the rooms it is in. Everything that concerns it goes through
 // one mailbox and is handled one after the other; media doesn't, it goes from the event loop straight to its RTMPIngest. Made
 // and run by RTMPService.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Times and bounds of the RTMP doors, as the service and its connections need them. Made from the settings by the composition.
 import NIOCore
 import RTMP

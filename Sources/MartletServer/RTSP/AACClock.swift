@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which clock the timestamps of a camera's AAC count by, where its description names another than that of the samples. Owned by RTSPInlet.
 import Primitives
 import RTP

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which packets of a camera's track are media: by the payload type that its description says, or by the one that it sends instead.
 // A value; one for each track of a connection, owned by RTSPInlet.
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A tap's records as the RTP and RTCP of one client: in order, from a key frame on, with reports of our own before the first packet.
 // Sans-IO; one client's task only.
 import MediaIO

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Two UDP ports, one for RTP and the next for RTCP, of one track with one peer. Used by both roles of RTSP.
 import NIOCore
 import NIOPosix

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Packets of one connection to a camera on their way into its stream: sorted out by payload type, parameter sets of the description put in,
 // those that are too long cut, AAC put on the clock of its samples.
 // A value, made by RTSPPull for each connection and owned by RTSPLink.

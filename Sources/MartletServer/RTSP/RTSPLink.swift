@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One connection to an RTSP server, from the first request to its end: carries bytes between the socket, RTSPClientSession and RTSPInlet.
 // Made and run by RTSPPull for each attempt.
 import Clocks

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One stream fetched from an RTSP server: published, filled over one connection after another, kept while the camera is away. Made and run by
 // RTSPPulls; RTSPPullLife decides, RTSPLink is one connection.
 import Clocks

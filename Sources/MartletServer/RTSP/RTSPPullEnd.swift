@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Why a pull from an RTSP server, or one connection of it, ended, and what is told to whom. Used by RTSPPull and RTSPPulls.
 import Primitives
 import RTSP

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The decisions of a pull as a value: whether and when a camera is called again, when a stream that nobody plays ends, what REST shows.
 // No socket, no clock; owned by RTSPPull.
 import Primitives

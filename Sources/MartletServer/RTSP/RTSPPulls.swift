@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // All streams that are fetched by RTSP: begun by REST or by the first player who asks for an address, shown, ended. As a service it
 // runs them.
 import Logging

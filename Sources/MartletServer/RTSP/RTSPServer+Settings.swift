@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // RTSP as the settings want it.
 import Logging
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The RTSP server: one listener, one task per client. Streams of this server for ffplay, VLC, GStreamer and recorders of others.
 import Foundation
 import Glibc

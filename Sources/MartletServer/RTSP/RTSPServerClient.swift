@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One client of the RTSP server: requests answered in order, media sent beside them. Made and run by RTSPServer.
 import Clocks
 import Foundation

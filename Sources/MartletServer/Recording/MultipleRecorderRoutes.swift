@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // /multipleRecorder/*: several streams in one file, put together by REST.
 import Recording
 import Signalling

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How the registry of streams has publishers recorded that asked for it. Implemented by StreamRecordings.
 import MediaIO
 

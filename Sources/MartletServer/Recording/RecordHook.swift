@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The program that is run for a finished record. Whatever it does, the server goes on: it has a time limit, and its output goes to
 // the log. One that may take long is noted on the disk while it runs, so that the next start runs it again after a crash.
 import Foundation

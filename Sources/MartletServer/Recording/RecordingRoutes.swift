@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // /recorder/* and the older /stream/startRecording, /stream/stopRecording: recording on demand. /record/*: what has been recorded.
 import Foundation
 import Recording

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Figures of recordings and their workers for the statistics page.
 import Recording
 import Signalling

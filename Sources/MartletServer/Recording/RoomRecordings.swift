@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Rooms that are recorded as a whole: follows the life of rooms and puts the streams of those that asked for it into one
 // recording each. Owned by the composition, which carries the events here.
 import Clocks

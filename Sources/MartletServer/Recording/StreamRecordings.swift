@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Recordings by media session, with the settings that go with them: what the registry of streams and REST ask. Owned by the
 // composition.
 import Foundation

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Who speaks in one room: judges the levels of its streams, without a clock or a stream of its own. One for each room, owned by
 // RoomSpeakers, which asks a few times a second.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How many text messages a participant may still send now. A page sends a line of chat once to everybody in the room, so what is
 // allowed grows with the room.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One room as a value: its participants in the order in which they came, and their live streams. Owned by RoomModel.
 
 /// Whoever takes part: the id of a session.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The commands of room clients, as they come in the payload of `sendData`. Parsed by RoomService, whatever the application key.
 import Signalling
 

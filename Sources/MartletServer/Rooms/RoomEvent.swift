@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What participants are told about their room: the payloads of `OnDataEvent`. Made by the room model, sent by RoomService.
 import Signalling
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The bounds and times of rooms, as the room model needs them. Made from the settings by the composition.
 
 struct RoomLimits: Sendable, Equatable {

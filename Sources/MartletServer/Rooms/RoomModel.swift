@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // All rooms as one value: every method is one indivisible change and gives back what follows from it. It knows no sockets, no
 // clock and no tasks, so that whatever happens can be replayed in a test. Owned by RoomService, which carries the steps out.
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Why a room command was refused. The sentence goes to the client as `info` of DataStatusEvent, where pages show it to people.
 
 enum RoomRefusal: Error, Sendable, Equatable {

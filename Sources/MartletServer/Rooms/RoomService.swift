@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Rooms of the running server: takes the commands of sessions, asks the room model, and carries out what follows. The one
 // application behind all sessions; made by the composition.
 import Logging

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Watches who speaks in each room and has it told to those who watch the streams. A service of the composition; what it judges
 // by comes from the media engine, what rooms there are from RoomService.
 import Logging

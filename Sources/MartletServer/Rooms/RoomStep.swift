@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What follows from one change of the room model: who is told what, and what recorders and the like may want to know.
 
 /// A room event and those it goes to.

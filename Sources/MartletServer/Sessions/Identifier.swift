@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Random identifiers of the control plane.
 
 enum Identifier {

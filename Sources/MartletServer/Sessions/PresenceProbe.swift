@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Finding out whether a client is still there: one ping, and the wait for its pong. Because both ways of a socket keep their
 // order, the pong also says that everything sent before it has been handled.
 import Signalling

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a session does with each message of its client.
 import Logging
 import Primitives

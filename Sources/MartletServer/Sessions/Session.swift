@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One client connection: its commands, what it is told, its keep-alive. Everything that concerns it goes through one mailbox
 // and is handled one after the other. Made by WebSocketService, which runs it; owns nothing but its place in the registries.
 import Clocks

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What stands behind `sendData` of a session and says which streams it may have. Sessions know nothing of the payload; the
 // application does. Rooms are one.
 import Signalling

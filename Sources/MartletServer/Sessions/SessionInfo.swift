@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What is known about a connected client: for REST, for logs, for applications.
 import Signalling
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The bounds and times of signalling, as sessions and the WebSocket service need them.
 import NIOCore
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A client as applications see it: who it is, and the ways to reach it. Sessions make one of themselves; another door (RTMP)
 // makes its own.
 import Signalling

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The clients that are connected to the server, for REST and for shutdown. Filled by WebSocketService and RTMPService.
 import Signalling
 import Synchronization

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The folder of pictures that are written by themselves: writes each whole, keeps the newest of each stream and not too many of
 // all. Owned by SnapshotGallery; blocking, so it lives on a thread of the pool for such things.
 import Foundation

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The names of pictures that are written by themselves: a template with placeholders, made safe for the file system.
 import Foundation
 

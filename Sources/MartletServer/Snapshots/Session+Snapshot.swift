@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `snapshot` of a client: looked up by name, answered with the requester's id, which may belong to a stream object that was never
 // played. Taken beside the mailbox, which must not wait for it.
 import Foundation

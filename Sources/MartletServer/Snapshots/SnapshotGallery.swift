@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Pictures that are written by themselves: of every stream that is on air, at an interval, into a folder. A ServiceLifecycle
 // service, made by the composition when `snapshot_auto_interval_ms` is set.
 import Clocks

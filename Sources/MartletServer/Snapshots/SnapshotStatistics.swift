@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Figures of snapshots and their workers for the statistics page.
 import Signalling
 import Snapshots

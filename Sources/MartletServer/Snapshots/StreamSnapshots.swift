@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Snapshots by stream name, with the settings that go with them: what REST, sessions and the gallery ask. Owned by the composition.
 import Clocks
 import Codecs

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The conversions as the settings want them.
 import Bridges
 import Logging

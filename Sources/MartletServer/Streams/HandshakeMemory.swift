@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a peer connection costs before its client has proved to be there: descriptions, ICE, DTLS. Taken from the memory
 // budget by whoever begins one for a remote (WHIP, WebSocket sessions) and given back once media can flow, so that a flood of
 // offers ends at the share of its address while a company behind one address may watch as much as it likes.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A stream published from inside the server: what RTMP, RTSP and the like hold while they publish. Made by StreamRegistry.openSource.
 import MediaIO
 import Primitives

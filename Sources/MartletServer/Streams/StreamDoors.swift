@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the registry of streams needs for sources and sinks inside the server, and for players that can't take a stream's codec.
 import Bridges
 import MediaIO

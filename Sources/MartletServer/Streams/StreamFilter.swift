@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The body of /stream/find and /stream/terminate: fields that a media session must have. Parsed once, then asked per record.
 import Primitives
 import Signalling

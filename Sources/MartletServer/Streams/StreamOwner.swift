@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How the registry of streams speaks to whoever asked for a publisher or player: a WebSocket session or an agent.
 import MediaIO
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What is known about one publisher or player: told to its owner in statuses, to REST in find.
 import MediaIO
 import Signalling

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How loud published streams are, and telling their players which of them is the loudest. Asked by RoomSpeakers.
 import MediaIO
 import Signalling

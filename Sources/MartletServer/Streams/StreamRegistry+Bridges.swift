@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Conversions on behalf of players and pushes that can't take a stream's codec.
 import MediaIO
 import RTP

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What happens while media sessions live: reports of the engine, events of publishers, the figures of each second.
 import MediaIO
 import Signalling

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Beginning media sessions: publish and play for clients, pull and push for agents. Each takes its place in the registry first,
 // then asks the engine, then looks whether it was ended while it waited.
 import MediaIO

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Publishing from inside the server: the door for RTMP, RTSP and whatever else is not WebRTC.
 import MediaIO
 import SDP

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What follows when the tracks of a running stream have changed: conversions of what is gone end, and everybody who watches goes on with
 // what is there now, or is told to come again. The engine has carried over already whoever could go on as it was.
 import MediaIO

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Every publisher and player of the server, by media session id and by name: the one place where their state changes.
 // Sessions and agents ask, the media engine reports, REST looks. Owned by the composition; run() carries the engine's events.
 import Clocks

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A subscription to a stream from inside the server: what RTMP players and pushes hold. Made by StreamRegistry.openSink.
 import MediaIO
 import Primitives

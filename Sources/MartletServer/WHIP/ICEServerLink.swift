@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // An entry of the setting ice_servers, as clients of WHIP and WHEP are told it.
 
 /// A STUN or TURN server as a `Link` header (RFC 9725 §4.6).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a WHIP session answers to a PATCH that restarts ICE.
 import MediaIO
 import SDP

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Why a WHIP or WHEP request was refused, as problem details (RFC 9457).
 import Hummingbird
 import HTTPTypes

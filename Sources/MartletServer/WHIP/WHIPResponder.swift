@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // WHIP and WHEP as HTTP: /whip/<stream> and /whep/<stream> take offers, /whip/<stream>/<session> is the session. RFC 9725,
 // draft-ietf-wish-whep. Called by WebResponder for every request under these paths.
 import Foundation

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The sessions that were begun by HTTP: publishers by WHIP (RFC 9725), players by WHEP. Each owns one media session of the
 // registry and ends with it. Called by WHIPResponder; owned by the composition.
 import Logging

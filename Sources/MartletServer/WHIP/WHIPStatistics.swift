@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Figures of WHIP and WHEP for the statistics page.
 import Signalling
 

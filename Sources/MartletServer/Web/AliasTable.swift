@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Other paths under which pages are reachable, such as those of WCS: `aliases.txt` in the pages' folder.
 import Foundation
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The Range header of a request for one file (RFC 9110 §14.1.2).
 
 enum ByteRange: Equatable {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The body of a response that is a file, or a part of one: read piece by piece, only as fast as the peer takes it, so that a
 // connection that stands still holds one small buffer. Made by StaticFiles.
 import Glibc

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Watches one HTTP connection: that heads, bodies and responses move in time, that what waits for the peer or from it is in the
 // memory budget, that each request names its host. Between the HTTP codec of NIO and that of Hummingbird; owned by the channel.
 import Logging

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // All HTTP connections of the server: how many there may be, how long each part of a request may take, what was refused.
 // One for both listeners; each accepted connection is entered here and gets an HTTPConnectionGuard.
 import Logging

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Dates of HTTP headers (RFC 9110 §5.6.7, the preferred form only): `Sun, 06 Nov 1994 08:49:37 GMT`.
 import Glibc
 

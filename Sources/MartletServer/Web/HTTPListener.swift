@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One HTTP listener (plain or TLS) as a service of the server: it accepts and bounds connections, Hummingbird's HTTP/1 channel
 // parses, WebResponder answers, and what every answer has in common is added here, where it is written.
 import Glibc

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Where a TCP listener binds, and the one sentence that says why it can't. Used by all listeners.
 import Glibc
 import NIOCore

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which listeners are open on which ports: filled by the listeners as they bind (a port of 0 becomes a real one),
 // read by `server/info` and by the line that announces the start.
 import Synchronization

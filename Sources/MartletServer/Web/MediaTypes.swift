@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Content types of the files the server hands out.
 
 enum MediaTypes {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Serves the pages and the browser SDK from one folder: content types, revalidation, byte ranges (RFC 9110 §13–14).
 // Called by WebResponder; never leaves its folder.
 import Foundation

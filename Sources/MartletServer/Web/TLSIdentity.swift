@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Certificate and key of the TLS listeners: the files of the settings, or a self-signed pair made at first start.
 import DTLS
 import Foundation

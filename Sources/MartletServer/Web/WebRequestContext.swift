@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What is known about an HTTP request besides its head and body: who sent it.
 import Hummingbird
 import NIOCore

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The one door of both HTTP listeners: sends a request to REST, statistics, health or the pages, and adds what all
 // answers share (CORS, access log). Hummingbird calls `respond` for each request.
 import Hummingbird

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Finds the folder of the pages when no setting names it.
 import Foundation
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One established WebSocket as its owner (a session, or the client of agents) sees it: a thing to send texts to.
 // Safe from any thread; the work is done by the WebSocketHandler on the channel's event loop.
 import NIOCore

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // WebSocket frames to messages and back (RFC 6455), with its bounds: message size and time, fragments, unread output, unprocessed
 // input, all of it in the memory budget. Last in the pipeline of every WebSocket channel, server or client side; owned by the channel.
 import MediaIO

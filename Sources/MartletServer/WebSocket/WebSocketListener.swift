@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Listening sockets for WebSocket clients, plain or TLS: any path, any Origin, no subprotocol. Plain HTTP requests are
 // told in words what this port is for. Made by WebSocketService, which decides who may come in.
 import NIOCore

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The signalling door: binds the WebSocket ports, makes a session of every connection and runs it, reports rates each second,
 // and on shutdown tells everybody before it closes. Composed by the server; a ServiceLifecycle service.
 import Clocks

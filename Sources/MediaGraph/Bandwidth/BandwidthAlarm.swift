@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whether a player is told that its line is too thin. Part of PlayerEndpoint; keeps a line at the edge from flapping.
 import Primitives
 

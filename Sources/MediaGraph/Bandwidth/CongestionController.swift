@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What one player's line carries, from the feedback its receiver sends: Google Congestion Control for a sender that
 // forwards. Sans-IO; owned by PlayerEndpoint, one per transport, told of feedback, asked for the estimate.
 import Primitives

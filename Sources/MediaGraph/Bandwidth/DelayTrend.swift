@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Tells from the trend of the delay whether a queue is growing on the way. Part of CongestionController.
 import Primitives
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How much of what was sent arrives per second. Part of CongestionController.
 import Primitives
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What losses say of the line. Part of CongestionController.
 import Primitives
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Puts packets that left together into groups and compares how far apart two groups left and arrived.
 // Part of CongestionController.
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One transport of a player as a line with a bandwidth: what was sent over it, what it carries, and what may be sent now.
 // Owned by PlayerEndpoint, used on its reactor only.
 import Primitives

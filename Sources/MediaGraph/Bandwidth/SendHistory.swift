@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // When each packet left for one player, and how long it was: what transport-wide feedback is matched with.
 // One per transport of a player, shared by its audio, video and retransmissions; written on the packet path.
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A mark that is set once, by any thread.
 import Synchronization
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Frames of a source inside the server on their way into a stream: packetised once, so that a player costs the same whatever the
 // source is. Used by RTMP and the like.
 import Clocks

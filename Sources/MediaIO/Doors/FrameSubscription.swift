@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Frames of a stream for somebody inside the server: taken from a tap, put together, placed on one clock, bounded. Used by RTMP and
 // the like.
 import Primitives

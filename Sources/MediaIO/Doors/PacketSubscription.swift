@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Packets of a stream for somebody inside the server who hands them on as RTP. Used by RTSP.
 import Primitives
 import RTP

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a source inside the server brings, in the terms of its own protocol. Used by RTMP, files and tests; see FrameSource.
 import RTP
 import SDP

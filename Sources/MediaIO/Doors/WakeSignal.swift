@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Lets one task sleep until a reactor, or anybody else, has something for it.
 import Synchronization
 

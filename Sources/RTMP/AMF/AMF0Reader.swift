@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reads AMF0 values from the payload of a message, with every length checked and depth and number bounded.
 
 /// A cursor over the values of one message.

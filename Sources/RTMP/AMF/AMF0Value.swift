@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A value of the Action Message Format, version 0: what commands and metadata consist of.
 
 /// Any AMF0 value (amf0-file-format-specification §2). Members of objects keep their order.

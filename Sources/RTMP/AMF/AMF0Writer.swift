@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Writes AMF0 values.
 
 public enum AMF0Writer {

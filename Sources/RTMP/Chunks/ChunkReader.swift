@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Puts the chunks of a connection together to messages. Takes bytes in pieces of any size; obeys Set Chunk Size and Abort itself,
 // because they change how the next byte is read. Owned by RTMPLink.
 import Primitives

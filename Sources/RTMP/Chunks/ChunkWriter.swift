@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Cuts messages into chunks, with the shortest header that says enough. Owned by RTMPLink.
 
 struct ChunkWriter {

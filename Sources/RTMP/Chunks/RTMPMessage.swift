@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One RTMP message: what chunks are put together to.
 
 /// Message types (RTMP §5.4, §7.1).

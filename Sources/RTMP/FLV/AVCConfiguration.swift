@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // AVCDecoderConfigurationRecord (ISO/IEC 14496-15 §5.3.3.1): the parameter sets of H.264 in FLV.
 
 public struct AVCConfiguration: Sendable, Equatable {

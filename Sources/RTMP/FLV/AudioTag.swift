@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The body of an audio message: an FLV AUDIODATA, in its old form or that of Enhanced RTMP. Read from publishers; written, as
 // AAC, for players.
 

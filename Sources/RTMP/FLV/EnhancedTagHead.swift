@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The head that audio and video messages of Enhanced RTMP have in common: extensions, packet type, codec, and the first of several tracks. Read by
 // AudioTag and VideoTag.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The codecs of Enhanced RTMP (v1 and v2) by their four characters, video and audio.
 
 public enum VideoFourCC: Sendable, CaseIterable {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The body of a video message: an FLV VIDEODATA, in its old form or that of Enhanced RTMP (ExVideoTagHeader). Read from
 // publishers; written, in its old form, for players.
 

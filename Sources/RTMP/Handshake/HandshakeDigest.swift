@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The digests of the "complex" handshake, which Flash and some encoders ask for: HMAC-SHA256 at a place that the packet itself
 // names. It proves nothing, its keys are public; clients only want to see it. Used by both handshakes.
 import COpenSSL

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The handshake of both sides: version, a packet of random bytes, and its echo. Plain, or with digests where the client asks.
 // Owned by RTMPLink.
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A command: a remote procedure call by AMF0, or the answer to one.
 
 public struct RTMPCall: Sendable, Equatable {

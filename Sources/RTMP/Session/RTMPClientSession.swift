@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The client's side of one connection: connects, then publishes or plays one stream. Bytes in; events out; bytes to send in
 // `takeOutput`. Used by republishing and pulling.
 import Primitives

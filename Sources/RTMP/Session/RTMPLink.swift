@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What both sides of a connection have in common: handshake, chunks, acknowledgements, pings. Owned by RTMPServerSession and
 // RTMPClientSession; a value, driven by bytes.
 import Primitives

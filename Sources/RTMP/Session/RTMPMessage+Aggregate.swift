@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Aggregate messages (RTMP §7.1.6): several audio and video messages in one.
 
 extension RTMPMessage {

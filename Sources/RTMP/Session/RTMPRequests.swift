@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What clients of a server ask for, in plain fields.
 
 /// `connect`: who it is and which application it wants.

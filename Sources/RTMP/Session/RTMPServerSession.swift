@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The server's side of one connection: NetConnection and NetStream (RTMP §7.2) as a state machine. Bytes in; events out, which
 // the driver answers by the accept and refuse methods; bytes to send in `takeOutput`.
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // An RTMP address in its parts: rtmp://user:password@host:1935/app?connectParam=…/stream?streamParam=…
 // Used for what clients say in connect and for the addresses we connect to.
 import Foundation

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Lets a decoder's frames begin, and go on after a loss, where decoding can begin. Used by whoever decodes, records or hands frames on.
 
 /// Judges the frames of one video track in decoding order. Closed at first.

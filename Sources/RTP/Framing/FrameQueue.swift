@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What waits to be sent on a TCP connection, and what is thrown away when that is too much. Sans-IO; owned by the connection.
 import Primitives
 

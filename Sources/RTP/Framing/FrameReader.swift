@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Takes the packets out of the bytes of a TCP connection. Sans-IO; owned by the connection that the bytes come from.
 
 /// Packets behind their length in 16 bits (RFC 4571 §2), put together again from whatever pieces TCP delivers.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Finds out by their times that pictures are shown in another order than they are decoded in. Used by FrameSource and UplinkTrack.
 import Primitives
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // RTP payloads back to AAC frames (RFC 3640). Used by FrameAssembler.
 
 /// Takes several frames out of a payload, and puts one together that lies in several.

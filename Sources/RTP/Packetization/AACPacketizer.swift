@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // AAC frames to RTP payloads (RFC 3640, mode AAC-hbr). Used by sources that are not RTP and by bridges.
 
 /// One frame to a payload, or one over several.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // RTP payloads back to AV1 temporal units. Used by FrameAssembler.
 
 /// AV1 RTP specification 1.0: puts OBU elements together and gives each OBU its size field back.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // AV1 temporal units to RTP payloads. Used by publishing tools.
 
 /// AV1 RTP specification 1.0 §4: OBUs without size fields, several to a packet or one over several packets.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Finds the units of an H.264 byte stream. Used by the packetiser and by whoever reads such files.
 
 /// The byte stream format (H.264 Annex B): units behind start codes 0 0 1.

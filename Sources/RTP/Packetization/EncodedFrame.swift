@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What depacketisers give out and decoders, recorders and muxers take.
 
 /// One access unit (H.264), frame (VP8, VP9), temporal unit (AV1) or audio frame.

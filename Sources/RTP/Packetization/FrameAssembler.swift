@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // RTP packets in any order to frames in order. Used by headless players, recorders and everything that decodes.
 import Primitives
 

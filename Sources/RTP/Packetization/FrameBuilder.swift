@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Gathers the packets of one frame; what all video depacketisers have in common. Owned by each of them.
 
 /// The frame being put together: where it begins and ends is told by timestamp and marker (RFC 6184 §5.1 and the like).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a container has to be told of a video track, read out of a key frame. Used by recorders.
 
 /// Size and out-of-band headers of a key frame as the depacketisers give it.

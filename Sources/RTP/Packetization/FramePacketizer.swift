@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The right packetiser for a codec. Used by whoever sends more than one codec: publishing tools, sources that are not RTP.
 
 /// A packetiser chosen by codec.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // RTP payloads back to H.264 access units. Used by FrameAssembler.
 
 /// Single units, STAP-A and FU-A (RFC 6184) to Annex B. Broken units are left out and their frame is incomplete.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The two ways in which H.264 units lie one after the other: behind start codes (Annex B) and behind lengths (MP4, FLV). Used by
 // the doors.
 

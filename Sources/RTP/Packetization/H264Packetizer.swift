@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // H.264 access units to RTP payloads, as browsers send them. Used by publishing tools and by the doors that are not RTP.
 
 /// Packetisation mode 1 (RFC 6184 §6.3): single units, STAP-A for small neighbours, FU-A for what is too long.

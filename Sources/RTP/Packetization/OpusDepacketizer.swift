@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // RTP payloads back to Opus (or G.711, G.722) frames: one is the other. Used by FrameAssembler.
 
 /// RFC 7587 §4.2: each payload is a frame by itself.

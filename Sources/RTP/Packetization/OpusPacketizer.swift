@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Opus frames to RTP payloads: one is the other. Exists so that all codecs are used alike.
 
 /// RFC 7587 §4.2: a payload is one Opus packet. Serves the other audio codecs whose frames are payloads as well.

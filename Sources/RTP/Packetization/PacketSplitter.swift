@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Cuts RTP packets that are too long for the way to players into shorter ones. Used by who pulls by RTSP: over TCP a camera may send packets of
 // any length.
 

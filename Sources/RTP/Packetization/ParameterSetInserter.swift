@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Puts H.264 parameter sets that a camera tells only in its description, or once, in front of its key frames, in RTP. Used by who
 // pulls by RTSP.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How a frame is cut into packets of nearly one size, so that a burst of them can leave in one UDP_SEGMENT send.
 
 /// Splits lengths evenly.

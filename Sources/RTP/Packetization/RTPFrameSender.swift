@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Encoded frames of one track as RTP packets. Used by sources that are not RTP, by bridges and by publishing tools.
 import Primitives
 

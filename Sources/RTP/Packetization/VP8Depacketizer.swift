@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // RTP payloads back to VP8 frames. Used by FrameAssembler.
 
 /// RFC 7741: takes the descriptors off and puts the rest together.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // VP8 frames to RTP payloads. Used by publishing tools.
 
 /// RFC 7741 with a 15-bit picture ID, as browsers send it; one partition as far as RTP is concerned.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // RTP payloads back to VP9 frames. Used by FrameAssembler.
 
 /// RFC 9628: takes the descriptors off. All spatial layers of a picture become one frame, one behind the other.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // VP9 frames to RTP payloads. Used by publishing tools.
 
 /// RFC 9628 in non-flexible mode without layers: 15-bit picture ID, picture size in front of each key frame.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How AAC lies in RTP payloads, as a description says it (RFC 3640 §4.1). Used by packetiser, depacketiser and PacketSplitter.
 
 /// The widths of the fields in an AU header, bits. Only what AAC uses: no time stamps, no random access flag.

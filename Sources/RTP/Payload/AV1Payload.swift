@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // AV1 in RTP payloads (AV1 RTP specification 1.0): the aggregation header and the OBU elements behind it.
 // Used by PayloadInspector and the depacketiser.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reads the picture size out of an AV1 sequence header. Used by the payload inspector.
 
 /// AV1 sequence header OBU (specification §5.5).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The out-of-band header of AAC (ISO/IEC 14496-3 §1.6.2.1): what kind it is, how fast and how wide. Used by the doors and bridges.
 
 /// The first fields of an AudioSpecificConfig.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reads bit fields and Exp-Golomb numbers from codec headers. Used by the payload inspector and the packetisers.
 
 /// A cursor over bits that never reads beyond its bytes: past the end it gives zeros and `isOverrun` is true. Trivial.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reads what is needed of an H.264 sequence parameter set. Used by the payload inspector.
 
 /// Sequence parameter set syntax (H.264 §7.3.2.1.1).

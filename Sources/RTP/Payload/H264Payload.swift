@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // H.264 in RTP payloads (RFC 6184): what PayloadInspector, packetiser and depacketiser know of its units.
 
 /// NAL unit types and looks into single units, STAP-A and FU-A.

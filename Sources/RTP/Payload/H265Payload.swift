@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // H.265 in RTP payloads (RFC 7798), as far as passing it through needs it. Used by PayloadInspector.
 
 /// Looks into single units, aggregation packets and fragmentation units.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The variable length numbers of AV1 (specification §4.10.5). Used by the AV1 payload code.
 
 /// Little-endian base 128 numbers, limited to 32 bits.

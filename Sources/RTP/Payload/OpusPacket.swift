@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How long Opus packets last, read from their first bytes. Used by file readers and recorders.
 
 public enum OpusPacket {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The newest parameter sets of an H.264 or H.265 stream, whatever brought them: a description, a configuration record or the stream
 // itself. Owned by the uplink track; the packet made of them goes in front of entry points that lack them.
 

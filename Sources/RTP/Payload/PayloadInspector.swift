@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Looks into RTP payloads without depacketising: does a frame start here, is it a key frame, how large is the picture.
 // Called on the packet path for each video packet of a publisher.
 

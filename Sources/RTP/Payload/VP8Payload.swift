@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // VP8 in RTP payloads (RFC 7741): the payload descriptor and the key frame header behind it.
 // Used by PayloadInspector and the depacketiser.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The beginning of a VP9 frame: is it a key frame, and how large. Used by the payload inspector and the packetiser.
 
 /// VP9 uncompressed header (bitstream specification §6.2), as far as the frame size of key frames.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // VP9 in RTP payloads (RFC 9628): the payload descriptor, its scalability structure and the frame header behind it.
 // Used by PayloadInspector, packetiser and depacketiser.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What an RTP payload of H.264 or H.265 holds, as far as beginning to decode depends on it. Found by PayloadInspector, used by the
 // uplink track to find entry points and by the depacketisers.
 

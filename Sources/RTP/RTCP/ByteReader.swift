@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reads big-endian numbers from a packet with every bound checked. Used by the RTCP parsers only.
 
 /// A cursor over bytes that it does not own.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Appends big-endian numbers to a packet being built. Used by the RTCP serialisers only.
 
 /// A growing packet.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Extended reports: of their blocks the two that measure a round trip are read and written, the others are carried along unread.
 import Primitives
 

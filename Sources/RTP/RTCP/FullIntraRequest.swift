@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A request for a key frame, with a number that tells a repetition from a new wish.
 
 /// Full intra request (RFC 5104 §4.3.1).

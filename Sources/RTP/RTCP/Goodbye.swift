@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A source leaves. Read from peers, sent when a stream to a player ends.
 
 /// RTCP BYE (RFC 3550 §6.6).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A request to send packets again. Made from NACKGenerator towards publishers, read from players.
 
 /// Generic NACK (RFC 4585 §6.2.1).

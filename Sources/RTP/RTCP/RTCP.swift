@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The door of RTCP: compound datagrams in and out. Called by endpoints after decryption and before encryption.
 
 /// Reads and writes compound RTCP packets (RFC 3550 §6.1, reduced size RFC 5506).

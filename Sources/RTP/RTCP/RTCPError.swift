@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Why a received RTCP packet could not be read.
 
 /// What is wrong with an RTCP packet. The datagram it came in is to be dropped as a whole.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The RTCP packets known here as one value. Made by RTCP.parse, written by RTCP.serialize.
 
 /// One packet of a compound RTCP datagram.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How much a receiver wants to get at most; for peers without transport-wide feedback.
 
 /// REMB (draft-alvestrand-rmcat-remb-03 §2.2).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a receiver says about the sources it hears. Sent to publishers, read from players.
 
 /// RTCP receiver report (RFC 3550 §6.4.2).

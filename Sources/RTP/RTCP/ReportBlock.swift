@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One block of a sender or receiver report. Made by ReceiverStatistics, read by whoever sends to the peer.
 
 /// What a receiver says about one source (RFC 3550 §6.4.1). 24 bytes on the wire.

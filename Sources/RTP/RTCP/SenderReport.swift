@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a sender says about itself: ties RTP time to the wall clock. Sent to players, read from publishers.
 
 /// RTCP sender report (RFC 3550 §6.4.1).

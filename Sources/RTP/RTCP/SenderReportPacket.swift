@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The compound that a sender repeats each second, sender report and source description, kept so that repeating it allocates nothing.
 
 /// A sender report without report blocks and the CNAME behind it, as bytes (RFC 3550 §6.4.1, §6.5).

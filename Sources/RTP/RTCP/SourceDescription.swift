@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Who is behind an SSRC; the canonical name ties the streams of one source together. Follows every report.
 
 /// RTCP source description (RFC 3550 §6.5).

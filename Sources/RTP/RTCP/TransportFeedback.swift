@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // When the packets of a transport arrived, or that they did not: what a sender's bandwidth estimation lives on.
 // Made by TransportFeedbackRecorder towards publishers, read from players.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Transport-wide feedback read where it lies: no array per packet. Used by players' bandwidth estimation, and by
 // TransportFeedback for whoever wants a value.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Follows the smallest difference between arrival and sending, which is the one that no queue has added to. Owned by StreamTimeline.
 import Primitives
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // RTP timestamps counted on beyond their 32 bits. Used by whoever needs a track's time over hours.
 import Primitives
 

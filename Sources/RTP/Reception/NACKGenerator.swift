@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Finds the gaps in what arrives on one SSRC and says what to ask for again. Owned by the receiving track: told of every
 // packet, asked by a timer.
 import Primitives

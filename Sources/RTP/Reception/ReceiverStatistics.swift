@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a receiver knows about one SSRC: how much should have come, how much did, how evenly. Owned by the track that
 // receives it, updated for every packet, read when reports are due.
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The smallest of what was noted lately. Owned by StreamTimeline.
 import Primitives
 

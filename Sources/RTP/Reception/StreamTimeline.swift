@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // When each packet of a stream was made, on one clock for all its tracks: sender reports put audio and video on the publisher's
 // wall clock, arrivals put that on ours. Sans-IO; owned by whoever takes a stream's packets apart, tested with emulated loss and drift.
 import Primitives

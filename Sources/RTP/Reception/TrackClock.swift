@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One track's media clock held against its sender reports: from RTP ticks to the publisher's wall clock. Owned by StreamTimeline.
 import Primitives
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Remembers when each packet of a transport arrived, for the sender's bandwidth estimation. Owned by the publisher's
 // endpoint: told of every packet, asked for feedback by a timer.
 import Primitives

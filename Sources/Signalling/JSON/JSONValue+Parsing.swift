@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // JSON text into a JSONValue (RFC 8259). Own, because the text comes from strangers: nesting and size are bounded,
 // the time is linear, and integers stay exact.
 

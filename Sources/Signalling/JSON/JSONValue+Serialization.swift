@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A JSONValue as compact JSON text. Members come in the order of their names, so that equal values give equal text.
 
 extension JSONValue {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A JSON document as a Swift value: what envelopes carry, what REST bodies are, what is echoed unchanged.
 // Used by the signalling messages, the REST methods and the client.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `connection`: the first message of a client. Everything but the application key may be missing.
 
 /// What a client says about itself when it connects.

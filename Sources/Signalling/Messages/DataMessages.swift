@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Application data: `sendData` and its `DataStatusEvent`, `OnDataEvent`; the answer to `availableStream`; `fail`.
 
 /// `sendData`: opaque to the protocol; rooms put their commands into the payload.

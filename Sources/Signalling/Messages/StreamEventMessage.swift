@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `sendStreamEvent` (publisher → server), `notifyStreamEvent` (server → subscriber) and the rate reports of each second.
 
 /// An event about a stream, with the media session id of whoever sends or receives it.

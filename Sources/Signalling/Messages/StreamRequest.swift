@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `publishStream` and `playStream`, and the identity fields of `unPublishStream` / `stopStream`.
 
 /// A client's wish to publish or to play a stream.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The words in which a stream's state is told. The spelling is part of the protocol: pages compare these strings.
 
 /// The `status` of a stream (reference of the SDK: STREAM_STATUS).

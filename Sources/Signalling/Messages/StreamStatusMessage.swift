@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `notifyStreamStatusEvent`: the only way in which a client learns the state of its stream.
 
 /// The state of one publisher or player, with every field that consumers of the protocol look at.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The main job, shown: two servers, a stream published on the first, pushed to the second by REST, played from there.
 // Run by `martlet demo`; `./dev demo` is the way people start it.
 import Foundation

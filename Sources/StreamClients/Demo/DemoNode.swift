@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One server of the demo: a child process with its own ports and state folder.
 import Foundation
 import FoundationNetworking

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sequences of what clients say by WebSocket and by HTTP, with what the media engine reports meanwhile: three sessions, a WHIP service and
 // one registry over an engine without media.
 import Logging

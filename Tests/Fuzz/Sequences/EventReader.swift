@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How the sequence targets read libFuzzer's bytes: as events with numbers, biased to what breaks arithmetic on time and counts.
 import Primitives
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sequences of what a source and its players do, through the ring and the fan-out: one track, up to six players and a mirror.
 @testable import MediaGraph
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sequences of what an encoder sends by RTMP, and of what a camera's connections do: into the decisions about tracks and time, and on into
 // the packets of a stream.
 @testable import MartletServer

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sequences of what a source sends to the parts that follow its numbers: the time line of its tracks and the finder of gaps.
 import Primitives
 @testable import RTP

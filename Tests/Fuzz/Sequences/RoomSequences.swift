@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sequences of what clients do with rooms, against the model that all rooms are.
 @testable import MartletServer
 import Primitives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sequences of what a tap hands to those inside the server who take a stream: the RTSP forwarder, RTMP's frame subscription, the recorder.
 // Two tracks, audio and video, with any arrivals, timestamps, losses, reports and restarts.
 import Foundation

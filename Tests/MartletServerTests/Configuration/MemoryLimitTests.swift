@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The memory that a process may use, out of the machine's and its control groups'.
 import Testing
 

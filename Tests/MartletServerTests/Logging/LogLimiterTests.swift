@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How often the log says one thing about one peer. Time is moved by hand.
 import Logging
 import Synchronization

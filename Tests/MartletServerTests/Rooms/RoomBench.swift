@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sessions in rooms, without sockets: clients of the session bench with a room service behind them.
 import MediaIO
 import Signalling

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sessions without sockets: clients that talk to real sessions and a real registry over in-memory channels.
 import Logging
 import NIOWebSocket

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A media engine without media: answers offers by rule and says what tests tell it to say.
 import MediaIO
 import Primitives

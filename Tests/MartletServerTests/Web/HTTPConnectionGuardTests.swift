@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What an HTTP connection may take: time for head, body and response, memory, one Host. Without sockets; time is moved by hand.
 import Logging
 import NIOCore

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Requests to the web side without sockets, and answers with their body read.
 import Foundation
 import HTTPTypes

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The bounds of one WebSocket: pongs, close codes, time for a message, memory. Without sockets; time is moved by hand.
 import NIOCore
 import NIOEmbedded

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A signalling server on loopback with a fake engine, for tests that need sockets.
 import Foundation
 import NIOSSL
