@@ -165,6 +165,25 @@ def aac_with_wide_headers():
     return aac(48000, 1024, (16, 8, 8), lambda length: struct.pack(">HHB", 24, length, 0))
 
 
+def sliced(marks, tick=0):
+    """Pictures of several slices in several packets, whose markers are as `marks(payload, last)` says."""
+    made = camera(encoded.access_units(size="640x360", options="slices=3"))
+    made.marks, made.tick, made.largest = marks, tick, 600
+    return Pulled(made)
+
+
+def no_markers():
+    return sliced(lambda payload, last: False)
+
+
+def marker_on_each_slice():
+    return sliced(lambda payload, last: payload[0] & 31 in (1, 5) or payload[0] & 31 == 28 and payload[1] & 0x40)
+
+
+def ticks_apart():
+    return sliced(lambda payload, last: last, tick=1)
+
+
 def standing_clock():
     """After three seconds its pictures have one timestamp; after ten more its clock runs again, from there."""
     made = camera()

@@ -112,10 +112,10 @@ class Link:
             for number in range(100_000):
                 parts = [part for unit in self.camera.picture(self, number) for part in payloads(unit, self.camera.largest)]
                 for index, part in enumerate(parts):
-                    last = index == len(parts) - 1
+                    marker = self.camera.marks(part, index == len(parts) - 1)
                     self.packet(channel, struct.pack(
-                        ">BBHII", 0x80, (0x80 if last else 0) | self.camera.payload_type, sequence & 0xffff,
-                        90000 + self.camera.shown(number) * 90000 // FPS, 0x1111) + part)
+                        ">BBHII", 0x80, (0x80 if marker else 0) | self.camera.payload_type, sequence & 0xffff,
+                        90000 + self.camera.shown(number) * 90000 // FPS + index * self.camera.tick, 0x1111) + part)
                     sequence += 1
                     self.camera.between(self, number, index)
                 if self.camera.sounds and sound is not None:
@@ -143,6 +143,9 @@ class ScriptedCamera:
         self.video = "m=video 0 RTP/AVP"
         self.picture = lambda link, number: pictures()[number % len(pictures())]
         self.shown = lambda number: number
+        # Whether a payload, the picture's last or not, has the marker; and what the timestamp grows by from packet to packet of a picture.
+        self.marks = lambda payload, last: last
+        self.tick = 0
         self.sound = lambda number: [(0, packet * TONE_SAMPLES, tone()) for packet in (2 * number, 2 * number + 1)]
         self.requests, self.links = [], []
         self.override = lambda link, method, uri, headers: None

@@ -24,10 +24,11 @@ struct RTSPInlet: Sendable {
         var gate: PayloadTypeGate
         /// Of AAC whose description names another clock than that of its samples.
         var clock: AACClock?
+        var markers: PictureMarkers?
         var inserter: ParameterSetInserter?
         var splitter: PacketSplitter
-        /// That some are too long.
-        var hasTold = false
+        /// That some are too long; that its markers are wrong.
+        var hasTold = false, hasToldMarkers = false
     }
     private let local: any LocalSource
     private var tracks: [Track]
@@ -53,6 +54,7 @@ struct RTSPInlet: Sendable {
                             format: format)
                     }
                     : nil,
+                markers: kind == .h264 || kind == .h265 ? PictureMarkers(codec: kind) : nil,
                 inserter: kind == .h264
                     ? ParameterSetInserter(parameterSets: Base64.parameterSets(codec.parameters["sprop-parameter-sets"] ?? ""), payloadType: payloadType)
                     : nil,
@@ -90,11 +92,17 @@ struct RTSPInlet: Sendable {
         var bytes = bytes
         bytes[1] = bytes[1] & 0x80 | tracks[index].payloadType
         let onTime = tracks[index].clock?.take(bytes) ?? [bytes]
-        let whole = onTime.flatMap { tracks[index].inserter?.take($0) ?? [$0] }
+        let wasMending = tracks[index].markers?.isMending ?? false
+        let marked = onTime.flatMap { tracks[index].markers?.take($0) ?? [$0] }
+        let whole = marked.flatMap { tracks[index].inserter?.take($0) ?? [$0] }
         let cut = whole.flatMap { tracks[index].splitter.take($0) }
         let packets = cut.filter { $0.count <= PacketRing.maximumPacketLength }
         _ = local.write(track: tracks[index].target, packets: packets)
-        guard packets.count < cut.count else { return .media }
+        guard packets.count < cut.count else {
+            guard !wasMending, tracks[index].markers?.isMending == true, !tracks[index].hasToldMarkers else { return .media }
+            tracks[index].hasToldMarkers = true
+            return .remark("its markers don't say where a picture ends; they are put right")
+        }
         tooLong += cut.count - packets.count
         guard !tracks[index].hasTold else { return .nothing }
         tracks[index].hasTold = true
