@@ -24,6 +24,8 @@ struct EntryPoints {
     private(set) var carriesSets = false
     private var lastInstant = Instant.distantPast
     private(set) var order = PictureOrder()
+    /// The sets say that pictures are shown in the order in which they are decoded.
+    var excludesReordering = false
     /// Entry points in a row that were no IDR pictures.
     private var otherEntries = 0
     /// So long without an IDR picture, and a source is taken to send none.

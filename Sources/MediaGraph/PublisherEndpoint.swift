@@ -30,6 +30,8 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
         /// Left out of the stream because nothing of it had come when the stream began.
         var isAwaited = false
         var toldWidth = 0, toldHeight = 0
+        /// That it has B-frames is known to the players.
+        var isReordered = false
         /// When a source that is not the line's was first seen; `nil`: never.
         var otherSince: Instant?
         /// The line's source has said goodbye.
@@ -365,6 +367,10 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
             }
             if track.isRefreshDue(interval: timing.refreshInterval, at: now) { track.requestKeyFrame() }
             if track.wantsKeyFrame { keyFrameWanted(of: track, arena: arena, at: now) }
+            if track.format.isReordered, !lines[i].isReordered {
+                lines[i].isReordered = true
+                stream.noteOtherForms()
+            }
             if track.kind == .video, track.width != lines[i].toldWidth || track.height != lines[i].toldHeight, started {
                 lines[i].toldWidth = track.width
                 lines[i].toldHeight = track.height

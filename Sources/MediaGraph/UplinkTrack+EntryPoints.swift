@@ -18,7 +18,7 @@ extension UplinkTrack {
         if !entries.isCurrent(timestamp) {
             guard isNewest else { return noteLate(units, view, slot: &slot) }
             if entries.begin(timestamp, at: now) { format.beginsWithoutIDR = true }
-            if followsBitstream, entries.order.isReordered { markReordered() }
+            if entries.order.isReordered, !entries.excludesReordering, !format.isReordered { markReordered() }
         }
         slot.marker = entries.isEnd(units, marker: view.marker)
         entries.seen.formUnion(units)
@@ -114,9 +114,11 @@ extension UplinkTrack {
             sent["sprop-parameter-sets"] = Base64.encode(units)
             if let sps = entries.sets.sequenceSet, let profile = H264Framing.profileLevelID(ofSPS: sps) {
                 sent["profile-level-id"] = profile
+                let reorders = H264Framing.reorders(sps: sps)
+                entries.excludesReordering = reorders == false
                 if followsBitstream {
                     format.codec.parameters["profile-level-id"] = profile
-                    if H264Framing.reorders(sps: sps) == true { format.isReordered = true }
+                    if reorders == true { format.isReordered = true }
                 }
             }
         }

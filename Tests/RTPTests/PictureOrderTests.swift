@@ -21,4 +21,7 @@ import Testing
         [5000, 5040, 0, 40, 80, 2000, 0, 40], [0, 40, .max, .min, 40, 80], [0, 2, 1, 40, 42, 41, 80, 82, 81],
     ] as [[Int64]])
     func inOrder(times: [Int64]) { #expect(!isReordered(times)) }
+
+    @Test("a clock that is set back every few seconds is none either")
+    func oftenSetBack() { #expect(!isReordered((0..<1000).map { $0 * 40 - $0 / 100 * 70 })) }
 }

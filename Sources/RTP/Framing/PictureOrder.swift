@@ -4,8 +4,8 @@ import Primitives
 
 /// Looks at the pictures of one track in decoding order. A value.
 ///
-/// Pictures that go back twice, with one in between that is later than all before, come in decoding order (B-frames). Going back once may be
-/// a clock that was set back, and going back again and again a clock that creeps.
+/// Pictures that go back twice, with one in between that is later than all before and no more than `longestGroup` pictures, come in decoding
+/// order (B-frames). Going back now and then is a clock that is set back, and going back again and again a clock that creeps.
 public struct PictureOrder: Sendable {
     /// No decoder keeps pictures for this long: a step of a clock.
     private static let longestReordering = TimeSpan.seconds(1)
@@ -17,14 +17,19 @@ public struct PictureOrder: Sendable {
     /// Nothing has gone back since the newest.
     private var hasAdvanced = true
     private var returns = 0
+    /// B-frames come at least once in so many pictures where there are any.
+    private static let longestGroup = 32
+    private var sinceReturn = 0
 
     public init() {}
 
+    /// Stays so for the next group only: to be asked after each picture.
     public var isReordered: Bool { returns > 1 }
 
     /// The next picture's time less the one's before.
     public mutating func take(step: TimeSpan) {
         ahead = ahead - step
+        if sinceReturn <= Self.longestGroup { sinceReturn += 1 }
         if ahead < .zero {
             ahead = .zero
             hasAdvanced = true
@@ -33,7 +38,8 @@ public struct PictureOrder: Sendable {
             hasAdvanced = true
         } else if -step > Self.leastReordering, hasAdvanced {
             hasAdvanced = false
-            if returns < 2 { returns += 1 }
+            returns = sinceReturn <= Self.longestGroup ? min(returns + 1, 2) : 1
+            sinceReturn = 0
         }
     }
 }
