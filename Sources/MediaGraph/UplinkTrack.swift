@@ -134,9 +134,16 @@ public final class UplinkTrack {
 
     /// A joiner starts from the ring when the key frame there is at most this old and the way to the live edge this long;
     /// beyond, asking the publisher for a new one is quicker than sending the past.
-    private var maximumJoinAge = TimeSpan.seconds(6)
+    private var maximumJoinAge: TimeSpan { answersRequests ? .seconds(6) : .seconds(12) }
+    private var maximumJoinPackets: Int64 { answersRequests ? 2500 : 6000 }
     private var canBeAsked = true
-    private var maximumJoinPackets: Int64 = 2500
+    /// Of requests since the newest key frame, when the first was made and how many they are.
+    private var unanswered: (since: Instant, count: Int) = (.distantPast, 0)
+    /// The source makes key frames when it likes and not when it is asked.
+    private var isDeaf = false
+    private var answersRequests: Bool { canBeAsked && !isDeaf }
+    /// A key frame that comes later than this after a request is no answer; nor does a source answer that has been asked so often in vain.
+    static let answerTime = TimeSpan.seconds(1), vainRequests = 6
     /// The cached group of pictures is played within this time (90 kHz ticks: 50 ms).
     static let catchUpSpan: UInt32 = 4500
 
@@ -162,11 +169,7 @@ public final class UplinkTrack {
     }
 
     /// Nobody can ask the source for a key frame: its newest group of pictures serves joiners for as long as such sources make them.
-    public func cannotBeAsked() {
-        canBeAsked = false
-        maximumJoinAge = .seconds(12)
-        maximumJoinPackets = 6000
-    }
+    public func cannotBeAsked() { canBeAsked = false }
 
     deinit {
         for sink in sinks { sink.deallocate() }
@@ -382,6 +385,7 @@ public final class UplinkTrack {
             // Whatever is missing from before it is no longer worth asking for.
             nack.forget(before: view.sequenceNumber)
             isBroken = false
+            noteAnswer(at: now)
         }
         lastKeyFrameArrival = now
         wantsKeyFrame = false
@@ -525,7 +529,7 @@ public final class UplinkTrack {
     }
 
     /// Whether a tap for a player begins at `slot`, however old it is: nobody can ask the source for anything newer.
-    public func servesJoiners(from slot: UnsafePointer<PacketSlot>, at now: Instant) -> Bool { !canBeAsked && fresh(slot, at: now) != nil }
+    public func servesJoiners(from slot: UnsafePointer<PacketSlot>, at now: Instant) -> Bool { !answersRequests && fresh(slot, at: now) != nil }
 
     /// The player's way is full: it gets nothing until `resume`.
     public func suspend(_ sink: UnsafeMutablePointer<DownlinkTrack>) {
@@ -625,7 +629,16 @@ public final class UplinkTrack {
     public func mayRequestKeyFrame(gap: TimeSpan, repeatAfter: TimeSpan, at now: Instant) -> Bool {
         guard keyFrameLimiter.mayRequest(gap: gap, repeatAfter: repeatAfter, lastKeyFrame: lastKeyFrameArrival, at: now) else { return false }
         keyFrameRequests &+= 1
+        if unanswered.count == 0 { unanswered.since = now }
+        unanswered.count = min(unanswered.count + 1, Self.vainRequests)
+        if unanswered.count == Self.vainRequests, now.span(since: unanswered.since) > Self.answerTime { isDeaf = true }
         return true
+    }
+
+    private func noteAnswer(at now: Instant) {
+        guard unanswered.count > 0 else { return }
+        if now.span(since: unanswered.since) <= Self.answerTime { isDeaf = false }
+        unanswered.count = 0
     }
 
     /// Whether a source that now brings `format` goes on in this track.

@@ -84,13 +84,17 @@ import Testing
         #expect((10...13).contains(chain.keyFrameRequests - before), "\(chain.keyFrameRequests - before) in 10 s")
     }
 
-    @Test("of a source that can't be asked a key frame of 10 s ago serves a player that joins; of another it doesn't")
+    @Test("of a source that can't be asked, or was in vain, a key frame of 10 s ago serves a player that joins; of another it doesn't")
     func longGroups() throws {
-        for cannotBeAsked in [true, false] {
+        for (cannotBeAsked, inVain) in [(true, false), (true, true), (false, false)] {
             let chain = try Chain(profile: LinkProfile(delay: .milliseconds(5)), seed: 22)
             chain.run(milliseconds: 300)
-            if cannotBeAsked { chain.server.tracks[0].cannotBeAsked() }
-            chain.run(milliseconds: 9800)
+            if cannotBeAsked, !inVain { chain.server.tracks[0].cannotBeAsked() }
+            for _ in 0..<6 where inVain {
+                #expect(chain.server.tracks[0].mayRequestKeyFrame(gap: .seconds(1), repeatAfter: .milliseconds(300), at: chain.network.now))
+                chain.run(milliseconds: 300)
+            }
+            chain.run(milliseconds: inVain ? 8000 : 9800)
             let sent = chain.packetsSent
             let player = try chain.addPlayer(seed: 79)
             chain.run(milliseconds: 500)
