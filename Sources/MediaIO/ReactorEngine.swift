@@ -347,6 +347,7 @@ public final class ReactorEngine: MediaEngineProtocol {
             let tcp = configuration.tcp
             let onlyTCP = tcp.isOpen && (options.transport.map { $0 == .tcp } ?? tcp.isDefault)
             var result = connections(port: port)
+            result.takesOrientation = options.offersVideoOrientation
             if tcp.isOpen, onlyTCP || options.transport == nil { result.tcpCandidates = result.candidates }
             if onlyTCP { result.candidates = [] }
             return result

@@ -20,6 +20,8 @@ public final class PeerConnection {
         public var consentTimeout: Duration
         /// Bounds the handshakes that peers begin; `nil` = nobody does.
         public var handshakes: HandshakeLimiter?
+        /// Publishers may say how their video is to be turned; otherwise they turn it themselves.
+        public var takesOrientation = true
 
         public init(
             certificate: DTLSCertificate, candidates: [SocketAddress], codecs: CodecPreferences,
@@ -65,7 +67,7 @@ public final class PeerConnection {
         try answer(offer, configuration, random, now) { offer, parameters, random throws(NegotiationError) in
             var negotiated = try Negotiation.answerPublisher(
                 offer: offer, preferences: configuration.codecs, transports: parameters, ssrcs: &random,
-                extensions: extensions)
+                extensions: configuration.takesOrientation ? extensions : extensions.subtracting([ExtensionURI.videoOrientation]))
             limits.write(to: &negotiated.description)
             return negotiated
         }
