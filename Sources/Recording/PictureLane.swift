@@ -101,10 +101,11 @@ final class PictureLane {
 
     /// Everything that has come since the last call, placed; up to the key frame at `stop`, if there is one.
     func drain(_ timeline: inout StreamTimeline, origin: Instant, before stop: UInt32? = nil) -> [RecordedSample] {
-        var samples: [RecordedSample] = []
-        while let next = waiting.first {
+        var samples: [RecordedSample] = [], taken = 0
+        defer { waiting.removeFirst(taken) }
+        for next in waiting {
             if let stop, next.frame.isKeyFrame, next.frame.timestamp == stop { break }
-            waiting.removeFirst()
+            taken += 1
             guard fileGate.judge(next.frame) == .take, let time = time(of: next, &timeline) else { continue }
             if next.frame.isKeyFrame {
                 let header = FrameHeader(codec: kind, keyFrame: next.frame.bytes)

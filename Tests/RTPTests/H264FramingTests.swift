@@ -3,6 +3,13 @@ import RTP
 import Testing
 
 struct H264FramingTests {
+    @Test("no more parameter sets are kept than any encoder has")
+    func manySets() {
+        let set: [UInt8] = [0, 0, 0, 1, 0x68] + [UInt8](repeating: 2, count: 999)
+        let kept = H264Framing.parameterSets(inAnnexB: (0..<1000).flatMap { _ in set })
+        #expect(kept.count == 8 && kept.allSatisfy { $0.count == 1000 })
+    }
+
     @Test("units change their framing and stay the same; a length beyond the end ends it")
     func framing() {
         let annexB: [UInt8] = [0, 0, 0, 1, 0x67, 1, 2, 0, 0, 0, 1, 0x68, 3, 0, 0, 0, 1, 0x65, 4, 5, 6]

@@ -27,6 +27,8 @@ struct AccessUnits: Sendable {
 
     /// Units that wait may have this many bytes.
     static let maximumHeld = 64 << 10
+    /// A frame that comes in several messages may have this many bytes; what goes on beyond is left out.
+    static let maximumOpen = 8 << 20
 
     /// Units without a slice, Annex B, and the timestamp they came with.
     private var held: (timestamp: UInt32, sets: [UInt8], others: [UInt8])?
@@ -54,8 +56,8 @@ struct AccessUnits: Sendable {
         if isContinuation, !isSplit { isSplit = true }
         var bytes = takeHeld(timestamp)
         for unit in units { bytes += [0, 0, 0, 1] + unit }
-        if isContinuation, open != nil {
-            open?.unit.bytes += bytes
+        if isContinuation, let length = open?.unit.bytes.count {
+            if length + bytes.count <= Self.maximumOpen { open?.unit.bytes += bytes }
             return result
         }
         result.units += flush()
@@ -69,6 +71,9 @@ struct AccessUnits: Sendable {
         if isSplit, !isContinuation { open = (timestamp, unit) } else { result.units.append(unit) }
         return result
     }
+
+    /// Bytes that wait.
+    var heldBytes: Int { (open?.unit.bytes.count ?? 0) + (held.map { $0.sets.count + $0.others.count } ?? 0) }
 
     /// The frame that has waited for more of it.
     mutating func flush() -> [Unit] {

@@ -97,7 +97,7 @@ extension IngestState {
 
     private static func sets(_ units: [[UInt8]], _ lengthSize: Int) -> AVCConfiguration? {
         let sequence = units.filter { $0[0] & 0x1f == 7 && $0.count >= 4 }, picture = units.filter { $0[0] & 0x1f == 8 }
-        guard !sequence.isEmpty, !picture.isEmpty else { return nil }
+        guard !sequence.isEmpty, !picture.isEmpty, units.reduce(0, { $0 + $1.count }) <= AVCConfiguration.maximumBytes else { return nil }
         return AVCConfiguration(sequenceParameterSets: sequence, pictureParameterSets: picture, lengthSize: lengthSize)
     }
 

@@ -130,6 +130,9 @@ struct IngestState: Sendable {
     private var noted: Set<String> = []
     private var isLookDue = false
 
+    /// Bytes of frames that are not complete, or wait for the start.
+    var heldBytes: Int { bytes + accessUnits.heldBytes }
+
     // MARK: Input
 
     /// Audio or video.
@@ -173,6 +176,10 @@ struct IngestState: Sendable {
         self.tracks = tracks
         phase = .running
         var actions: [Action] = []
+        // What has come while the source was being started.
+        if let track = tracks.firstIndex(where: \.isVideo), case .h264(let begun, _) = tracks[track], let configuration, configuration != begun {
+            actions.append(.update(track: track, parameterSets: configuration.parameterSets))
+        }
         let waiting = takeFrames()
         for frame in waiting { write(frame, now, &actions) }
         return actions

@@ -14,7 +14,11 @@ public struct AVCConfiguration: Sendable, Equatable {
         self.lengthSize = lengthSize
     }
 
+    /// Longer than any encoder's; what is longer would have to be put in front of each of its key frames.
+    public static let maximumBytes = 8192
+
     public init(parsing record: some Collection<UInt8>) throws(RTMPError) {
+        guard record.count <= Self.maximumBytes else { throw .malformed("an AVC configuration of \(record.count) bytes") }
         let bytes = Array(record)
         guard bytes.count >= 7, bytes[0] == 1 else { throw .malformed("an AVC configuration that is none") }
         let lengthSize = Int(bytes[4] & 3) + 1

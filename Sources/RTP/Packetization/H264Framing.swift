@@ -40,11 +40,16 @@ public enum H264Framing {
         bytes.withUnsafeBytes { AnnexB.units(in: $0) }.map { bytes[$0] }
     }
 
-    /// The SPS and PPS in an access unit, in order.
+    /// What is kept of the parameter sets of an access unit, bytes in all.
+    static let maximumParameterSets = 8192
+
+    /// The SPS and PPS in an access unit, in order; those beyond `maximumParameterSets` are left out.
     public static func parameterSets(inAnnexB bytes: [UInt8]) -> [[UInt8]] {
-        units(ofAnnexB: bytes).filter { unit in
-            guard let first = unit.first else { return false }
-            return first & 0x1f == H264Payload.sps || first & 0x1f == H264Payload.pps
+        var left = maximumParameterSets
+        return units(ofAnnexB: bytes).filter { unit in
+            guard isParameterSet(unit), unit.count <= left else { return false }
+            left -= unit.count
+            return true
         }.map(Array.init)
     }
 

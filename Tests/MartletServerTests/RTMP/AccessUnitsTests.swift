@@ -52,6 +52,18 @@ struct AccessUnitsTests {
         #expect(frames.map(\.time.milliseconds) == (1...10).map { $0 * 40 })
     }
 
+    @Test("a frame that goes on and on is cut off, and what follows comes as always")
+    mutating func endless() {
+        _ = take(Self.prefixed(Self.idr), 0)
+        _ = take(Self.prefixed(Self.further), 0)
+        _ = take(Self.prefixed(Self.inter), 40)
+        let long = [0, 0x10, 0, 0, 0x41, 0x5c] + [UInt8](repeating: 3, count: (1 << 20) - 2)
+        for _ in 0..<20 { #expect(take(long, 40).units.isEmpty) }
+        #expect(units.heldBytes <= AccessUnits.maximumOpen && units.heldBytes > AccessUnits.maximumOpen / 2)
+        #expect(take(Self.prefixed(Self.inter), 80).units.map(\.time.milliseconds) == [40])
+        #expect(units.heldBytes < 100)
+    }
+
     @Test("what a frame is, its units say, not the flag")
     mutating func keyFrames() {
         #expect(take(Self.prefixed(Self.idr), 0, key: false).units[0].isKeyFrame)

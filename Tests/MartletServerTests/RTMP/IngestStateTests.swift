@@ -36,6 +36,28 @@ struct IngestStateTests {
         actions.compactMap { if case .note(let text) = $0 { text } else { nil } }
     }
 
+    @Test("a configuration that comes while the source is being started is the one that counts")
+    mutating func configurationWhileStarting() {
+        state.take(metadata: ["videocodecid": 7])
+        _ = video(0, Self.configuration.record ?? [], .configuration)
+        #expect(video(0) == [.begin([.h264(Self.configuration, reorders: false)])])
+        var other = Self.configuration
+        other.pictureParameterSets = [[0x68, 0xcf, 1]]
+        _ = video(20, other.record ?? [], .configuration)
+        #expect(state.began([.h264(Self.configuration, reorders: false)], at: .zero).first == .update(track: 0, parameterSets: other.parameterSets))
+    }
+
+    @Test("a configuration of megabytes is none: it would go in front of each key frame")
+    mutating func longConfiguration() {
+        run()
+        var long = Self.configuration
+        long.pictureParameterSets += (0..<100).map { _ in [0x68] + [UInt8](repeating: 1, count: 60_000) }
+        #expect(notes(video(20, long.record ?? [], .configuration)).count == 1)
+        let inBand = [0, 0, 0xea, 0x60, 0x68] + [UInt8](repeating: 1, count: 59_999) + RTMPIngestTests.key
+        #expect(video(40, inBand).allSatisfy { if case .update = $0 { false } else { true } })
+        #expect(state.configuration == Self.configuration)
+    }
+
     @Test("an empty audio configuration in front of the real one costs nothing (ffmpeg -c copy)")
     mutating func emptyConfiguration() {
         state.take(metadata: ["audiocodecid": 10])
