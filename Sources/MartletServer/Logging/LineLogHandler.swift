@@ -18,8 +18,8 @@ public struct LineLogHandler: LogHandler {
     /// Holds back lines of `info` and above that come too often; who asks for more than that gets everything.
     private let limiter: LogLimiter?
 
-    /// Longest message or metadata value that is written, bytes.
-    static let maximumValueLength = 4_096
+    /// Longest message and metadata value that are written, bytes, with their escapes.
+    static let maximumMessageLength = 4_096, maximumValueLength = 1_024
 
     /// - Parameter write: takes one complete line with its line feed.
     init(
@@ -76,31 +76,42 @@ public struct LineLogHandler: LogHandler {
     private func textLine(_ level: Logger.Level, _ message: String, _ fields: Logger.Metadata) -> String {
         let level = level.rawValue.uppercased()
         var line = "\(Timestamp.now) \(level)\(String(repeating: " ", count: max(1, 8 - level.utf8.count)))\(label): "
-        line += Self.escaped(Self.cut(message), quotes: false)
+        line += Self.cut(Self.escaped(Self.cut(message, Self.maximumMessageLength), quotes: false), Self.maximumMessageLength)
         for (key, value) in fields.sorted(by: { $0.key < $1.key }) {
-            line += " \(Self.escaped(key, quotes: false))=\(Self.quotedIfNeeded(Self.cut(value.description)))"
+            line += " \(Self.escaped(key, quotes: false))=\(Self.quotedIfNeeded(Self.cut(value.description, Self.maximumValueLength)))"
         }
         return line
     }
 
     private func jsonLine(_ level: Logger.Level, _ message: String, _ fields: Logger.Metadata) -> String {
         var object: [String: JSONValue] = [:]
-        for (key, value) in fields { object[key] = .string(Self.cut(value.description)) }
+        for (key, value) in fields { object[key] = .string(Self.cutForJSON(value.description, Self.maximumValueLength)) }
         object["time"] = .string(Timestamp.now)
         object["level"] = .string(level.rawValue)
         object["label"] = .string(label)
-        object["message"] = .string(Self.cut(message))
+        object["message"] = .string(Self.cutForJSON(message, Self.maximumMessageLength))
         return JSONValue.object(object).serialized()
     }
 
-    private static func cut(_ text: String) -> String {
-        guard text.utf8.count > maximumValueLength else { return text }
-        return String(decoding: text.utf8.prefix(maximumValueLength), as: UTF8.self) + "…"
+    private static func cut(_ text: String, _ length: Int) -> String {
+        guard text.utf8.count > length else { return text }
+        return String(decoding: text.utf8.prefix(length), as: UTF8.self) + "…"
+    }
+
+    /// So that there are no more than so many bytes of it once JSON's escapes, six bytes for a control character, are in.
+    private static func cutForJSON(_ text: String, _ length: Int) -> String {
+        let text = cut(text, length)
+        var left = length
+        guard let end = text.utf8.firstIndex(where: { byte in
+            left -= byte < 0x20 || byte == 0x7f ? 6 : byte == 0x22 || byte == 0x5c ? 2 : 1
+            return left < 0
+        }) else { return text }
+        return String(decoding: text.utf8[..<end], as: UTF8.self) + "…"
     }
 
     private static func quotedIfNeeded(_ text: String) -> String {
         let isPlain = !text.isEmpty && text.unicodeScalars.allSatisfy { $0 != " " && $0 != "\"" && $0 != "=" && $0.value >= 0x20 && $0.value != 0x7f }
-        return isPlain ? text : "\"\(escaped(text, quotes: true))\""
+        return isPlain ? text : "\"\(cut(escaped(text, quotes: true), maximumValueLength))\""
     }
 
     /// Control characters as `\n`, `\t` or `\u{..}`, so that nothing a peer sent can start a line or steer a terminal.

@@ -56,6 +56,15 @@ struct LineLogHandlerTests {
         #expect(line.utf8.count < 5_000)
     }
 
+    @Test("escapes count: a value of control characters is no longer than any other", arguments: [LogFormat.text, .json])
+    func escapes(format: LogFormat) {
+        for text in ["\u{1b}", "\u{9f}", "\"", "\\", "y", "é"].map({ String(repeating: $0, count: 10_000) }) {
+            let line = written(format) { $0.info("\(text)", metadata: ["a": "\(text)", "b": "\(text)"]) }
+            #expect(line.utf8.count < 7_000, "\(text.prefix(1).debugDescription): \(line.utf8.count)")
+            if format == .json { #expect((try? JSONValue(parsing: line)) != nil) }
+        }
+    }
+
     @Test("levels below the set one are not written")
     func level() {
         #expect(written(.text, level: .error) { $0.warning("x") }.isEmpty)
