@@ -47,6 +47,8 @@ public final class MemoryBudget: Sendable {
     /// Above it new work is refused and the largest holders go.
     public var highMark: Int { limit / 10 * 8 }
     var lowMark: Int { limit / 10 * 7 }
+    /// What can't be laid at one remote's door grows no further, so that it puts nobody else out.
+    var fixedMark: Int { limit / 2 }
 
     fileprivate struct Network {
         var used = 0
@@ -57,6 +59,8 @@ public final class MemoryBudget: Sendable {
     fileprivate struct State {
         var used = 0
         var leaving = 0
+        /// Of `used`, what belongs to no network.
+        var fixed = 0
         var networks: [AddressKey: Network] = [:]
         var statistics = Statistics()
     }
@@ -85,8 +89,8 @@ public final class MemoryBudget: Sendable {
 
     /// - Parameters:
     ///   - network: whose share it counts in; `nil` for what can't be laid at one remote's door, such as the rings of streams: it
-    ///     counts in the sum only, is never asked to go, and gets no more once the sum is above `highMark`, so that the rest is left
-    ///     for what remotes have to say.
+    ///     counts in the sum only and is never asked to go. It gets no more once all of its kind have half of the budget, or the sum is above
+    ///     `highMark`, and makes nobody go, so that the rest is left for what remotes have to say.
     ///   - onEviction: called once, if this account is to go: end what it is for, soon; then `close`. Must not block.
     public func account(
         for network: AddressKey?, onEviction: @escaping @Sendable (Refusal) -> Void = { _ in }
@@ -129,11 +133,19 @@ public final class MemoryBudget: Sendable {
             }
             if isFact {
                 move(holder, from: old, to: new, &state)
-                if state.used - state.leaving > highMark { leavers = markLargest(&state) }
+                if holder.network != nil, state.used - state.leaving > highMark { leavers = markLargest(&state) }
                 return nil
             }
             if old.isLeaving { return .evicted }
-            guard state.used.addingSaturating(growth) <= (holder.network == nil ? highMark : limit) else {
+            if holder.network == nil {
+                guard state.used.addingSaturating(growth) <= highMark, state.fixed.addingSaturating(growth) <= fixedMark else {
+                    state.statistics.refusedByLimit &+= 1
+                    return .server
+                }
+                move(holder, from: old, to: new, &state)
+                return nil
+            }
+            guard state.used.addingSaturating(growth) <= limit else {
                 state.statistics.refusedByLimit &+= 1
                 leavers = markLargest(&state)
                 return .server
@@ -167,7 +179,10 @@ public final class MemoryBudget: Sendable {
         holder.reserved.withLock { $0.bytes = new }
         state.used = state.used.addingSaturating(growth)
         state.statistics.highest = max(state.statistics.highest, state.used)
-        guard let network = holder.network else { return }
+        guard let network = holder.network else {
+            state.fixed += growth
+            return
+        }
         if old.isLeaving { state.leaving += growth }
         state.networks[network, default: Network()].used += growth
         if old.isLeaving { state.networks[network, default: Network()].leaving += growth }

@@ -91,18 +91,21 @@ struct MemoryBudgetTests {
         #expect(budget.statistics.used <= 17 * megabyte + megabyte / 2)
     }
 
-    @Test("what belongs to no address counts in the sum, is never asked to go, and leaves a fifth for the others")
+    @Test("what belongs to no address counts in the sum, is never asked to go, asks nobody to go, and leaves half for the others")
     func shared() {
         let budget = MemoryBudget(limit: 10 * megabyte, share: megabyte)
         let ring = budget.account(for: nil) { _ in Issue.record("a ring was asked to go") }
-        #expect(ring.take(7 * megabyte) == nil)
-        #expect(budget.admit(network(1)) == nil)
+        let holder = budget.account(for: network(2)) { _ in Issue.record("a holder was asked to go for a ring") }
+        #expect(holder.take(megabyte / 2) == nil)
+        #expect(ring.take(4 * megabyte) == nil)
         #expect(ring.take(2 * megabyte) == .server)
-        #expect(ring.held == 7 * megabyte)
+        #expect(ring.held == 4 * megabyte)
+        #expect(budget.account(for: nil).take(megabyte) == .server)
+        #expect(budget.admit(network(1)) == nil)
         #expect(budget.account(for: network(1)).take(megabyte / 2) == nil)
     }
 
-    @Test("what is there already counts, whatever the limit says, and the largest holders make up for it")
+    @Test("what is there already counts, whatever the limit says, and the largest holders make up for it once somebody asks for more")
     func facts() {
         let budget = MemoryBudget(limit: 10 * megabyte, share: 10 * megabyte)
         let leavers = Leavers()
@@ -110,8 +113,10 @@ struct MemoryBudgetTests {
         #expect(large.set(3 * megabyte) == nil && small.set(megabyte) == nil)
         let rings = budget.account(for: nil)
         rings.note(5 * megabyte + megabyte / 2)
-        #expect(leavers.all == ["large"])
+        #expect(leavers.all.isEmpty)
         #expect(budget.admit(network(2)) == .server)
+        #expect(small.take(megabyte / 8) == nil)
+        #expect(leavers.all == ["large"])
         large.close()
         #expect(budget.admit(network(2)) == nil)
         rings.note(12 * megabyte)
