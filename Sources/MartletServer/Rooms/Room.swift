@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // One room as a value: its participants in the order in which they came, and their live streams. Owned by RoomModel.
+import Primitives
 
 /// Whoever takes part: the id of a session.
 typealias ParticipantID = String
@@ -17,20 +18,25 @@ struct RoomParticipant: Sendable, Equatable {
     let joined: ContinuousClock.Instant
     var streams: [RoomStream] = []
     var allowance: MessageAllowance
+    /// What others may still send to it.
+    var inbox: MessageAllowance
 }
 
 struct Room: Sendable, Equatable {
     let name: String
     let opened: ContinuousClock.Instant
+    /// Whose first participant made it.
+    let opener: AddressKey?
     /// Somebody joined with `record: true`. Kept for the life of the room, for whoever records.
     var isRecorded = false
     /// Since when it has been empty because its last participant was lost.
     var idleSince: ContinuousClock.Instant?
     private(set) var participants: [RoomParticipant] = []
 
-    init(name: String, opened: ContinuousClock.Instant) {
+    init(name: String, opened: ContinuousClock.Instant, opener: AddressKey? = nil) {
         self.name = name
         self.opened = opened
+        self.opener = opener
     }
 
     func participant(_ id: ParticipantID) -> RoomParticipant? { participants.first { $0.id == id } }

@@ -5,6 +5,8 @@ struct RoomLimits: Sendable, Equatable {
     /// How long an empty room is kept whose last participant was lost without `leave`.
     var idleTimeout = Duration.milliseconds(60_000)
     var maximumRooms = 10_000
+    /// Of these, opened from one address; IPv6 addresses count by /64.
+    var maximumRoomsPerAddress = 2_000
     var maximumParticipants = 100
     /// Rooms that one session may be in at the same time.
     var maximumRoomsPerSession = 50
@@ -14,6 +16,8 @@ struct RoomLimits: Sendable, Equatable {
     var maximumMessageRate = 20
     /// Streams of a room are played by its participants only.
     var playsForMembersOnly = true
+    /// In a second everybody together may send this many times `maximumMessageRate` to one participant.
+    static let messageRateOfAll = 5
     /// Sound of participants who are silent is not forwarded.
     var withholdsSilence = false
     /// UTF-8 bytes of a room's name or a login. Stream names are made of both and may have 1024.
@@ -24,6 +28,7 @@ struct RoomLimits: Sendable, Equatable {
     init(_ settings: Settings) {
         idleTimeout = .milliseconds(settings.roomIdleTimeout)
         maximumRooms = settings.maximumRooms
+        maximumRoomsPerAddress = settings.maximumRoomsPerAddress
         maximumParticipants = settings.maximumRoomParticipants
         maximumRoomsPerSession = settings.maximumRoomsPerSession
         maximumMessageLength = settings.maximumRoomMessageLength

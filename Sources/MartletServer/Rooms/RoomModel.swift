@@ -20,6 +20,8 @@ struct RoomModel: Sendable {
     private var memberships: [ParticipantID: [ExactText]] = [:]
     /// Empty rooms that are kept, since when.
     private var idle: [ExactText: Instant] = [:]
+    /// Rooms that each network has opened.
+    private var opened: [AddressKey: Int] = [:]
 
     init(limits: RoomLimits = RoomLimits()) { self.limits = limits }
 
@@ -37,8 +39,9 @@ struct RoomModel: Sendable {
     // MARK: Coming
 
     /// Enters a room, which is made when there is none. The joiner's STATE comes first of all that it is told.
+    /// - Parameter address: where it comes from; `nil`: rooms that it makes are bound by their number in all only.
     mutating func join(
-        _ name: String, login: String, as id: ParticipantID, record: Bool = false, at now: Instant
+        _ name: String, login: String, as id: ParticipantID, from address: AddressKey? = nil, record: Bool = false, at now: Instant
     ) throws(RoomRefusal) -> RoomStep {
         let key = ExactText(name)
         var step = RoomStep()
@@ -50,11 +53,13 @@ struct RoomModel: Sendable {
             throw .tooManyRoomsOfSession(maximum: limits.maximumRoomsPerSession)
         }
         if rooms[key] == nil {
+            if let address, opened[address, default: 0] >= limits.maximumRoomsPerAddress { throw .tooManyRoomsOfAddress(maximum: limits.maximumRoomsPerAddress) }
             if rooms.count >= limits.maximumRooms { step.append(try makePlace()) }
-            rooms[key] = Room(name: name, opened: now)
+            rooms[key] = Room(name: name, opened: now, opener: address)
+            if let address { opened[address, default: 0] += 1 }
             step.life.append(.opened(room: name))
         }
-        rooms[key]?.add(RoomParticipant(id: id, login: login, joined: now, allowance: MessageAllowance(at: now)))
+        rooms[key]?.add(RoomParticipant(id: id, login: login, joined: now, allowance: MessageAllowance(at: now), inbox: MessageAllowance(at: now)))
         idle[key] = nil
         memberships[id, default: []].append(key)
         if record, rooms[key]?.isRecorded == false {
@@ -128,6 +133,7 @@ struct RoomModel: Sendable {
         var step = RoomStep()
         idle[key] = nil
         guard let room = rooms.removeValue(forKey: key) else { return step }
+        if let opener = room.opener, let count = opened[opener] { opened[opener] = count > 1 ? count - 1 : nil }
         for participant in room.participants {
             forgetMembership(participant.id, key)
             step.life += participant.streams.map { .streamEnded(room: room.name, login: participant.login, $0) }
@@ -188,7 +194,10 @@ struct RoomModel: Sendable {
         let isAllowed = rooms[key]?.withParticipant(id) {
             $0.allowance.take(rate: rate, addressees: others, at: now)
         }
-        guard isAllowed == true else { throw .tooManyMessages(perSecond: rate) }
+        let isTaken = isAllowed == true && rooms[key]?.withParticipant(addressee.id) {
+            $0.inbox.take(rate: rate.multipliedSaturating(by: RoomLimits.messageRateOfAll), addressees: 1, at: now)
+        } == true
+        guard isTaken else { throw .tooManyMessages(perSecond: rate) }
         var step = RoomStep()
         step.tell([addressee.id], .message(from: sender.login, text: text), of: name)
         return step

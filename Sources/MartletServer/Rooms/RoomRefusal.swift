@@ -7,6 +7,7 @@ enum RoomRefusal: Error, Sendable, Equatable {
     case roomFull(maximum: Int)
     case tooManyRooms
     case tooManyRoomsOfSession(maximum: Int)
+    case tooManyRoomsOfAddress(maximum: Int)
     /// The session gave no `custom.login` when it connected.
     case noLogin
     case notInRoom(String)
@@ -25,6 +26,7 @@ enum RoomRefusal: Error, Sendable, Equatable {
         case .roomFull(let maximum): "Room is full: it has \(maximum) participants"
         case .tooManyRooms: "There are too many rooms on this server"
         case .tooManyRoomsOfSession(let maximum): "This connection is in \(maximum) rooms already"
+        case .tooManyRoomsOfAddress(let maximum): "Your address has opened \(maximum) rooms already"
         case .noLogin: "A login is needed: connect with custom.login"
         case .notInRoom(let room): "You are not in room \"\(Self.excerpt(room))\""
         case .noSuchParticipant(let login): "Room has no participant \"\(Self.excerpt(login))\""

@@ -3,6 +3,7 @@
 // application behind all sessions; made by the composition.
 import Logging
 import MediaIO
+import Primitives
 import Signalling
 
 actor RoomService: SessionApplication {
@@ -75,7 +76,7 @@ actor RoomService: SessionApplication {
     }
 
     private func enter(_ room: String, _ login: String, record: Bool, _ session: SessionLink) throws(RoomRefusal) {
-        let step = try model.join(room, login: login, as: session.id, record: record, at: now())
+        let step = try model.join(room, login: login, as: session.id, from: AddressKey(session.info.remoteAddress), record: record, at: now())
         links[session.id] = session
         carryOut(step)
         logger.info(

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Primitives
 import Testing
 
 @testable import MartletServer
@@ -151,6 +152,32 @@ struct RoomModelTests {
         // Nobody else has to wait for that, and half a second later the next line passes.
         _ = try model.sendMessage("hi", to: "1", in: "r", from: "s2", at: start)
         for index in 1..<50 { _ = try model.sendMessage("hi", to: "\(index)", in: "r", from: "s0", at: start + .milliseconds(501)) }
+    }
+
+    @Test("one address opens so many rooms and no more; others open theirs")
+    func roomsOfAnAddress() throws {
+        var model = model { $0.maximumRoomsPerAddress = 2 }
+        let one = AddressKey("192.0.2.1:5"), other = AddressKey("192.0.2.2:5")
+        _ = try model.join("r", login: "x", as: "a", from: one, at: start)
+        _ = try model.join("s", login: "x", as: "b", from: one, at: start)
+        #expect(refusal { () throws(RoomRefusal) in try model.join("t", login: "x", as: "c", from: one, at: start) } == .tooManyRoomsOfAddress(maximum: 2))
+        _ = try model.join("r", login: "y", as: "c", from: one, at: start)
+        _ = try model.join("t", login: "x", as: "d", from: other, at: start)
+        _ = try model.leave("s", "b", at: start)
+        _ = try model.join("u", login: "x", as: "e", from: one, at: start)
+    }
+
+    @Test("all together send one participant five times as much as one may, however many they are")
+    func crowd() throws {
+        var model = model { $0.maximumMessageRate = 2 }
+        for index in 0..<50 { _ = try model.join("r", login: "\(index)", as: "s\(index)", at: start) }
+        var taken = 0
+        for _ in 0..<10 {
+            for sender in 1..<50 where (try? model.sendMessage("hi", to: "0", in: "r", from: "s\(sender)", at: start)) != nil { taken += 1 }
+        }
+        #expect(taken == 2 * 5 * 5)
+        _ = try model.sendMessage("hi", to: "1", in: "r", from: "s2", at: start)
+        _ = try model.sendMessage("hi", to: "0", in: "r", from: "s2", at: start + .seconds(1))
     }
 
     @Test("streams of those who are not in the room are not taken; ends of unknown streams are nobody's business")
