@@ -92,11 +92,13 @@ final class RTMPChannelHandler<Machine: RTMPMachine>: ChannelInboundHandler {
     private(set) var lastReceived = NIODeadline.now()
     /// What is held for the peer, in and out; set before the connection begins.
     var account: MemoryAccount?
+    /// Bytes that its session holds for it besides.
+    var heldBySession: () -> Int = { 0 }
 
     /// How long a goodbye may take.
     private static var closeTime: TimeAmount { .seconds(2) }
-    /// Messages that are not complete are looked at this often.
-    private static var progressInterval: TimeAmount { .seconds(5) }
+    /// Messages that are not complete, and peers that fall behind, are looked at this often.
+    private static var progressInterval: TimeAmount { .seconds(2) }
 
     init(machine: Machine, limits: RTMPSendLimits) {
         self.machine = machine
@@ -169,11 +171,13 @@ final class RTMPChannelHandler<Machine: RTMPMachine>: ChannelInboundHandler {
 
     private static func instant(_ time: NIODeadline) -> Instant { Instant(nanoseconds: Int64(clamping: time.uptimeNanoseconds)) }
 
+    private var heldBytes: Int { machine.heldBytes + queuedBytes + heldBySession() }
+
     /// Bounds what is held for the peer, in bytes and in time.
     private func account(for context: ChannelHandlerContext) {
         guard closeReason == nil else { return }
-        if let refusal = account?.set(machine.heldBytes + queuedBytes) { return close(reason: "\(refusal)") }
-        guard progressCheck == nil, machine.hasIncomplete else { return }
+        if let refusal = account?.set(heldBytes) { return close(reason: "\(refusal)") }
+        guard progressCheck == nil, machine.hasIncomplete || !waiting.isEmpty else { return }
         let handler = NIOLoopBound(self, eventLoop: context.eventLoop)
         progressCheck = context.eventLoop.scheduleTask(in: Self.progressInterval) { handler.value.checkProgress() }
     }
@@ -189,7 +193,10 @@ final class RTMPChannelHandler<Machine: RTMPMachine>: ChannelInboundHandler {
     func send(_ body: (inout Machine) -> Void, promise: EventLoopPromise<Bool>) {
         guard context != nil, closeReason == nil else { return promise.succeed(false) }
         perform(body)
-        if queuedBytes > limits.high, closeReason == nil { waiting.append(promise) } else { promise.succeed(closeReason == nil) }
+        guard queuedBytes > limits.high, closeReason == nil else { return promise.succeed(closeReason == nil) }
+        waiting.append(promise)
+        // While it waits, what is for it gathers behind it.
+        if let context { account(for: context) }
     }
 
     private func flush() {
@@ -199,7 +206,7 @@ final class RTMPChannelHandler<Machine: RTMPMachine>: ChannelInboundHandler {
         guard queuedBytes + output.count <= limits.maximum else { return close(reason: "the peer does not read: \(queuedBytes) bytes were waiting") }
         let size = output.count
         queuedBytes += size
-        if let refusal = account?.set(machine.heldBytes + queuedBytes) { return close(reason: "\(refusal)") }
+        if let refusal = account?.set(heldBytes) { return close(reason: "\(refusal)") }
         let handler = NIOLoopBound(self, eventLoop: context.eventLoop)
         let written = context.eventLoop.makePromise(of: Void.self)
         written.futureResult.whenComplete { _ in handler.value.wrote(size) }
@@ -209,7 +216,7 @@ final class RTMPChannelHandler<Machine: RTMPMachine>: ChannelInboundHandler {
 
     private func wrote(_ size: Int) {
         queuedBytes -= size
-        _ = account?.set(machine.heldBytes + queuedBytes)
+        _ = account?.set(heldBytes)
         // Progress: the clock starts anew.
         stall?.cancel()
         stall = nil
@@ -253,6 +260,7 @@ final class RTMPChannelHandler<Machine: RTMPMachine>: ChannelInboundHandler {
         guard let onClosed else { return }
         self.onClosed = nil
         self.onEvent = nil
+        heldBySession = { 0 }
         let reason = closeReason ?? fallback
         closeReason = reason
         onClosed(reason)

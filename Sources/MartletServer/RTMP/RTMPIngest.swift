@@ -50,6 +50,9 @@ final class RTMPIngest: Sendable {
 
     func end() { state.withLock { $0.end() } }
 
+    /// Bytes of frames that are not complete, or wait for the stream to begin.
+    var heldBytes: Int { state.withLock { $0.heldBytes } }
+
     /// `onMetaData`: says which tracks to expect.
     func take(metadata: AMF0Value) { state.withLock { $0.take(metadata: metadata) } }
 

@@ -149,6 +149,7 @@ final class RTMPService: Service {
         let session = RTMPSession(
             connection: connection, isSecure: kind.isSecure, streams: streams, application: application,
             settings: settings, streamRate: streamRate, ingestCounters: ingestCounters, logger: logger, onInfoChange: { [clients] info in clients.update(info) })
+        handler.heldBySession = { [weak session] in session?.heldBytes ?? 0 }
         // For the connect, and for what it is for.
         let due = channel.eventLoop.scheduleTask(in: settings.connectTimeout) { session.post(.beginDue) }
         let idle = channel.eventLoop.scheduleRepeatedTask(initialDelay: settings.idleTimeout, delay: settings.idleTimeout / 2) { _ in

@@ -9,10 +9,16 @@ import Signalling
 extension RTMPSession {
     /// Message streams in use at the same time on one connection.
     private static let maximumOpenStreams = 8
+    /// Bytes of its parameters.
+    private static let maximumParameters = 16_384
 
     // MARK: Connecting
 
     func connect(_ request: RTMPConnectRequest) async {
+        guard Self.isShort(request.parameters) else {
+            connection.perform { $0.refuseConnect("its parameters are too long") }
+            return drop("parameters of connect are too long")
+        }
         parameters = request.parameters
         // rtmp://host/live/a/name, as some split it: application "live/a", stream "name".
         if let slash = request.app.firstIndex(of: "/") { namePrefix = String(request.app[request.app.index(after: slash)...]) + "/" }
@@ -36,6 +42,11 @@ extension RTMPSession {
         establish(request)
     }
 
+    /// They are kept for as long as the client is there.
+    private static func isShort(_ parameters: [String: String]) -> Bool {
+        parameters.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count } <= maximumParameters
+    }
+
     static func value(_ key: String, _ parameters: [String: String]) -> String? {
         parameters[key].flatMap { $0.isEmpty ? nil : $0 }
     }
@@ -54,7 +65,7 @@ extension RTMPSession {
 
     /// Some encoders have one field for everything: then the stream's parameters say who it is.
     private func adopt(_ more: [String: String]) async -> String? {
-        guard rooms.isEmpty, let room = Self.value("roomName", more), Self.value("login", more) != nil,
+        guard Self.isShort(more), rooms.isEmpty, let room = Self.value("roomName", more), Self.value("login", more) != nil,
             info.login == nil
         else { return nil }
         parameters.merge(more) { mine, _ in mine }
@@ -93,6 +104,9 @@ extension RTMPSession {
 
     func publish(_ request: RTMPStreamRequest) async {
         let streamID = request.streamID
+        guard Self.isShort(request.parameters) else {
+            return refusePublish(streamID, request.name, "NetStream.Publish.Denied", "its parameters are too long")
+        }
         if let refusal = await adopt(request.parameters) { return refusePublish(streamID, request.name, "NetStream.Publish.Denied", refusal) }
         let given = fullName(request.name)
         guard !given.isEmpty else { return refusePublish(streamID, given, "NetStream.Publish.BadName", "The name of the stream is missing") }
@@ -169,6 +183,7 @@ extension RTMPSession {
                 }
             }
             open[streamID] = Stream(mediaSessionID: mediaSessionID, name: name, use: .playing(playback))
+            setPlayback(playback, of: streamID)
             playback.start()
             logger.info("RTMP player begins", metadata: ["stream": "\(name)", "media_session": "\(mediaSessionID)"])
         } catch {
@@ -184,6 +199,7 @@ extension RTMPSession {
     /// The client has closed a stream.
     func close(_ streamID: UInt32) async {
         setIngest(nil, of: streamID)
+        setPlayback(nil, of: streamID)
         guard let stream = open.removeValue(forKey: streamID) else { return }
         switch stream.use {
         case .publishing(let source, let ingest):
@@ -217,6 +233,7 @@ extension RTMPSession {
     private func ended(_ record: StreamRecord, _ reason: StreamEnd) async {
         guard let (streamID, stream) = open.first(where: { $0.value.mediaSessionID == record.mediaSessionID }) else { return }
         setIngest(nil, of: streamID)
+        setPlayback(nil, of: streamID)
         open[streamID] = nil
         let words = reason.info.rawValue
         switch stream.use {

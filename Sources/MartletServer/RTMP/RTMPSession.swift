@@ -72,6 +72,10 @@ actor RTMPSession {
     private nonisolated let said = Mutex<Set<String>>([])
     /// Where the event loop finds the ingest of a stream.
     private nonisolated let ingests = Mutex<[UInt32: RTMPIngest]>([:])
+    /// What it plays, for what that holds.
+    private nonisolated let playing = Mutex<[UInt32: RTMPPlayback]>([:])
+    /// Bytes of commands in the mailbox.
+    private nonisolated let waitingCommands = Atomic<Int>(0)
     private nonisolated let mailbox: AsyncStream<Input>
     private nonisolated let sink: AsyncStream<Input>.Continuation
 
@@ -115,15 +119,28 @@ actor RTMPSession {
         case .metadata(let id, let value): ingests.withLock { $0[id] }?.take(metadata: value)
         case .closed(let id):
             ingests.withLock { $0.removeValue(forKey: id) }?.end()
-            post(.event(event))
+            postCommand(event)
         case .ignored(let reason):
             ingestCounters.add(unusable: 1)
             // Each reason once, and not endlessly many reasons.
             guard said.withLock({ $0.count < 8 && $0.insert(reason).inserted }) else { return }
             Logger(label: "martlet.rtmp").info("a message of an RTMP client is left out", metadata: ["session": "\(id)", "reason": "\(reason)"])
-        default: post(.event(event))
+        default: postCommand(event)
         }
     }
+
+    private nonisolated func postCommand(_ event: RTMPServerSession.Event) {
+        waitingCommands.add(event.footprint, ordering: .relaxed)
+        post(.event(event))
+    }
+
+    /// Bytes held for the client beside its connection's: commands that wait, frames that are not complete or not taken yet.
+    nonisolated var heldBytes: Int {
+        waitingCommands.load(ordering: .relaxed) + ingests.withLock { $0.values.reduce(0) { $0 + $1.heldBytes } }
+            + playing.withLock { $0.values.reduce(0) { $0 + $1.sink.heldBytes } }
+    }
+
+    nonisolated func setPlayback(_ playback: RTMPPlayback?, of id: UInt32) { playing.withLock { $0[id] = playback } }
 
     nonisolated func setIngest(_ ingest: RTMPIngest?, of id: UInt32) { ingests.withLock { $0[id] = ingest } }
 
@@ -143,6 +160,7 @@ actor RTMPSession {
             defer { ingests = [:] }
             return Array(ingests.values)
         }) { ingest.end() }
+        playing.withLock { $0 = [:] }
         for stream in open.values { if case .playing(let playback) = stream.use { playback.stop() } }
         open = [:]
         await streams.endAll(ofOwner: id)
@@ -152,7 +170,9 @@ actor RTMPSession {
     /// true: it is over.
     private func handle(_ input: Input) async -> Bool {
         switch input {
-        case .event(let event): await handle(event)
+        case .event(let event):
+            await handle(event)
+            waitingCommands.subtract(event.footprint, ordering: .relaxed)
         case .notice(let notice): await handle(notice)
         case .frame(let text): deliver(text)
         case .ingestFailed(let streamID, let reason): await refuseMedia(streamID, reason)
@@ -274,5 +294,18 @@ actor RTMPSession {
             try? await Task.sleep(for: .milliseconds(50))
         }
         return .silent
+    }
+}
+
+extension RTMPServerSession.Event {
+    /// About how many bytes of memory it takes.
+    fileprivate var footprint: Int {
+        func bytes(_ parameters: [String: String]) -> Int { parameters.reduce(256) { $0 + 96 + $1.key.utf8.count + $1.value.utf8.count } }
+        return switch self {
+        case .connect(let request): bytes(request.parameters)
+        case .publish(let request), .play(let request): request.name.utf8.count + bytes(request.parameters)
+        case .call(let call): call.arguments.reduce(256 + call.name.utf8.count) { $0 + $1.footprint }
+        default: 256
+        }
     }
 }

@@ -79,6 +79,9 @@ final class SubscribedSink: Sendable {
         }
     }
 
+    /// Bytes that wait for the reader.
+    var heldBytes: Int { state.withLock { $0.subscription.heldBytes + ($0.next?.heldBytes ?? 0) } }
+
     /// When the first frame is, on the server's clock; `nil` before it.
     var origin: Instant? { get async { await current.origin } }
 

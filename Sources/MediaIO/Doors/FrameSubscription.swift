@@ -4,6 +4,7 @@
 import Primitives
 import RTP
 import SDP
+import Synchronization
 
 /// One track that a subscription brings.
 public struct SubscribedTrack: Sendable {
@@ -44,6 +45,9 @@ public actor FrameSubscription {
     public enum Item: Sendable {
         case frame(SubscribedFrame)
         case resized(width: Int, height: Int)
+
+        /// About how many bytes of memory it takes.
+        var footprint: Int { if case .frame(let frame) = self { frame.bytes.count + 128 } else { 128 } }
     }
 
     /// Frames older than this are dropped up to a key frame.
@@ -75,7 +79,10 @@ public actor FrameSubscription {
     private let laneOfTrack: [Int?]
     private var timeline: StreamTimeline
     private var waiting: [Waiting] = []
+    /// Newest first.
     private var ready: [Item] = []
+    /// Bytes of `ready`.
+    private nonisolated let readyBytes = Atomic<Int>(0)
     private var firstArrival: Instant?
     private var now = Instant.zero
     /// Time 0 of the frames, on the server's clock.
@@ -122,7 +129,10 @@ public actor FrameSubscription {
     /// The next frame; `nil` when the stream or the subscription is over. One task at a time.
     public func next() async -> Item? {
         while true {
-            if !ready.isEmpty { return ready.removeFirst() }
+            if let item = ready.popLast() {
+                readyBytes.subtract(item.footprint, ordering: .relaxed)
+                return item
+            }
             if isOver { return nil }
             fill()
             if !ready.isEmpty { continue }
@@ -130,10 +140,14 @@ public actor FrameSubscription {
         }
     }
 
+    /// Bytes that wait for the reader.
+    public nonisolated var heldBytes: Int { max(0, pipe.waiting) + readyBytes.load(ordering: .relaxed) }
+
     /// Ends it; the reader is woken.
     public func finish() {
         isOver = true
         ready = []
+        readyBytes.store(0, ordering: .relaxed)
         signal.set()
     }
 
@@ -145,6 +159,8 @@ public actor FrameSubscription {
         while let record = TapRecord.next(in: &rest) { take(record) }
         for lane in lanes.indices { keep(lanes[lane].assembler.advance(to: now), lane, now) }
         release()
+        readyBytes.store(ready.reduce(0) { $0 + $1.footprint }, ordering: .relaxed)
+        ready.reverse()
     }
 
     private func take(_ record: TapRecord) {

@@ -31,6 +31,16 @@ extension AMF0Value {
     /// The first member of that name of an object or ECMA array.
     public subscript(key: String) -> AMF0Value? { members?.first { $0.key == key }?.value }
 
+    /// About how many bytes of memory it takes: many times those on the wire where it has many small parts.
+    public var footprint: Int {
+        switch self {
+        case .number, .bool, .null, .undefined, .date: 32
+        case .string(let text): 64 + text.utf8.count
+        case .object(let members), .ecmaArray(let members): members.reduce(96) { $0 + 48 + $1.key.utf8.count + $1.value.footprint }
+        case .array(let values): values.reduce(96) { $0 + $1.footprint }
+        }
+    }
+
     public var members: [Member]? {
         switch self {
         case .object(let members), .ecmaArray(let members): members
