@@ -5,6 +5,9 @@ import Primitives
 import Signalling
 
 extension Session {
+    /// Bytes that a stream event may take, and events a second on average over five seconds.
+    private static let maximumEvent = 65_536, eventRate = 50
+
     func handle(_ message: ClientMessage) async {
         switch message {
         case .connection(let request): establish(request)
@@ -16,6 +19,11 @@ extension Session {
         case .availableStream(let identity): await answerAvailable(identity)
         case .sendStreamEvent(let event):
             guard state == .established else { return }
+            // Whoever they are for has to keep them until it gets to them.
+            guard (event.payload?.footprint ?? 0) <= Self.maximumEvent, events.take(rate: Self.eventRate, addressees: 1, at: .now) else {
+                logger.debug("stream event left out: too long, or too many", metadata: ["type": "\(event.type)"])
+                return
+            }
             if await !registry.send(event, ownerID: id) {
                 logger.debug("stream event ignored", metadata: ["type": "\(event.type)", "media_session": "\(event.mediaSessionID)"])
             }

@@ -54,6 +54,12 @@ actor Session {
     let memory: MemoryBudget
     /// Peer connections that were begun and are not connected, by media session.
     var handshakes: [String: MemoryAccount] = [:]
+    /// What the client has said of itself.
+    private var introduction: MemoryAccount?
+    /// That may take so many bytes.
+    private static let maximumIntroduction = 65_536
+    /// Stream events that it may still send.
+    var events = MessageAllowance(at: .now)
     /// Snapshots asked for and not answered yet.
     var snapshotsInHand = 0
     private(set) var state = State.connected
@@ -117,6 +123,7 @@ actor Session {
         close(.goingAway, "the session is over")
         pings.giveUp()
         for await case .probe(let probe) in mailbox { probe.resolve(.gone) }
+        introduction?.close()
         await registry.endAll(ofOwner: id)
         if info.connection != nil { await application.sessionEnded(link) }
     }
@@ -211,8 +218,18 @@ actor Session {
             close(.policyViolation, "agents must use wss (wcs_agent_ssl=true)")
             return
         }
+        let size = JSONValue.object(request.object).footprint
+        let account = memory.account(for: AddressKey(info.remoteAddress)) { [weak self] refusal in self?.post(.drop("\(refusal)")) }
+        introduction = account
+        let refusal = size > Self.maximumIntroduction ? "\"connection\" says more than a server keeps" : account.set(size).map { "\($0)" }
+        if let refusal {
+            send(.fail(FailMessage(info: refusal)))
+            return close(.policyViolation, refusal)
+        }
         state = .established
         info.connection = request
+        // It is for the answer only.
+        info.connection?.object = [:]
         onInfoChange(info)
         if let login = request.login { logger[metadataKey: "login"] = "\(login)" }
         logger.info(

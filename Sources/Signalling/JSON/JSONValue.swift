@@ -39,6 +39,18 @@ extension JSONValue {
         return elements[index]
     }
 
+    /// About how many bytes of memory it takes: many times those of its text where it has many small parts.
+    public var footprint: Int {
+        // No text is long enough for these sums to overflow.
+        func bytes(_ text: String) -> Int { text.utf8.count > 15 ? text.utf8.count + 32 : 0 }
+        return switch self {
+        case .null, .bool, .integer, .number: 24
+        case .string(let text): 24 + bytes(text)
+        case .array(let elements): elements.reduce(72) { $0 + $1.footprint }
+        case .object(let members): members.reduce(120) { $0 + 40 + bytes($1.key) + $1.value.footprint }
+        }
+    }
+
     public var isNull: Bool { self == .null }
 
     public var stringValue: String? {

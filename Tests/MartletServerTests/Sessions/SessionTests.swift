@@ -24,6 +24,23 @@ struct SessionTests {
         await bench.close()
     }
 
+    @Test("who says more of itself than a server keeps is told so and closed; many small parts count by what they take")
+    func longIntroduction() async throws {
+        let bench = SessionBench()
+        for custom in [JSONValue.string(String(repeating: "x", count: 70_000)), .array(Array(repeating: [0], count: 1000))] {
+            let client = bench.client()
+            client.send(.connection(ConnectionRequest(["appKey": "roomApp", "custom": ["login": "alice", "more": custom]])))
+            guard case .fail? = await client.next() else { Issue.record("not refused"); return }
+            #expect(await client.session.info.connection == nil)
+        }
+        let client = bench.client()
+        client.send(.connection(ConnectionRequest(["appKey": "roomApp", "custom": ["login": "alice", "more": .string(String(repeating: "x", count: 10_000))]])))
+        guard case .userData(let data)? = await client.next() else { Issue.record("no getUserData"); return }
+        #expect(data["custom"]?["more"]?.stringValue?.count == 10_000)
+        #expect(await client.session.info.connection?.object.isEmpty == true)
+        await bench.close()
+    }
+
     @Test("publish: the answer first, PUBLISHING when media has come, UNPUBLISHED after the stop")
     func publishCycle() async throws {
         let bench = SessionBench(isAutomatic: false)
