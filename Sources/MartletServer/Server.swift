@@ -64,7 +64,7 @@ public struct Server: Sendable {
         let recordings = StreamRecordings.make(settings, engine: engine)
         let bridges = BridgeService.make(settings, engine: engine)
         let streams = StreamRegistry(
-            engine: engine, nodeID: Identifier.uuid(), maximumStreams: settings.maximumStreams, recorder: recordings,
+            engine: engine, nodeID: Identifier.uuid(), maximumStreams: settings.maximumStreams, maximumStreamsPerAddress: settings.maximumStreamsPerAddress, recorder: recordings,
             doors: StreamDoors(taps: engine, bridges: bridges, refusesReordered: settings.refusesReordered),
             logger: Logger(label: "martlet.streams"))
 

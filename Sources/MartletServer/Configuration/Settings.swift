@@ -136,6 +136,8 @@ public struct Settings: Sendable, Equatable {
     public var maximumRoomParticipants = 100
     /// Rooms that one WebSocket session may be in (`room.max_rooms_per_session`).
     public var maximumRoomsPerSession = 50
+    /// Rooms opened from one address (`room.max_rooms_per_address`).
+    public var maximumRoomsPerAddress = 2_000
     /// UTF-8 bytes of one text message (`room.max_message_length`).
     public var maximumRoomMessageLength = 16_384
     /// Text messages per second from one participant to each of the others (`room.max_message_rate`).
@@ -250,6 +252,8 @@ public struct Settings: Sendable, Equatable {
     public var maximumSessions = 20_000
     /// Published streams on this server (`max_streams`).
     public var maximumStreams = 10_000
+    /// Of these, from one address (`max_streams_per_address`).
+    public var maximumStreamsPerAddress = 1_000
     /// Media sessions (publishing or playing) of one WebSocket session (`max_streams_per_session`).
     public var maximumStreamsPerSession = 200
     /// Peer connections of the whole server (`max_endpoints`).

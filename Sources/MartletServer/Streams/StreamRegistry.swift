@@ -9,6 +9,8 @@ import SDP
 import Signalling
 
 actor StreamRegistry {
+    /// Bytes that `custom` of a request may take.
+    private static let maximumCustom = 16_384
     /// One media session.
     struct Entry {
         /// `source` and `sink` are inside the server.
@@ -68,6 +70,9 @@ actor StreamRegistry {
     private(set) var republisher: (@Sendable (String, String) -> Void)?
     private let nodeID: String
     private let maximumStreams: Int
+    private let maximumStreamsPerAddress: Int
+    /// What each network publishes.
+    private var published: [AddressKey: Int] = [:]
     /// Milliseconds since 1970.
     private let wallClock: @Sendable () -> Int64
     nonisolated let events: AsyncStream<LinkEvent>
@@ -82,12 +87,13 @@ actor StreamRegistry {
     private var isShutDown = false
 
     init(
-        engine: any MediaEngineProtocol, nodeID: String, maximumStreams: Int = 10_000, recorder: (any PublisherRecorder)? = nil,
+        engine: any MediaEngineProtocol, nodeID: String, maximumStreams: Int = 10_000, maximumStreamsPerAddress: Int = 1_000, recorder: (any PublisherRecorder)? = nil,
         doors: StreamDoors? = nil, wallClock: @escaping @Sendable () -> Int64 = { WallClock.now().milliseconds }, logger: Logger
     ) {
         self.engine = engine
         self.nodeID = nodeID
         self.maximumStreams = maximumStreams
+        self.maximumStreamsPerAddress = maximumStreamsPerAddress
         self.recorder = recorder
         self.doors = doors
         self.wallClock = wallClock
@@ -159,6 +165,9 @@ actor StreamRegistry {
         guard request.mediaSessionID.utf8.count <= 256, !request.name.isEmpty, request.name.utf8.count <= 1024 else {
             throw .refused(.error, "the stream name is empty, or name or mediaSessionId is too long")
         }
+        guard request.custom.map({ $0.footprint <= Self.maximumCustom }) ?? true else {
+            throw .refused(.error, "\"custom\" is more than a server keeps")
+        }
         guard entries[request.mediaSessionID] == nil else {
             throw .refused(.mediaSessionIDInUse, "mediaSessionId \(request.mediaSessionID) is in use")
         }
@@ -170,6 +179,12 @@ actor StreamRegistry {
             }
             guard publishers.count < maximumStreams else {
                 throw .refused(.addToProxy, "there are \(maximumStreams) streams already (max_streams)")
+            }
+            if let address = owner.address {
+                guard published[address, default: 0] < maximumStreamsPerAddress else {
+                    throw .refused(.addToProxy, "its address publishes \(maximumStreamsPerAddress) streams already (max_streams_per_address)")
+                }
+                published[address, default: 0] += 1
             }
             publishers[ExactText(request.name)] = request.mediaSessionID
         }
@@ -277,7 +292,10 @@ actor StreamRegistry {
         owned[entry.owner.id]?.remove(id)
         if owned[entry.owner.id]?.isEmpty == true { owned[entry.owner.id] = nil }
         let name = ExactText(entry.record.name)
-        if entry.record.isPublished, publishers[name] == id { publishers[name] = nil }
+        if entry.record.isPublished, publishers[name] == id {
+            publishers[name] = nil
+            if let address = entry.owner.address, let count = published[address] { published[address] = count > 1 ? count - 1 : nil }
+        }
         if let publisherID = entry.publisherID { entries[publisherID]?.players.remove(id) }
     }
 
