@@ -55,6 +55,16 @@ import Testing
         for (index, packet) in out.enumerated() where index >= 1 { #expect(packet.marker == (index % 3 == 2), "\(index)") }
     }
 
+    @Test("pictures of a clock that stands are told apart by their markers")
+    func standing() {
+        var markers = PictureMarkers(codec: .h264)
+        let payloads = [Self.beginning, Self.middle, Self.end]
+        for number in 0..<90 as Range<UInt16> {
+            let packet = Samples.rtp(sequence: number, timestamp: 7, marker: number % 3 == 2, payload: payloads[Int(number % 3)])
+            #expect(markers.take(packet) == [packet] && !markers.isMending)
+        }
+    }
+
     @Test("the packets of a picture get one timestamp")
     func ticks() {
         let out = sent(pictures: 5, [Self.beginning, Self.middle, Self.end], markers: [false, false, true], tick: 1)

@@ -40,7 +40,8 @@ public struct PictureMarkers: Sendable {
         var packet = packet
         if time != timestamp, follows, goesOn, hasSlice, !isMarked {
             for index in 0..<4 { packet[4 + index] = UInt8(truncatingIfNeeded: timestamp >> UInt32(24 - 8 * index)) }
-        } else if time != timestamp {
+        } else if time != timestamp || isMarked && units.contains(.pictureStart) {
+            // The timestamps of a clock that stands are all the same.
             endPicture(follows: follows)
             timestamp = time
         } else if isMarked, follows, goesOn {
