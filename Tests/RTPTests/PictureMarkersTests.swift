@@ -55,6 +55,21 @@ import Testing
         for (index, packet) in out.enumerated() where index >= 1 { #expect(packet.marker == (index % 3 == 2), "\(index)") }
     }
 
+    @Test("packets that come in another order, or twice, say nothing of markers")
+    func reordered() {
+        var markers = PictureMarkers(codec: .h264), given = 0
+        for picture in 0..<40 as Range<UInt16> {
+            for part in [0, 3, 1, 2, 2, 1] as [UInt16] {
+                let packet = Samples.rtp(
+                    sequence: picture * 4 + part, timestamp: UInt32(picture) * 3600, marker: part == 3,
+                    payload: part == 0 ? Self.beginning : part == 3 ? Self.end : Self.middle)
+                #expect(markers.take(packet) == [packet])
+                given += 1
+            }
+        }
+        #expect(!markers.isMending && given == 240)
+    }
+
     @Test("pictures of a clock that stands are told apart by their markers")
     func standing() {
         var markers = PictureMarkers(codec: .h264)

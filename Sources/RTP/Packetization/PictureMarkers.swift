@@ -13,6 +13,9 @@ public struct PictureMarkers: Sendable {
     /// So many pictures in a row with the right one, and it is trusted again.
     static let trust = 50
 
+    /// A packet further back than this comes from a source that has begun anew.
+    private static let window: Int16 = 3000
+
     private let codec: CodecKind
     private var sequence: UInt16?
     private var timestamp: UInt32 = 0
@@ -33,6 +36,12 @@ public struct PictureMarkers: Sendable {
             RTPView(bytes).map { ($0.sequenceNumber, $0.timestamp, $0.marker, PayloadInspector.units(codec: codec, payload: $0.payload)) }
         }
         guard let (number, time, marker, units) = read else { return [packet] }
+        // Late, or once more: UDP brings packets in any order. Their picture is being read, or over.
+        if let sequence, (-Self.window...0).contains(Int16(bitPattern: number &- sequence)) {
+            var packet = packet
+            if isMending { packet[1] &= 0x7f }
+            return [packet]
+        }
         // Only where nothing is missing do neighbours say anything of each other.
         let follows = sequence.map { $0 &+ 1 == number } ?? false
         sequence = number
