@@ -27,6 +27,8 @@ struct AccessUnits: Sendable {
 
     /// Units that wait may have this many bytes.
     static let maximumHeld = 64 << 10
+    /// A message of more units than this is none: no frame has so many slices.
+    static let maximumUnits = 2_000
     /// A frame that comes in several messages may have this many bytes; what goes on beyond is left out.
     static let maximumOpen = 8 << 20
 
@@ -121,11 +123,20 @@ struct AccessUnits: Sendable {
             }
             units.append(rest.prefix(length))
             rest = rest.dropFirst(length)
+            guard units.count <= maximumUnits else { return ([], false) }
         }
-        if !isExact, beginsWithStartCode(payload) { return (H264Framing.units(ofAnnexB: Array(payload)), true) }
+        if !isExact, beginsWithStartCode(payload) {
+            let found = H264Framing.units(ofAnnexB: Array(payload), limit: maximumUnits + 1)
+            return found.count > maximumUnits ? ([], true) : (found, true)
+        }
         guard let first = units.first, beginsWithStartCode(first) else { return (units, false) }
         // Both, a length and a start code.
-        return (units.flatMap { beginsWithStartCode($0) ? H264Framing.units(ofAnnexB: Array($0)) : [$0] }, true)
+        var found: [ArraySlice<UInt8>] = []
+        for unit in units {
+            found += beginsWithStartCode(unit) ? H264Framing.units(ofAnnexB: Array(unit), limit: maximumUnits + 1) : [unit]
+            guard found.count <= maximumUnits else { return ([], true) }
+        }
+        return (found, true)
     }
 
     private static func beginsWithStartCode(_ bytes: ArraySlice<UInt8>) -> Bool { bytes.starts(with: [0, 0, 1]) || bytes.starts(with: [0, 0, 0, 1]) }

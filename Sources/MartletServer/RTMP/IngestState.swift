@@ -125,6 +125,7 @@ struct IngestState: Sendable {
     private(set) var tracks: [IngestTrack] = []
     private var first: (time: MediaTime, arrival: Instant)?
     private var frames: [IngestFrame] = []
+    private var hasWaitingVideo = false
     private var bytes = 0
     private var lastChange: Instant?
     private var noted: Set<String> = []
@@ -237,7 +238,9 @@ struct IngestState: Sendable {
 
     private mutating func keep(_ frame: IngestFrame) {
         frames.append(frame)
-        bytes += frame.bytes.count
+        if frame.isVideo { hasWaitingVideo = true }
+        // What a frame takes besides its bytes.
+        bytes += frame.bytes.count + 128
         if bytes > Self.maximumWaitingBytes { _ = takeFrames() }
     }
 
@@ -245,6 +248,7 @@ struct IngestState: Sendable {
         defer {
             frames = []
             bytes = 0
+            hasWaitingVideo = false
         }
         return frames
     }
@@ -274,7 +278,7 @@ struct IngestState: Sendable {
         guard phase == .collecting else { return }
         let waited = first.map { max(time - $0.time, now.span(since: $0.arrival)) } ?? .zero
         if waited >= Self.unmentionedWait { guessAudioConfig(&actions) }
-        let hasVideo = videoTrack != nil && frames.contains { $0.isVideo }, hasAudio = audioTrack != nil
+        let hasVideo = videoTrack != nil && hasWaitingVideo, hasAudio = audioTrack != nil
         func isSettled(_ has: Bool, _ expected: Bool?, _ missing: String?) -> Bool {
             has || expected == false || missing != nil || waited >= (expected == true ? Self.promisedWait : Self.unmentionedWait)
         }

@@ -5,11 +5,12 @@
 public enum AnnexB {
     /// The NAL units in `stream` without start codes and trailing zeros. Bytes in front of the first start code are
     /// skipped; empty when there is no start code.
-    public static func units(in stream: UnsafeRawBufferPointer) -> [Range<Int>] {
+    /// - Parameter limit: units beyond so many are left out.
+    public static func units(in stream: UnsafeRawBufferPointer, limit: Int = .max) -> [Range<Int>] {
         var units: [Range<Int>] = []
         var start: Int?
         var i = 0
-        while i + 2 < stream.count {
+        while i + 2 < stream.count, units.count < limit {
             // A byte above 1 can't be the third of a start code, nor can the two before it begin one.
             if stream[i + 2] > 1 {
                 i += 3
@@ -21,7 +22,7 @@ public enum AnnexB {
                 i += 1
             }
         }
-        if let start { append(start..<stream.count, of: stream, to: &units) }
+        if let start, units.count < limit { append(start..<stream.count, of: stream, to: &units) }
         return units
     }
 

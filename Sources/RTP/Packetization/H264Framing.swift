@@ -36,8 +36,9 @@ public enum H264Framing {
     }
 
     /// The units without start codes.
-    public static func units(ofAnnexB bytes: [UInt8]) -> [ArraySlice<UInt8>] {
-        bytes.withUnsafeBytes { AnnexB.units(in: $0) }.map { bytes[$0] }
+    /// - Parameter limit: units beyond so many are left out.
+    public static func units(ofAnnexB bytes: [UInt8], limit: Int = .max) -> [ArraySlice<UInt8>] {
+        bytes.withUnsafeBytes { AnnexB.units(in: $0, limit: limit) }.map { bytes[$0] }
     }
 
     /// What is kept of the parameter sets of an access unit, bytes in all.

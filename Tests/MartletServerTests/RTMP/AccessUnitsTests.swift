@@ -64,6 +64,17 @@ struct AccessUnitsTests {
         #expect(units.heldBytes < 100)
     }
 
+    @Test("a message of more units than any frame has is none, behind lengths and behind start codes")
+    mutating func countless() {
+        let short: [UInt8] = (0..<100_000).flatMap { _ in [1, 0x65] as [UInt8] }
+        var result = take(short, 0, lengthSize: 1)
+        #expect(result.units.isEmpty && result.isUnreadable)
+        let coded: [UInt8] = (0..<100_000).flatMap { _ in [0, 0, 1, 0x65] as [UInt8] }
+        result = take(coded, 40)
+        #expect(result.units.isEmpty && result.isUnreadable)
+        #expect(take(Self.prefixed(Self.idr), 80).units.count == 1)
+    }
+
     @Test("what a frame is, its units say, not the flag")
     mutating func keyFrames() {
         #expect(take(Self.prefixed(Self.idr), 0, key: false).units[0].isKeyFrame)

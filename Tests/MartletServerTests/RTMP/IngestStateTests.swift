@@ -58,6 +58,14 @@ struct IngestStateTests {
         #expect(state.configuration == Self.configuration)
     }
 
+    @Test("frames of a few bytes that wait for a stream that can't begin count by what they take, and are bounded")
+    mutating func waitingForEver() {
+        for time in 0..<200_000 as Range<UInt32> { _ = raw(8, time, [0xaf, 1, 7]) }
+        #expect(state.phase == .collecting && state.heldBytes <= IngestState.maximumWaitingBytes + 256)
+        for time in 200_000..<300_000 as Range<UInt32> { _ = raw(8, time, [0xaf, 1, 7]) }
+        #expect(state.heldBytes <= IngestState.maximumWaitingBytes + 256)
+    }
+
     @Test("an empty audio configuration in front of the real one costs nothing (ffmpeg -c copy)")
     mutating func emptyConfiguration() {
         state.take(metadata: ["audiocodecid": 10])
