@@ -8,6 +8,8 @@ import COpenSSL
 struct AlertChannel {
     private static let header = 13, explicitNonce = 8, alertType: UInt8 = 21
     private static let closeNotify: [UInt8] = [1, 0]
+    /// Nonce, two bytes, tag.
+    private static let alertLength = explicitNonce + 2 + Int(MARTLET_AEAD_TAG)
     /// Our records continue far behind those of OpenSSL, of which nobody knows how many there were.
     private static let firstSequence: UInt64 = 1 << 32
 
@@ -50,11 +52,12 @@ struct AlertChannel {
             let record = UnsafeRawBufferPointer(rebasing: rest)
             let length = Int(record[11]) << 8 | Int(record[12])
             guard record.count >= Self.header + length else { return false }
-            // Epoch 1 is the only one with keys: there is no renegotiation.
-            if record[0] == Self.alertType, record[3] == 0, record[4] == 1,
-                let alert = open(UnsafeRawBufferPointer(rebasing: record[..<(Self.header + length)])),
-                alert.count == 2, alert[0] == 2 || alert[1] == 0
-            { return true }
+            // Epoch 1 is the only one with keys: there is no renegotiation. Of several the first counts: each costs a key schedule, and strangers
+            // can send them.
+            if record[0] == Self.alertType, record[3] == 0, record[4] == 1 {
+                guard length == Self.alertLength, let alert = open(UnsafeRawBufferPointer(rebasing: record[..<(Self.header + length)])) else { return false }
+                return alert[0] == 2 || alert[1] == 0
+            }
             rest = rest.dropFirst(Self.header + length)
         }
         return false
