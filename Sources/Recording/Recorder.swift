@@ -2,6 +2,7 @@
 // One recording on the server's side: a tap on the stream, a job in a worker process, and the files that come of it. When the
 // worker dies the next one goes on in a new file. Owned by RecordingService.
 import Clocks
+import Codecs
 import Foundation
 import Logging
 import MediaIO
@@ -71,6 +72,8 @@ actor Recorder {
     private var groupParts: [GroupPart] = []
     private var finishing: [Task<FinishedRecord?, Never>] = []
     private var follower: Task<Void, Never>?
+    private var hasBegun = false
+    private var waitingForBegin: [CheckedContinuation<Void, Never>] = []
     /// The newest change of tracks.
     private var changing: Task<Void, Never>?
     private var crashes: [ContinuousClock.Instant] = []
@@ -108,8 +111,13 @@ actor Recorder {
 
     // MARK: life
 
-    /// Sets the tap and starts the worker's job.
+    /// Sets the tap and starts the worker's job. Changes of tracks, and the end, wait for it.
     func begin() async throws(RecordingError) {
+        defer {
+            hasBegun = true
+            for waiter in waitingForBegin { waiter.resume() }
+            waitingForBegin = []
+        }
         do {
             try folder.prepare()
             try folder.note(unfinished, stem: stem)
@@ -134,6 +142,11 @@ actor Recorder {
             folder.forget(stem: stem)
             throw error
         }
+    }
+
+    private func begun() async {
+        guard !hasBegun else { return }
+        await withCheckedContinuation { waitingForBegin.append($0) }
     }
 
     private func openJob() async throws(RecordingError) {
@@ -162,6 +175,10 @@ actor Recorder {
             if error == .busy { throw .busy }
             throw error == .cancelled ? .shutDown : .failed("\(error)")
         }
+        guard !isOver else {
+            job.cancel()
+            throw .shutDown
+        }
         self.job = job
         let before = follower
         follower = Task {
@@ -175,6 +192,7 @@ actor Recorder {
     func tracksChanged() async {
         let before = changing
         let task = Task {
+            await begun()
             await before?.value
             await changeTracks()
         }
@@ -225,6 +243,7 @@ actor Recorder {
 
     /// Ends the recording and waits until its files are in the folder.
     func end() async -> [FinishedRecord] {
+        await begun()
         await changing?.value
         if !isOver {
             isOver = true
@@ -279,6 +298,10 @@ actor Recorder {
     private func take(_ report: RecordingReport) {
         switch report {
         case .began(let number, let file, let time):
+            // A worker reads what strangers send: it names files of its own only.
+            guard isOwn(file, number) else {
+                return logger.error("a recording worker tells of a file that is not its own", metadata: ["file": "\(file)", "part": "\(number)"])
+            }
             // The time is one of the monotonic clock.
             let start = Self.wallClock(at: time)
             parts[number] = Part(file: file, start: start, time: time)
@@ -297,6 +320,10 @@ actor Recorder {
             }
         case .keyFrameWanted: taps.requestKeyFrame(of: request.stream)
         }
+    }
+
+    private func isOwn(_ file: String, _ number: Int) -> Bool {
+        MediaContainer.allCases.contains { file == "\(stem)-\(number).\($0.fileExtension)" }
     }
 
     /// The worker has died, or said that it can't go on.
@@ -322,6 +349,7 @@ actor Recorder {
             try await openJob()
             taps.requestKeyFrame(of: request.stream)
         } catch {
+            guard !isOver else { return logger.error("the end of a recording may be missing", metadata: ["reason": "\(error)"]) }
             logger.error("recording given up", metadata: ["reason": "\(error)"])
             configuration.onStopped(request.facts, .givenUp)
             await close()

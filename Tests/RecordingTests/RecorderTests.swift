@@ -63,7 +63,7 @@ private final class ChangingTaps: StreamTapping {
             var count: Int { all.withLock { $0.count } }
         }
 
-        init(_ tracks: [(number: Int, format: TrackFormat)]) async throws {
+        init(_ tracks: [(number: Int, format: TrackFormat)], begins: Bool = true) async throws {
             scratch = try Scratch()
             taps = ChangingTaps(tracks)
             let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
@@ -78,7 +78,7 @@ private final class ChangingTaps: StreamTapping {
             recorder = Recorder(
                 RecordingRequest(stream: StreamHandle(rawValue: 1), facts: facts, template: .standard), configuration: configuration,
                 taps: taps, pool: pool, logger: logger, onFinished: { _ in })
-            try await recorder.begin()
+            if begins { try await recorder.begin() }
         }
 
         /// The recording is ended; nothing is left.
@@ -99,6 +99,21 @@ private final class ChangingTaps: StreamTapping {
         await bench.recorder.tracksChanged()
         #expect(bench.taps.open == [1])
         await bench.end()
+    }
+
+    @Test("a change of tracks, and the end, wait for the beginning")
+    func whileItBegins() async throws {
+        for _ in 0..<5 {
+            let bench = try await Bench([(1, Self.format("H264"))], begins: false), recorder = bench.recorder
+            let beginning = Task { try await recorder.begin() }
+            while bench.taps.open.isEmpty { await Task.yield() }
+            bench.taps.change([(1, Self.format("H264")), (2, Self.format("opus"))])
+            let changing = Task { await recorder.tracksChanged() }
+            await bench.end()
+            try await beginning.value
+            await changing.value
+            #expect(bench.taps.open.isEmpty)
+        }
     }
 
     @Test("another track begins the next file with a tap of its own, the same format again included", arguments: ["VP8", "H264"])
