@@ -99,6 +99,8 @@ public enum MediaMerger {
             try check(avformat_alloc_output_context2(&made, nil, "matroska", path), "Making \(path)")
             guard let made else { throw .outOfMemory }
             format = made
+            // A thousand by default; a long conference has more.
+            made.pointee.max_streams = .max
             for index in members.indices {
                 members[index].firstTrack = lastTimes.count
                 let input = members[index].input.format

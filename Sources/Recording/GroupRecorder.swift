@@ -106,7 +106,7 @@ struct GroupAssembler: Sendable {
             for part in parts { unlink("\(folder.spool)/\(part.file)") }
             var facts = RecordFacts(streamName: uri, mediaSessionID: "", sessionID: "", login: "", room: parts.compactMap(\.facts.room).first)
             facts.startTime = startTime
-            var record = FinishedRecord(fileName: name, facts: facts, startTime: startTime, endTime: startTime + summary.milliseconds)
+            var record = FinishedRecord(fileName: name, facts: facts, startTime: startTime, endTime: startTime.addingSaturating(summary.milliseconds))
             record.milliseconds = summary.milliseconds
             record.bytes = summary.bytes
             (record.width, record.height) = (summary.width, summary.height)

@@ -67,7 +67,7 @@ struct RecordFinisher: Sendable {
         _ source: String, _ file: String, _ request: FinishingJob.Request, _ summary: MediaSummary?, _ facts: RecordFacts, _ template: RecordTemplate,
         _ endTime: Int64, _ isRepair: Bool
     ) throws -> FinishedRecord {
-        let end = isRepair ? facts.startTime + (summary?.milliseconds ?? max(0, endTime - facts.startTime)) : endTime
+        let end = isRepair ? facts.startTime.addingSaturating(summary?.milliseconds ?? max(0, endTime - facts.startTime)) : endTime
         let name = try folder.publish(file) { number in
             template.name(
                 facts, end: end, milliseconds: summary?.milliseconds, audioCodec: summary?.audioCodec, videoCodec: summary?.videoCodec,

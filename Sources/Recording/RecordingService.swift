@@ -151,6 +151,7 @@ public actor RecordingService {
 
     /// The files of a stream that ends: of the recording that runs, or of one that has ended by itself. `nil`: there was none.
     public func stopOfEndedStream(_ mediaSessionID: String) async -> [FinishedRecord]? {
+        for group in groups.values { _ = await group.remove(mediaSessionID) }
         if let records = await stop(mediaSessionID) { return records }
         guard let index = stopped.firstIndex(where: { $0.id == mediaSessionID }) else { return nil }
         return await stopped.remove(at: index).files.value
