@@ -99,6 +99,8 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
     public func takeLines() {
         lines = []
         bindings = []
+        // A far server accepts audio that it doesn't have: who watches already is told of it when it comes.
+        let isBack = isPull && !stream.tracks.isEmpty
         for media in connection.media {
             guard let codec = media.codec, media.direction == .recvonly || media.direction == .sendrecv,
                 media.kind == .audio || media.kind == .video
@@ -116,7 +118,7 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
             lines.append(
                 Line(
                     track: track, media: media, transport: media.transportIndex, packetsBefore: track.packets,
-                    keyFramesBefore: track.keyFrames))
+                    keyFramesBefore: track.keyFrames, isAwaited: isBack && !isVideo && track.packets == 0))
             if isVideo {
                 extensions.orientation = media.extensionID(ExtensionURI.videoOrientation)
                 extensions.playoutDelay = media.extensionID(ExtensionURI.playoutDelay)
@@ -126,7 +128,7 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
             transportSequenceID = max(transportSequenceID, media.extensionID(ExtensionURI.transportWideCC))
             midID = max(midID, media.extensionID(ExtensionURI.mid))
         }
-        stream.setTracks(lines.map(\.track))
+        setTracks()
     }
 
     /// Tells the owner that the stream's tracks are others than before. Called by the driver.
