@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Streams to and from other RTMP servers: nginx with its RTMP module, and a second node."""
 import os
+import signal
 import time
 
 import pytest
@@ -93,6 +94,21 @@ def test_a_stream_is_pulled_from_another_server_and_comes_back(a, make_node, enc
     played.wait_for_frames(before + 25)
     assert a.rest("pull/rtmp/terminate", {"uri": uri}).status == 200
     a.wait_for_no_stream(name)
+
+
+def test_a_pull_whose_far_side_falls_silent_is_called_again(a, make_node, encoder, name):
+    far = make_node("F")
+    encoder(f"{far.rtmp}/live/{name}")
+    far.wait_for_stream(name)
+    assert a.rest("pull/rtmp/pull", {"uri": f"{far.rtmp}/live/{name}", "localStreamName": name}).status == 200
+    a.wait_for_stream(name)
+    os.kill(far.process.pid, signal.SIGSTOP)
+    try:
+        wait_until(lambda: a.rest("pull/rtmp/find_all").body[0]["status"] == "RECONNECTING", 20, "it is missed")
+    finally:
+        os.kill(far.process.pid, signal.SIGCONT)
+    wait_until(lambda: a.rest("pull/rtmp/find_all").body[0]["status"] == "PROCESSED_REMOTE", 20, "it is back")
+    assert a.rest("pull/rtmp/terminate", {"uri": f"{far.rtmp}/live/{name}"}).status == 200
 
 
 def test_a_push_whose_far_side_is_down_at_first_is_listed_and_comes_by_itself(a, make_node, encoder, tab, name):

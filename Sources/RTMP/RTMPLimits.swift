@@ -12,6 +12,8 @@ public struct RTMPLimits: Sendable, Equatable {
     public var maximumIncomplete = 16 << 20
     /// The same of a client that publishes nothing yet.
     public var maximumIncompleteBefore = 1 << 20
+    /// The same from a server that we publish to.
+    public var maximumIncompleteOfServer = 1 << 18
     /// Bytes of messages that a client sends in one go before it has been answered: behind `connect`, and behind `publish`.
     public var maximumEarly = 4 << 20
     /// How many messages these may be.

@@ -38,6 +38,11 @@ final class RTMPRelay: Sendable {
         var send = RTMPSendLimits()
     }
 
+    /// A relay that has run for so long has not failed: the next pause is short again.
+    static let steadySpan = Duration.seconds(5)
+    /// A far side that we fetch from and that sends nothing for so long is gone.
+    static let longestSilence = Duration.seconds(10)
+
     /// How a relay's life ended.
     enum End: Error, Sendable, Equatable {
         /// The local stream of a push is over, or never was.
@@ -63,6 +68,8 @@ final class RTMPRelay: Sendable {
         /// Why there is no connection; `nil` while there is one.
         var reason: String?
         var isTerminated = false
+        /// Of a push: its stream is over, and what there is of it is still on its way.
+        var isStreamOver = false
         var outcome: Result<Void, End>?
         var waiting: CheckedContinuation<Result<Void, End>, Never>?
         var task: Task<Void, Never>?
@@ -143,7 +150,13 @@ final class RTMPRelay: Sendable {
             state.isTerminated = true
             return state.task
         }?.cancel()
+        // A connection that is being made isn't given up at once; the name is free all the same.
+        guard request.direction == .pull else { return }
+        Task { await streams.stop(mediaSessionID, ownerID: ownerID) }
     }
+
+    /// The stream that it pushes is over.
+    var isStreamOver: Bool { state.withLock { $0.isStreamOver } }
 
     private var isTerminated: Bool { state.withLock { $0.isTerminated } }
 
@@ -171,12 +184,13 @@ final class RTMPRelay: Sendable {
         while true {
             let end: End
             var lasted = false
+            let start = ContinuousClock.now
             do throws(End) {
                 try await request.direction == .push ? push(&lasted) : pull(into: &pulled, &lasted)
                 end = .failed("the connection is over")
             } catch { end = error }
             if lasted {
-                failures = 0
+                if ContinuousClock.now - start >= Self.steadySpan { failures = 0 }
                 hasLasted = true
             }
             // A far side that isn't there yet may come: as long as its stream lives a push goes on trying.
@@ -227,8 +241,10 @@ final class RTMPRelay: Sendable {
     }
 
     private func owner(_ deliver: @escaping @Sendable (StreamNotice) -> Void) -> StreamOwner {
-        StreamOwner(id: "/rtmp/\(request.direction.rawValue)/\(mediaSessionID)", appKey: "flashStreamingApp", deliver: deliver)
+        StreamOwner(id: ownerID, appKey: "flashStreamingApp", deliver: deliver)
     }
+
+    private var ownerID: String { "/rtmp/\(request.direction.rawValue)/\(mediaSessionID)" }
 
     /// Closes a connection on which the far side hasn't accepted in time.
     private func watch(_ client: RTMPClient) -> Task<Void, Never> {
@@ -266,7 +282,11 @@ final class RTMPRelay: Sendable {
                     sink = try await streams.openSink(wish, owner: owner { notice in
                         // Not when it was us who stopped it.
                         guard case .ended(_, let why) = notice, why != .user else { return }
-                        ended.withLock { $0 = true }
+                        // With other tracks the stream goes on: the next connection takes them.
+                        if why != .tracksChanged {
+                            ended.withLock { $0 = true }
+                            self.state.withLock { $0.isStreamOver = true }
+                        }
                         client.close()
                     })
                 } catch {
@@ -341,11 +361,15 @@ final class RTMPRelay: Sendable {
         }
         var ingest: RTMPIngest?
         let failure = Mutex<String?>(nil)
+        let lastMedia = LastMedia(), silence = watchSilence(of: client, lastMedia)
+        defer { silence.cancel() }
+        var hasMedia = false
+        defer { if hasMedia { lasted = true } }
         try await withEnd(client) { (event) throws(End) in
             switch event {
             case .started:
                 overdue.cancel()
-                lasted = true
+                lastMedia.note()
                 let target: PulledStream
                 if let stream { target = stream } else { target = try await open() }
                 stream = target
@@ -357,6 +381,8 @@ final class RTMPRelay: Sendable {
                 settle(.success(()))
                 logger.info("relay runs")
             case .media(let message):
+                hasMedia = true
+                lastMedia.note()
                 guard message.type == RTMPMessageType.video ? request.hasVideo : request.hasAudio else { return }
                 ingest?.take(message)
             case .metadata(let metadata): if request.hasAudio, request.hasVideo { ingest?.take(metadata: metadata) }
@@ -367,6 +393,23 @@ final class RTMPRelay: Sendable {
             if isTerminated || Task.isCancelled { throw .terminated }
             if let why = failure.withLock({ $0 }) { throw .refused(.noCommonCodecs, why) }
             throw .failed(reason)
+        }
+    }
+
+    /// When media last came.
+    private final class LastMedia: Sendable {
+        private let time = Mutex(ContinuousClock.now)
+        func note() { time.withLock { $0 = .now } }
+        var age: Duration { time.withLock { .now - $0 } }
+    }
+
+    /// Closes a connection on which the far side has fallen silent: what only receives would never find out.
+    private func watchSilence(of client: RTMPClient, _ last: LastMedia) -> Task<Void, Never> {
+        Task {
+            while true {
+                do { try await Task.sleep(for: .seconds(1)) } catch { return }
+                if last.age > Self.longestSilence { return client.connection.close(reason: "no media came for \(Self.longestSilence.components.seconds) s") }
+            }
         }
     }
 

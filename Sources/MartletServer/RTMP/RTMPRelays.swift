@@ -78,7 +78,7 @@ actor RTMPRelays: Service {
     private func check(_ request: RTMPRelay.Request) throws(RESTFailure) {
         guard relays.count < maximum else { throw .internalError("there are \(maximum) RTMP pushes and pulls already (max_agents)") }
         let isThere = relays.contains { other in
-            guard other.request.direction == request.direction, !other.hasFailed else { return false }
+            guard other.request.direction == request.direction, !other.hasFailed, !other.isStreamOver else { return false }
             return request.direction == .push
                 ? other.request.localName == request.localName && other.request.url == request.url
                 : other.request.url == request.url || other.request.localName == request.localName

@@ -93,6 +93,8 @@ actor RTSPPull {
         life.end(reason)
         pause?.cancel()
         await link?.close(reason)
+        // A camera that is being called isn't given up at once; the name is free all the same.
+        await registry.end(mediaSessionID, ownerID: ownerID, reason == .idle ? .user : .rtspEnded)
     }
 
     /// Somebody has ended the stream itself; one that was given up for another doesn't count. A stream that failed by what the camera sent

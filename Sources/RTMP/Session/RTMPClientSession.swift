@@ -42,6 +42,8 @@ public struct RTMPClientSession {
         self.flashVersion = flashVersion
         self.limits = limits
         link = RTMPLink(role: .client, usesDigest: usesDigest, limits: limits, random: random)
+        // A server has little to say to a publisher.
+        if purpose == .publish { link.bound(incomplete: limits.maximumIncompleteOfServer) }
     }
 
     public var isRunning: Bool { state == .running }
