@@ -7,6 +7,9 @@ extension Agent {
     /// How long the far side may take to say why it closed the peer connection.
     private static let goodbyeTime = Duration.milliseconds(500)
 
+    /// A link that has run for so long has not failed: the next pause is short again.
+    static let steadySpan = Duration.seconds(5)
+
     /// Lives until the local stream, the far stream or REST ends it. Returns why.
     func run() async -> AgentEnd {
         let end = await withDiscardingTaskGroup { group -> AgentEnd in
@@ -17,7 +20,9 @@ extension Agent {
                 case .nothing: break
                 case .watch(let link): watch(link, life.generation, &group)
                 case .discard(let link): close(link)
-                case .running: await showRunning(life)
+                case .running:
+                    life.runningSince = .now
+                    await showRunning(life)
                 case .forward(let event): forward(event, life.link)
                 case .publish(let event):
                     var event = event
@@ -61,7 +66,8 @@ extension Agent {
             self.post(.farGone(generation: generation))
         }
         group.addTask {
-            for await event in link.stream.events { self.post(.farEvent(generation: generation, event)) }
+            var allowance = StreamEventAllowance()
+            for await event in link.stream.events where allowance.takes(event) { self.post(.farEvent(generation: generation, event)) }
         }
     }
 
@@ -96,6 +102,8 @@ extension Agent {
     private func retry(after reason: AgentEnd, _ life: inout AgentLife, _ group: inout DiscardingTaskGroup) -> AgentEnd? {
         guard life.hasRun, settings.reconnects, reason.isWorthRetrying else { return reason }
         let now = ContinuousClock.now
+        if let running = life.runningSince, now - running >= Self.steadySpan { life.forgetFailures() }
+        life.runningSince = nil
         let since = life.brokenSince ?? now
         life.brokenSince = since
         if request.direction == .pull, now - since > settings.longestPullGap { return reason }

@@ -25,11 +25,13 @@ struct AgentLife {
     private let direction: AgentDirection
     /// Tells inputs of this attempt from those of earlier ones.
     private(set) var generation = 0
-    /// Attempts since the link last ran.
+    /// Attempts since the link last ran for a while.
     private(set) var failures = 0
     private(set) var hasRun = false
     private(set) var isRunning = false
     var link: Agent.Link?
+    /// Since when the present link has run.
+    var runningSince: ContinuousClock.Instant?
     /// Since when a link that ran is missing.
     var brokenSince: ContinuousClock.Instant?
     private var farAccepted = false
@@ -46,6 +48,12 @@ struct AgentLife {
     /// The mutes that a fresh far side has to be told.
     var mutes: [StreamEventType] {
         direction == .push ? (isAudioMuted ? [.audioMuted] : []) + (isVideoMuted ? [.videoMuted] : []) : []
+    }
+
+    /// The link has run for long enough not to have failed.
+    mutating func forgetFailures() {
+        failures = 0
+        brokenSince = nil
     }
 
     mutating func prepareRetry() {
@@ -125,8 +133,6 @@ struct AgentLife {
         guard farAccepted, localReady, link != nil, !isRunning else { return .nothing }
         isRunning = true
         hasRun = true
-        failures = 0
-        brokenSince = nil
         return .running
     }
 }

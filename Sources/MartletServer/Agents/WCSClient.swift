@@ -35,7 +35,7 @@ public struct WCSClientConfiguration: Sendable {
     /// Nothing heard for this long: the server is gone. Servers ping every 5 s.
     public var silenceTimeout = Duration.seconds(50)
     /// Bytes of one received message.
-    public var maximumMessageSize = 16 * 1_048_576
+    public var maximumMessageSize = 1_048_576
     /// What is held for the server counts in it.
     public var memory = MemoryBudget.unlimited
     /// Told of `DataStatusEvent` and `OnDataEvent`, on an event loop: hand on, never block.

@@ -128,7 +128,8 @@ final class WCSClientCore: Sendable {
 
     private func establish(_ object: JSONValue) {
         state.withLock { state in
-            state.userData = object
+            // What a server says is kept as long as it is of a client's size.
+            state.userData = object.footprint <= 65_536 ? object : .null
             defer { state.waiting = nil }
             return state.waiting
         }?.resume(returning: .success(()))

@@ -5,9 +5,6 @@ import Primitives
 import Signalling
 
 extension Session {
-    /// Bytes that a stream event may take, and events a second on average over five seconds.
-    private static let maximumEvent = 65_536, eventRate = 50
-
     func handle(_ message: ClientMessage) async {
         switch message {
         case .connection(let request): establish(request)
@@ -20,7 +17,7 @@ extension Session {
         case .sendStreamEvent(let event):
             guard state == .established else { return }
             // Whoever they are for has to keep them until it gets to them.
-            guard (event.payload?.footprint ?? 0) <= Self.maximumEvent, events.take(rate: Self.eventRate, addressees: 1, at: .now) else {
+            guard events.takes(event) else {
                 logger.debug("stream event left out: too long, or too many", metadata: ["type": "\(event.type)"])
                 return
             }

@@ -59,7 +59,7 @@ actor Session {
     /// That may take so many bytes.
     private static let maximumIntroduction = 65_536
     /// Stream events that it may still send.
-    var events = MessageAllowance(at: .now)
+    var events = StreamEventAllowance()
     /// Snapshots asked for and not answered yet.
     var snapshotsInHand = 0
     private(set) var state = State.connected
