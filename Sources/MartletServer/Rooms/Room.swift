@@ -20,6 +20,8 @@ struct RoomParticipant: Sendable, Equatable {
     var allowance: MessageAllowance
     /// What others may still send to it.
     var inbox: MessageAllowance
+    /// The same by sender, of those who have written to it.
+    var inboxOfSenders: [ParticipantID: MessageAllowance] = [:]
 }
 
 struct Room: Sendable, Equatable {
@@ -66,6 +68,8 @@ struct Room: Sendable, Equatable {
         guard let index = participants.firstIndex(where: { $0.id == id }) else { return nil }
         return participants.remove(at: index)
     }
+
+    mutating func forgetSender(_ id: ParticipantID) { for index in participants.indices { participants[index].inboxOfSenders[id] = nil } }
 
     /// Changes a participant in place; `nil` when there is none.
     mutating func withParticipant<Result>(_ id: ParticipantID, _ change: (inout RoomParticipant) -> Result) -> Result? {

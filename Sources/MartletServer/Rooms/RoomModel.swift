@@ -111,6 +111,7 @@ struct RoomModel: Sendable {
     private mutating func remove(_ id: ParticipantID, from key: ExactText, _ departure: Departure, at now: Instant) -> RoomStep {
         var step = RoomStep()
         forgetMembership(id, key)
+        rooms[key]?.forgetSender(id)
         guard let gone = rooms[key]?.remove(id), let room = rooms[key] else { return step }
         let rest = room.participants.map(\.id)
         for stream in gone.streams {
@@ -195,7 +196,7 @@ struct RoomModel: Sendable {
             $0.allowance.take(rate: rate, addressees: others, at: now)
         }
         let isTaken = isAllowed == true && rooms[key]?.withParticipant(addressee.id) {
-            $0.inbox.take(rate: rate.multipliedSaturating(by: RoomLimits.messageRateOfAll), addressees: 1, at: now)
+            $0.inboxOfSenders[id, default: MessageAllowance(at: now)].take(rate: rate, addressees: 1, at: now) && $0.inbox.take(rate: rate.multipliedSaturating(by: RoomLimits.messageRateOfAll), addressees: 1, at: now)
         } == true
         guard isTaken else { throw .tooManyMessages(perSecond: rate) }
         var step = RoomStep()
