@@ -10,6 +10,7 @@ final class GalleryFolder {
 
     private let root: String
     private let keep: Int
+    private let minimumFree: Int64
     /// Series → its files, oldest first; paths below the root.
     private var series: [String: [String]] = [:]
     /// All files, oldest first; may name files that are gone already.
@@ -17,9 +18,12 @@ final class GalleryFolder {
     private var count = 0
 
     /// Finds what earlier runs have left.
-    /// - Parameter keep: pictures of each stream that stay.
-    init(root: String, keep: Int) throws {
+    /// - Parameters:
+    ///   - keep: pictures of each stream that stay.
+    ///   - minimumFree: bytes that stay free on the disk; 0 = any.
+    init(root: String, keep: Int, minimumFree: Int64 = 0) throws {
         self.root = root
+        self.minimumFree = minimumFree
         self.keep = keep
         try FileManager.default.createDirectory(atPath: root, withIntermediateDirectories: true)
         var found: [(path: String, time: Date)] = []
@@ -31,8 +35,19 @@ final class GalleryFolder {
         for (path, _) in found.sorted(by: { ($0.time, $0.path) < ($1.time, $1.path) }) { note(path) }
     }
 
+    struct DiskFull: Error, CustomStringConvertible {
+        let minimum: Int64
+        var description: String { "fewer than \(minimum >> 20) MB are free (record_min_free_space)" }
+    }
+
+    /// Bytes free where it lies.
+    private var free: Int64 {
+        (try? FileManager.default.attributesOfFileSystem(forPath: root)[.systemFreeSize] as? NSNumber)?.int64Value ?? .max
+    }
+
     /// Writes a picture; whoever reads the folder sees it whole or not at all.
     func write(_ bytes: [UInt8], to path: String) throws {
+        guard minimumFree <= 0 || free >= minimumFree else { throw DiskFull(minimum: minimumFree) }
         let whole = root + "/" + path
         try FileManager.default.createDirectory(
             atPath: (whole as NSString).deletingLastPathComponent, withIntermediateDirectories: true)

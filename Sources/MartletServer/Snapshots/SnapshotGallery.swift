@@ -15,6 +15,8 @@ struct SnapshotGallery: Service {
     let folder: String
     let template: GalleryTemplate
     let keep: Int
+    /// Bytes that stay free on the disk.
+    let minimumFree: Int64
     let format: PictureFormat
     let logger: Logger
     /// Pictures taken at the same time.
@@ -28,12 +30,13 @@ struct SnapshotGallery: Service {
         folder = settings.snapshotAutoFolder.isEmpty ? settings.stateDirectory + "/snapshots" : settings.snapshotAutoFolder
         self.template = template
         keep = settings.snapshotAutoKeep
+        minimumFree = Int64(settings.recordMinimumFree) << 20
         format = PictureFormat(settings.snapshotAutoFormat == .png ? .png : .jpeg, compression: settings.snapshotCompression)
         self.logger = logger
     }
 
     func run() async throws {
-        let writer = GalleryWriter(root: folder, keep: keep)
+        let writer = GalleryWriter(root: folder, keep: keep, minimumFree: minimumFree)
         logger.info("pictures of all streams are written", metadata: ["folder": "\(folder)", "interval": "\(interval)"])
         await cancelWhenGracefulShutdown {
             var next = ContinuousClock.now
@@ -72,13 +75,15 @@ struct SnapshotGallery: Service {
 private final class GalleryWriter: Sendable {
     private let root: String
     private let keep: Int
+    private let minimumFree: Int64
     private let queue = DispatchQueue(label: "martlet.gallery")
     /// Made at the first picture.
     private let folder = Mutex<GalleryFolder?>(nil)
 
-    init(root: String, keep: Int) {
+    init(root: String, keep: Int, minimumFree: Int64) {
         self.root = root
         self.keep = keep
+        self.minimumFree = minimumFree
     }
 
     func write(_ bytes: [UInt8], to path: String) async throws {
@@ -86,7 +91,7 @@ private final class GalleryWriter: Sendable {
             queue.async {
                 continuation.resume(with: Result {
                     try self.folder.withLock { folder in
-                        if folder == nil { folder = try GalleryFolder(root: self.root, keep: self.keep) }
+                        if folder == nil { folder = try GalleryFolder(root: self.root, keep: self.keep, minimumFree: self.minimumFree) }
                         try folder?.write(bytes, to: path)
                     }
                 })

@@ -49,4 +49,11 @@ struct GalleryTests {
         for byte in 1...3 as ClosedRange<UInt8> { try gallery.write([byte], to: "abeb.jpg") }
         #expect(try Data(contentsOf: URL(fileURLWithPath: folder.path + "/abeb.jpg")) == Data([3]))
     }
+    @Test("nothing is written where too little would stay free, which is said")
+    func diskFull() throws {
+        let folder = try TemporaryFolder(files: [:])
+        #expect(throws: GalleryFolder.DiskFull.self) { try GalleryFolder(root: folder.path, keep: 1, minimumFree: .max).write([1], to: "a.png") }
+        try GalleryFolder(root: folder.path, keep: 1, minimumFree: 1).write([1], to: "a.png")
+    }
+
 }
