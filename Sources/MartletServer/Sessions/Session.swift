@@ -57,7 +57,7 @@ actor Session {
     /// What the client has said of itself.
     private var introduction: MemoryAccount?
     /// That may take so many bytes.
-    private static let maximumIntroduction = 65_536
+    private static let maximumIntroduction = 262_144
     /// Stream events that it may still send.
     var events = StreamEventAllowance()
     /// Snapshots asked for and not answered yet.

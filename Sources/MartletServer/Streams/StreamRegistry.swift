@@ -10,7 +10,7 @@ import Signalling
 
 actor StreamRegistry {
     /// Bytes that `custom` of a request may take.
-    private static let maximumCustom = 16_384
+    private static let maximumCustom = 65_536
     /// One media session.
     struct Entry {
         /// `source` and `sink` are inside the server.

@@ -27,7 +27,7 @@ struct SessionTests {
     @Test("who says more of itself than a server keeps is told so and closed; many small parts count by what they take")
     func longIntroduction() async throws {
         let bench = SessionBench()
-        for custom in [JSONValue.string(String(repeating: "x", count: 70_000)), .array(Array(repeating: [0], count: 1000))] {
+        for custom in [JSONValue.string(String(repeating: "x", count: 300_000)), .array(Array(repeating: [0], count: 4000))] {
             let client = bench.client()
             client.send(.connection(ConnectionRequest(["appKey": "roomApp", "custom": ["login": "alice", "more": custom]])))
             guard case .fail? = await client.next() else { Issue.record("not refused"); return }
