@@ -51,10 +51,7 @@ struct AgentLife {
     }
 
     /// The link has run for long enough not to have failed.
-    mutating func forgetFailures() {
-        failures = 0
-        brokenSince = nil
-    }
+    mutating func forgetFailures() { failures = 0 }
 
     mutating func prepareRetry() {
         generation += 1
@@ -133,6 +130,7 @@ struct AgentLife {
         guard farAccepted, localReady, link != nil, !isRunning else { return .nothing }
         isRunning = true
         hasRun = true
+        brokenSince = nil
         return .running
     }
 }

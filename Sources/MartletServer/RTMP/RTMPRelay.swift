@@ -361,8 +361,9 @@ final class RTMPRelay: Sendable {
         }
         var ingest: RTMPIngest?
         let failure = Mutex<String?>(nil)
-        let lastMedia = LastMedia(), silence = watchSilence(of: client, lastMedia)
-        defer { silence.cancel() }
+        let lastMedia = LastMedia()
+        var silence: Task<Void, Never>?
+        defer { silence?.cancel() }
         var hasMedia = false
         defer { if hasMedia { lasted = true } }
         try await withEnd(client) { (event) throws(End) in
@@ -370,6 +371,7 @@ final class RTMPRelay: Sendable {
             case .started:
                 overdue.cancel()
                 lastMedia.note()
+                silence = silence ?? watchSilence(of: client, lastMedia)
                 let target: PulledStream
                 if let stream { target = stream } else { target = try await open() }
                 stream = target
