@@ -194,14 +194,16 @@ public final class MemoryBudget: Sendable {
         }
     }
 
-    /// Marks the largest holders as leaving, until what stays is below `lowMark`. Those of the network with the most come first.
+    /// Marks the largest holders as leaving, until what stays is below `lowMark`, or they hold no more than their part whatever the rings hold. Those of the network with the most come first.
     private func markLargest(_ state: inout State) -> [Holder] {
         var leavers: [Holder] = []
+        let fixed = state.fixed
+        func isEnough(_ stays: Int) -> Bool { stays <= lowMark || stays - fixed <= lowMark - fixedMark }
         let order = state.networks.sorted { $0.value.used - $0.value.leaving > $1.value.used - $1.value.leaving }.map(\.key)
-        for (index, network) in order.enumerated() where state.used - state.leaving > lowMark {
+        for (index, network) in order.enumerated() where !isEnough(state.used - state.leaving) {
             // A network isn't emptied while the next one holds as much.
             let next = index + 1 < order.count ? state.networks[order[index + 1]].map { $0.used - $0.leaving } ?? 0 : 0
-            leavers += mark(network, &state) { entry, stays in stays <= self.lowMark || entry.used - entry.leaving < next / 2 }
+            leavers += mark(network, &state) { entry, stays in isEnough(stays) || entry.used - entry.leaving < next / 2 }
         }
         return leavers
     }
