@@ -197,7 +197,7 @@ actor RTSPLink {
                     for pair in pairs { pair.send(report, isReport: true) }
                 case .giveUp:
                     if watch.media == nil { session.noteSilence() }
-                    return close(.silent(remark))
+                    return close(.silent(watch.media == nil ? remark : nil))
                 }
             }
         }
