@@ -129,10 +129,7 @@ enum WCSConnector {
     private static func reason(_ error: any Error, isSecure: Bool) -> String {
         switch error {
         case let error as NIOConnectionError:
-            if error.dnsAError != nil || error.dnsAAAAError != nil, error.connectionErrors.isEmpty { return "the host name is unknown" }
-            return error.connectionErrors.first.map { self.reason($0.error, isSecure: isSecure) } ?? "no address of it answers"
-        case let error as IOError: return error.errnoCode == ECONNREFUSED ? "connection refused" : "\(error)"
-        case ChannelError.connectTimeout: return "no connection in time"
+            return error.connectionErrors.first.map { self.reason($0.error, isSecure: isSecure) } ?? ConnectionReason.words(error)
         case let error as NIOSSLError: return tlsReason("\(error)")
         case let error as NIOSSLExtraError: return tlsReason("\(error)")
         case let error as ChannelError where error == .ioOnClosedChannel || error == .eof || error == .alreadyClosed:
@@ -140,7 +137,7 @@ enum WCSConnector {
         // The upgrade has failed in the middle of what came back.
         case let error as ChannelError where error == .inappropriateOperationForState: return "it is no WebSocket server" + (isSecure ? "" : Self.tlsHint)
         case is HTTPParserError: return "it does not speak HTTP on this port" + (isSecure ? "" : Self.tlsHint)
-        default: return "\(error)"
+        default: return ConnectionReason.words(error)
         }
     }
 

@@ -82,13 +82,8 @@ final class RTMPClient: Sendable {
             return RTMPClient(connection: connection, events: events)
         } catch {
             sink.finish()
-            throw RTMPClientError(description: "can't reach \(url.hostAndPort): \(reason(error))", isLasting: error is NIOSSLError)
+            throw RTMPClientError(description: "can't reach \(url.hostAndPort): \(ConnectionReason.words(error))", isLasting: error is NIOSSLError)
         }
-    }
-
-    private static func reason(_ error: any Error) -> String {
-        if let error = error as? NIOConnectionError, let first = error.connectionErrors.first { return "\(first.error)" }
-        return "\(error)"
     }
 
     /// Says goodbye.

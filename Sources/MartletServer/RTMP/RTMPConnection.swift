@@ -136,7 +136,7 @@ final class RTMPChannelHandler<Machine: RTMPMachine>: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        closeReason = closeReason ?? "\(error)"
+        closeReason = closeReason ?? ConnectionReason.words(error)
         context.close(promise: nil)
     }
 

@@ -67,7 +67,7 @@ actor RTSPLink {
     func run() async -> RTSPPullEnd {
         let connection: NIOAsyncChannel<ByteBuffer, ByteBuffer>
         do { connection = try await connect() } catch {
-            return closing ?? .unreachable("\(error)".components(separatedBy: "\n")[0].prefix(200).description)
+            return closing ?? .unreachable(ConnectionReason.words(error))
         }
         channel = connection.channel
         if closing != nil { connection.channel.close(promise: nil) }
@@ -86,7 +86,7 @@ actor RTSPLink {
         } catch let error as RTSPError {
             end = .malformed("\(error)")
         } catch {
-            end = .unreachable("\(error)".prefix(200).description)
+            end = .unreachable(ConnectionReason.words(error))
         }
         channel = nil
         for pair in pairs { await pair.close() }
