@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Foundation
 // How the sequence targets read libFuzzer's bytes: as events with numbers, biased to what breaks arithmetic on time and counts.
 import Primitives
 
@@ -69,4 +70,11 @@ func rtpPacket(payloadType: UInt8, sequence: UInt16, timestamp: UInt32, ssrc: UI
         for shift in [24, 16, 8, 0] as [UInt32] { packet.append(UInt8(truncatingIfNeeded: word >> shift)) }
     }
     return packet + payload
+}
+
+/// Ends the run with a message: `precondition` says nothing in an optimized build.
+func hold(_ condition: Bool, _ message: @autoclosure () -> String) {
+    guard !condition else { return }
+    FileHandle.standardError.write(Data("does not hold: \(message())\n".utf8))
+    fatalError()
 }

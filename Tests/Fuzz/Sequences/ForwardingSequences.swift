@@ -24,7 +24,7 @@ private final class Wire {
         hasher.combine(bytes: packet)
         let hash = hasher.finalize()
         if let earlier = source.packets[index] {
-            precondition(earlier == hash, "two packets under one SRTP index")
+            hold(earlier == hash, "two packets under one SRTP index")
         } else {
             source.packets[index] = hash
         }

@@ -32,13 +32,13 @@ func fuzzRooms(_ bytes: UnsafeRawBufferPointer) {
         case 14: _ = model.announce("x", from: login, to: kind & 0x80 == 0 ? nil : login, in: room)
         default: _ = model.nextDeadline
         }
-        precondition(model.count <= limits.maximumRooms, "more rooms than allowed")
+        hold(model.count <= limits.maximumRooms, "more rooms than allowed")
         for room in model.all {
-            precondition(room.participants.count <= limits.maximumParticipants, "more participants than allowed")
+            hold(room.participants.count <= limits.maximumParticipants, "more participants than allowed")
             for participant in room.participants {
-                precondition(model.isMember(participant.id, of: room.name), "a participant whose room its membership doesn't know")
+                hold(model.isMember(participant.id, of: room.name), "a participant whose room its membership doesn't know")
             }
-            precondition(Set(room.participants.map { Array($0.login.utf8) }).count == room.participants.count, "a login twice in one room")
+            hold(Set(room.participants.map { Array($0.login.utf8) }).count == room.participants.count, "a login twice in one room")
         }
     }
 }

@@ -114,12 +114,12 @@ func fuzzForwarder(_ bytes: UnsafeRawBufferPointer) {
     var newest: [Int: UInt16] = [:]
     while let turn = records.next() {
         for packet in forwarder.take(turn) {
-            precondition(packet.bytes.count >= 8, "a packet without a head")
+            hold(packet.bytes.count >= 8, "a packet without a head")
             guard !packet.isReport else { continue }
             let number = UInt16(packet.bytes[2]) << 8 | UInt16(packet.bytes[3])
             // Forwards, or so far back that the source must have begun anew.
             let step = newest[packet.track].map { Int16(bitPattern: number &- $0) } ?? 1
-            precondition(step > 0 || step <= -3000, "packets out of order")
+            hold(step > 0 || step <= -3000, "packets out of order")
             newest[packet.track] = number
         }
     }
@@ -136,7 +136,7 @@ func fuzzFrames(_ bytes: UnsafeRawBufferPointer) {
             var count = 0
             while let item = await subscription.next() {
                 if case .frame(let frame) = item {
-                    precondition(!frame.bytes.isEmpty, "a frame without bytes")
+                    hold(!frame.bytes.isEmpty, "a frame without bytes")
                     count += 1
                 }
             }
@@ -179,7 +179,7 @@ func fuzzRecorder(_ bytes: UnsafeRawBufferPointer) {
         sum + ((try? FileManager.default.attributesOfItem(atPath: folder + "/" + name)[.size] as? Int) ?? 0)
     } ?? 0
     let seconds = Int(min(records.passed.milliseconds / 1000, 1 << 40))
-    precondition(size <= 4 << 20 || size <= (seconds + 60) * 65_536, "\(size) bytes written in \(seconds) s: filled with what nobody sent")
+    hold(size <= 4 << 20 || size <= (seconds + 60) * 65_536, "\(size) bytes written in \(seconds) s: filled with what nobody sent")
 }
 
 /// Runs something asynchronous to its end.
