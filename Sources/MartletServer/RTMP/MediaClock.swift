@@ -111,7 +111,9 @@ struct MediaClock: Sendable {
             // A track on a clock of its own is placed by its arrival.
             time = other.time + (Self.step(from: other, to: timestamp, at: arrival) ?? max(.zero, arrival.span(since: other.arrival)))
         }
-        time = held(time, at: arrival)
+        let shift = self.shift(of: time, isVideo: isVideo, at: arrival)
+        time = time + shift
+        line.shift(by: shift)
         line.put(at: time)
         line.jumps = jumps
         if isVideo { video = line } else { audio = line }
@@ -125,26 +127,31 @@ struct MediaClock: Sendable {
         return step >= -longestStepBack && step <= passed + longestJump ? step : nil
     }
 
-    /// Bounds what small steps add up to.
-    private mutating func held(_ time: MediaTime, at arrival: Instant) -> MediaTime {
+    /// Bounds what small steps add up to: by how much a message's time, and its track's from here on, is to be later.
+    private mutating func shift(of time: MediaTime, isVideo: Bool, at arrival: Instant) -> TimeSpan {
         guard let expected else {
             self.expected = (time, arrival)
-            return time
+            return .zero
         }
         let passed = max(.zero, arrival.span(since: expected.arrival))
         let drift = time - (expected.time + passed)
         guard drift.magnitude <= Self.widestDrift else {
             count(arrival)
-            // Behind: the time line goes on where arrival is, with all its tracks. Ahead: it can't go back, and arrival counts from here.
+            // Behind: the track goes on where arrival is, and the other with it where it is behind as well. Ahead: it can't go back, and arrival
+            // counts from here.
             let shift = max(.zero, -drift)
-            video?.shift(by: shift)
-            audio?.shift(by: shift)
+            if let other = isVideo ? audio : video {
+                let lag = (expected.time + other.arrival.span(since: expected.arrival)) - other.time
+                if lag > Self.widestDrift / 2 {
+                    if isVideo { audio?.shift(by: shift) } else { video?.shift(by: shift) }
+                }
+            }
             self.expected = (time + shift, arrival)
-            return time + shift
+            return shift
         }
         let correction = min(drift.magnitude, passed / 100)
         self.expected = (expected.time + passed + (drift < .zero ? -correction : correction), arrival)
-        return time
+        return .zero
     }
 
     private mutating func count(_ arrival: Instant) {

@@ -131,6 +131,21 @@ struct MediaClockTests {
         #expect(clock.rebases == 0)
     }
 
+    @Test("a track whose clock is slow, or stands beside another that does, is moved by itself: the other stays where arrival is", arguments: [100, 0] as [UInt32])
+    func slowTrack(ticksPerSecond: UInt32) {
+        var clock = MediaClock(), last: (video: Int64, audio: Int64) = (0, 0)
+        _ = clock.time(of: 0, isVideo: true, at: at(0))
+        for second in 0...300 as ClosedRange<UInt32> {
+            let arrival = at(Int64(second) * 1000)
+            last.video = clock.time(of: ticksPerSecond == 0 ? 0 : second * 1000, isVideo: true, at: arrival).milliseconds
+            last.audio = clock.time(of: second * ticksPerSecond, isVideo: false, at: arrival).milliseconds
+            // That a clock stands shows after some messages.
+            #expect(abs(last.video - Int64(second) * 1000) < (ticksPerSecond > 0 || second > 6 ? 500 : 7_000), "\(last)")
+            #expect(abs(last.audio - Int64(second) * 1000) < 31_000, "\(last)")
+        }
+        #expect(clock.rebases < 15)
+    }
+
     @Test("small steps don't add up: time and arrival never part by more than the bound", arguments: [9_000, -2_900] as [Int])
     func creep(step: Int) {
         var clock = MediaClock(), timestamp: UInt32 = 0, time = MediaTime.zero
