@@ -53,7 +53,8 @@ public struct Server: Sendable {
         let tls = try tlsConfiguration(settings)
         try Self.checkAuthorities(settings)
         let pages = try pages(settings)
-        let records = try Self.records(settings)
+        let (records, recordLock) = try Self.records(settings)
+        defer { withExtendedLifetime(recordLock) {} }
         let authentication = settings.restAuthDisabled ? nil : try BasicAuthentication(file: settings.restUsersFile)
 
         // What is held for remotes; whoever buffers takes from it.
@@ -251,12 +252,17 @@ public struct Server: Sendable {
         return try StaticFiles(root: root)
     }
 
-    private static func records(_ settings: Settings) throws(SettingsError) -> StaticFiles {
+    private static func records(_ settings: Settings) throws -> (StaticFiles, RecordFolderLock) {
         let folder = StreamRecordings.folder(settings)
         do { try RecordFolder(path: folder).prepare() } catch {
             throw SettingsError(problems: ["record_folder: the folder \(folder) can't be made: \(error.localizedDescription)"])
         }
-        return try StaticFiles(root: folder, below: "/client/records")
+        guard let lock = RecordFolder(path: folder).lock() else {
+            throw StartError([
+                "record_folder: another server records into \(folder), and would lose what it records; give each a state_dir, or a record_folder, of its own",
+            ])
+        }
+        return (try StaticFiles(root: folder, below: "/client/records"), lock)
     }
 
     private static func makeEngine(_ settings: Settings, memory: MemoryBudget) throws -> ReactorEngine {

@@ -5,6 +5,18 @@ import Testing
 @testable import Recording
 
 struct RecordFolderTests {
+    @Test("one server has a folder at a time")
+    func lock() throws {
+        let scratch = try Scratch(), folder = RecordFolder(path: scratch.path + "/records")
+        try folder.prepare()
+        var first = folder.lock()
+        #expect(first != nil)
+        #expect(folder.lock() == nil)
+        #expect(folder.unfinished().isEmpty)
+        first = nil
+        #expect(folder.lock() != nil)
+    }
+
     @Test("a name that is taken gets a number, and nothing is written over")
     func names() throws {
         let scratch = try Scratch()

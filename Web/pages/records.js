@@ -15,6 +15,7 @@ const ask = async (path) => {
 
 function facts(record) {
   return [
+    record.streamName ? "stream " + record.streamName : "",
     record.startTime ? new Date(record.startTime).toLocaleString() : "",
     record.duration ? timeText(record.duration) : "",
     sizeText(record.size),
