@@ -17,6 +17,8 @@ struct DecodingTimes {
     private var latest = Int64.min
     private var waiting: [RecordedSample] = []
     private var last: Int64?
+    /// How long it is decoded is known when the next one's time is. A muxer that ends a fragment behind it goes by that.
+    private var open: (decoding: Int64, picture: RecordedSample)?
 
     /// - Parameter mayReorder: the codec has pictures that are shown in another order than they are decoded in.
     init(mayReorder: Bool) { self.mayReorder = mayReorder }
@@ -29,7 +31,7 @@ struct DecodingTimes {
             if picture.time < latest { isReordered = true }
             latest = max(latest, picture.time)
         }
-        var found: [(decoding: Int64, picture: RecordedSample)] = []
+        var found: [(decoding: Int64, picture: RecordedSample)] = [], count = 0
         for index in waiting.indices {
             var least = waiting[index].time, distance = 0
             if mayReorder {
@@ -39,11 +41,19 @@ struct DecodingTimes {
             }
             // Times lie within the file, distances within the depth.
             let decoding = max(least - Int64(distance) * Self.tick, last.map { $0 + 1 } ?? 0)
-            found.append((decoding, waiting[index]))
+            if var done = open {
+                done.picture.duration = decoding - done.decoding
+                found.append(done)
+            }
+            open = (decoding, waiting[index])
             last = decoding
+            count += 1
         }
-        waiting.removeFirst(found.count)
-        for index in found.indices.dropLast() { found[index].picture.duration = found[index + 1].decoding - found[index].decoding }
+        waiting.removeFirst(count)
+        if isLast, let open {
+            found.append(open)
+            self.open = nil
+        }
         return found
     }
 }
