@@ -72,7 +72,10 @@ extension IngestState {
         let isNew = self.configuration != configuration
         video = codec
         self.configuration = configuration
-        guard isNew, let configuration, phase == .running, let track = tracks.firstIndex(where: { $0.isVideo }), case .h264 = tracks[track] else { return }
+        guard isNew, let configuration, phase == .running, let track = tracks.firstIndex(where: { $0.isVideo }), case .h264(_, let reorders) = tracks[track]
+        else { return }
+        // When the other track changes, this one is told to the source once more.
+        note(.h264(configuration, reorders: reorders), asTrack: track)
         actions.append(.update(track: track, parameterSets: configuration.parameterSets))
     }
 

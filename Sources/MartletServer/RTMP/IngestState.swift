@@ -178,7 +178,8 @@ struct IngestState: Sendable {
         phase = .running
         var actions: [Action] = []
         // What has come while the source was being started.
-        if let track = tracks.firstIndex(where: \.isVideo), case .h264(let begun, _) = tracks[track], let configuration, configuration != begun {
+        if let track = tracks.firstIndex(where: \.isVideo), case .h264(let begun, let reorders) = tracks[track], let configuration, configuration != begun {
+            note(.h264(configuration, reorders: reorders), asTrack: track)
             actions.append(.update(track: track, parameterSets: configuration.parameterSets))
         }
         let waiting = takeFrames()
@@ -192,6 +193,9 @@ struct IngestState: Sendable {
     }
 
     // MARK: Deciding
+
+    /// What the target's track is by now.
+    mutating func note(_ track: IngestTrack, asTrack index: Int) { tracks[index] = track }
 
     /// Tells the log, once, and counts nothing.
     mutating func note(_ text: String, _ actions: inout [Action]) {

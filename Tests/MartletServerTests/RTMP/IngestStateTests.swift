@@ -47,6 +47,17 @@ struct IngestStateTests {
         #expect(state.began([.h264(Self.configuration, reorders: false)], at: .zero).first == .update(track: 0, parameterSets: other.parameterSets))
     }
 
+    @Test("when the audio changes after the video's configuration did, the video keeps its newest one")
+    mutating func bothChange() {
+        run()
+        var other = Self.configuration
+        other.pictureParameterSets = [[0x68, 0xcf, 1]]
+        #expect(video(2000, other.record ?? [], .configuration) == [.update(track: 0, parameterSets: other.parameterSets)])
+        _ = audio(3000, Self.aac48mono, .configuration)
+        let changes = audio(3020).compactMap { if case .change(let tracks) = $0 { tracks } else { nil } }
+        #expect(changes == [[.h264(other, reorders: false), .aac(config: Self.aac48mono)]])
+    }
+
     @Test("a configuration of megabytes is none: it would go in front of each key frame")
     mutating func longConfiguration() {
         run()
