@@ -145,7 +145,7 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
         let track = UplinkTrack(
             format: TrackFormat(kind: lines[line].media.kind, codec: agreed.codec), codec: CodecKind(encodingName: agreed.codec.name))
         lines[line].track = track
-        (lines[line].packetsBefore, lines[line].keyFramesBefore) = (0, 0)
+        (lines[line].packetsBefore, lines[line].keyFramesBefore, lines[line].isReordered) = (0, 0, false)
         setTracks()
         return true
     }
