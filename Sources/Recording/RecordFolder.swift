@@ -63,6 +63,13 @@ public struct RecordFolder: Sendable {
         for folder in [path, spool, notes] { try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true) }
     }
 
+    /// Bytes free on the disk of a path; as many as there can be where that isn't known.
+    public static func free(at path: String) -> Int64 {
+        var info = statvfs()
+        guard statvfs(path, &info) == 0 else { return .max }
+        return Int64(clamping: UInt64(info.f_bavail) * UInt64(info.f_frsize))
+    }
+
     // MARK: unfinished
 
     func note(_ record: UnfinishedRecord, stem: String) throws {

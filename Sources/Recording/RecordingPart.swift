@@ -90,11 +90,7 @@ final class RecordingPart {
     }
 
     /// Bytes free where it lies.
-    var free: Int64 {
-        var info = statvfs()
-        guard statvfs(folder, &info) == 0 else { return .max }
-        return Int64(clamping: UInt64(info.f_bavail) * UInt64(info.f_frsize))
-    }
+    var free: Int64 { RecordFolder.free(at: folder) }
 
     private func write(before limit: Int64 = .max, isLast: Bool = false) throws {
         pending += decodingTimes.take(pictures, isLast: isLast).map { ($0.decoding, $0.picture) }

@@ -2,6 +2,7 @@
 // The folder of pictures that are written by themselves: writes each whole, keeps the newest of each stream and not too many of
 // all. Owned by SnapshotGallery; blocking, so it lives on a thread of the pool for such things.
 import Foundation
+import Recording
 
 final class GalleryFolder {
     /// Files of the whole folder; the oldest go first.
@@ -40,14 +41,9 @@ final class GalleryFolder {
         var description: String { "fewer than \(minimum >> 20) MB are free (record_min_free_space)" }
     }
 
-    /// Bytes free where it lies.
-    private var free: Int64 {
-        (try? FileManager.default.attributesOfFileSystem(forPath: root)[.systemFreeSize] as? NSNumber)?.int64Value ?? .max
-    }
-
     /// Writes a picture; whoever reads the folder sees it whole or not at all.
     func write(_ bytes: [UInt8], to path: String) throws {
-        guard minimumFree <= 0 || free >= minimumFree else { throw DiskFull(minimum: minimumFree) }
+        guard minimumFree <= 0 || RecordFolder.free(at: root) >= minimumFree else { throw DiskFull(minimum: minimumFree) }
         let whole = root + "/" + path
         try FileManager.default.createDirectory(
             atPath: (whole as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
