@@ -53,8 +53,9 @@ public struct Server: Sendable {
         let tls = try tlsConfiguration(settings)
         try Self.checkAuthorities(settings)
         let pages = try pages(settings)
-        let (records, recordLock) = try Self.records(settings)
+        let (recordFolder, recordLock) = try Self.records(settings)
         defer { withExtendedLifetime(recordLock) {} }
+        let records = try StaticFiles(root: recordFolder, below: "/client/records")
         let authentication = settings.restAuthDisabled ? nil : try BasicAuthentication(file: settings.restUsersFile)
 
         // What is held for remotes; whoever buffers takes from it.
@@ -65,7 +66,8 @@ public struct Server: Sendable {
         let recordings = StreamRecordings.make(settings, engine: engine)
         let bridges = BridgeService.make(settings, engine: engine)
         let streams = StreamRegistry(
-            engine: engine, nodeID: Identifier.uuid(), maximumStreams: settings.maximumStreams, maximumStreamsPerAddress: settings.maximumStreamsPerAddress, recorder: recordings,
+            engine: engine, nodeID: Identifier.uuid(), maximumStreams: settings.maximumStreams,
+            maximumStreamsPerAddress: settings.maximumStreamsPerAddress, recorder: recordings,
             doors: StreamDoors(taps: engine, bridges: bridges, refusesReordered: settings.refusesReordered),
             logger: Logger(label: "martlet.streams"))
 
@@ -252,17 +254,19 @@ public struct Server: Sendable {
         return try StaticFiles(root: root)
     }
 
-    private static func records(_ settings: Settings) throws -> (StaticFiles, RecordFolderLock) {
+    private static func records(_ settings: Settings) throws -> (folder: String, lock: RecordFolderLock?) {
         let folder = StreamRecordings.folder(settings)
         do { try RecordFolder(path: folder).prepare() } catch {
             throw SettingsError(problems: ["record_folder: the folder \(folder) can't be made: \(error.localizedDescription)"])
         }
-        guard let lock = RecordFolder(path: folder).lock() else {
+        do throws(RecordFolder.Taken) {
+            let lock = try RecordFolder(path: folder).lock()
+            return (folder, lock)
+        } catch {
             throw StartError([
                 "record_folder: another server records into \(folder), and would lose what it records; give each a state_dir, or a record_folder, of its own",
             ])
         }
-        return (try StaticFiles(root: folder, below: "/client/records"), lock)
     }
 
     private static func makeEngine(_ settings: Settings, memory: MemoryBudget) throws -> ReactorEngine {

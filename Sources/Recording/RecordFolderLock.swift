@@ -12,15 +12,18 @@ public final class RecordFolderLock: Sendable {
 }
 
 extension RecordFolder {
-    /// `nil`: another server has it. After `prepare`.
-    public func lock() -> RecordFolderLock? {
+    /// Another server has it.
+    public struct Taken: Error {}
+
+    /// After `prepare`. `nil`: the file system knows no locks, and nobody can tell.
+    public func lock() throws(Taken) -> RecordFolderLock? {
         // Not handed on to workers, which may outlive a server that is killed.
         let descriptor = open(spool + "/.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { return nil }
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            close(descriptor)
-            return nil
-        }
-        return RecordFolderLock(descriptor)
+        guard flock(descriptor, LOCK_EX | LOCK_NB) != 0 else { return RecordFolderLock(descriptor) }
+        let isTaken = errno == EWOULDBLOCK
+        close(descriptor)
+        if isTaken { throw Taken() }
+        return nil
     }
 }

@@ -9,12 +9,12 @@ struct RecordFolderTests {
     func lock() throws {
         let scratch = try Scratch(), folder = RecordFolder(path: scratch.path + "/records")
         try folder.prepare()
-        var first = folder.lock()
+        var first = try folder.lock()
         #expect(first != nil)
-        #expect(folder.lock() == nil)
+        #expect(throws: RecordFolder.Taken.self) { try folder.lock() }
         #expect(folder.unfinished().isEmpty)
         first = nil
-        #expect(folder.lock() != nil)
+        #expect(try folder.lock() != nil)
     }
 
     @Test("a name that is taken gets a number, and nothing is written over")
