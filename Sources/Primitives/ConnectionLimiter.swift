@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Counts open connections, in all and per peer address, and says no above the bounds. Asked for every accepted socket.
+// Counts open connections, or what else a peer may have so many of, in all and per address, and says no above the bounds.
 import Synchronization
 
 /// Safe from any thread. Addresses are told apart as `AddressKey` says: all of an IPv6 /64 are one.

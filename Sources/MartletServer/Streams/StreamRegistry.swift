@@ -11,6 +11,7 @@ import Signalling
 actor StreamRegistry {
     /// Bytes that `custom` of a request may take.
     private static let maximumCustom = 65_536
+
     /// One media session.
     struct Entry {
         /// `source` and `sink` are inside the server.
@@ -70,9 +71,8 @@ actor StreamRegistry {
     private(set) var republisher: (@Sendable (String, String) -> Void)?
     private let nodeID: String
     private let maximumStreams: Int
-    private let maximumStreamsPerAddress: Int
     /// What each network publishes.
-    private var published: [AddressKey: Int] = [:]
+    private let publishedByAddress: ConnectionLimiter
     /// Milliseconds since 1970.
     private let wallClock: @Sendable () -> Int64
     nonisolated let events: AsyncStream<LinkEvent>
@@ -87,13 +87,13 @@ actor StreamRegistry {
     private var isShutDown = false
 
     init(
-        engine: any MediaEngineProtocol, nodeID: String, maximumStreams: Int = 10_000, maximumStreamsPerAddress: Int = 1_000, recorder: (any PublisherRecorder)? = nil,
-        doors: StreamDoors? = nil, wallClock: @escaping @Sendable () -> Int64 = { WallClock.now().milliseconds }, logger: Logger
+        engine: any MediaEngineProtocol, nodeID: String, maximumStreams: Int = 10_000, maximumStreamsPerAddress: Int = 1_000,
+        recorder: (any PublisherRecorder)? = nil, doors: StreamDoors? = nil, wallClock: @escaping @Sendable () -> Int64 = { WallClock.now().milliseconds }, logger: Logger
     ) {
         self.engine = engine
         self.nodeID = nodeID
         self.maximumStreams = maximumStreams
-        self.maximumStreamsPerAddress = maximumStreamsPerAddress
+        publishedByAddress = ConnectionLimiter(maximum: .max, maximumPerAddress: maximumStreamsPerAddress)
         self.recorder = recorder
         self.doors = doors
         self.wallClock = wallClock
@@ -180,11 +180,9 @@ actor StreamRegistry {
             guard publishers.count < maximumStreams else {
                 throw .refused(.addToProxy, "there are \(maximumStreams) streams already (max_streams)")
             }
-            if let address = owner.address {
-                guard published[address, default: 0] < maximumStreamsPerAddress else {
-                    throw .refused(.addToProxy, "its address publishes \(maximumStreamsPerAddress) streams already (max_streams_per_address)")
-                }
-                published[address, default: 0] += 1
+            guard owner.address.map(publishedByAddress.enter) ?? true else {
+                throw .refused(
+                    .addToProxy, "its address publishes \(publishedByAddress.maximumPerAddress) streams already (max_streams_per_address)")
             }
             publishers[ExactText(request.name)] = request.mediaSessionID
         }
@@ -294,7 +292,7 @@ actor StreamRegistry {
         let name = ExactText(entry.record.name)
         if entry.record.isPublished, publishers[name] == id {
             publishers[name] = nil
-            if let address = entry.owner.address, let count = published[address] { published[address] = count > 1 ? count - 1 : nil }
+            entry.owner.address.map(publishedByAddress.leave)
         }
         if let publisherID = entry.publisherID { entries[publisherID]?.players.remove(id) }
     }
