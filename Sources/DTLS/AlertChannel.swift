@@ -52,7 +52,7 @@ struct AlertChannel {
             let record = UnsafeRawBufferPointer(rebasing: rest)
             let length = Int(record[11]) << 8 | Int(record[12])
             guard record.count >= Self.header + length else { return false }
-            // Epoch 1 is the only one with keys: there is no renegotiation. Of several the first counts: each costs a key schedule, and strangers
+            // Epoch 1 is the only one with keys: there is no renegotiation. Of several the first counts: each costs a key schedule, and anybody
             // can send them.
             if record[0] == Self.alertType, record[3] == 0, record[4] == 1 {
                 guard length == Self.alertLength, let alert = open(UnsafeRawBufferPointer(rebasing: record[..<(Self.header + length)])) else { return false }

@@ -47,7 +47,7 @@ public final class MemoryBudget: Sendable {
     /// Above it new work is refused and the largest holders go.
     public var highMark: Int { limit / 10 * 8 }
     var lowMark: Int { limit / 10 * 7 }
-    /// What can't be laid at one remote's door grows no further, so that it puts nobody else out.
+    /// What belongs to no network grows no further, so that it puts nobody out.
     var fixedMark: Int { limit / 2 }
 
     fileprivate struct Network {
@@ -194,7 +194,8 @@ public final class MemoryBudget: Sendable {
         }
     }
 
-    /// Marks the largest holders as leaving, until what stays is below `lowMark`, or they hold no more than their part whatever the rings hold. Those of the network with the most come first.
+    /// Marks the largest holders as leaving, until what stays is below `lowMark`, or they hold no more than their part whatever the rings hold.
+    /// Those of the network with the most come first.
     private func markLargest(_ state: inout State) -> [Holder] {
         var leavers: [Holder] = []
         let fixed = state.fixed

@@ -298,7 +298,7 @@ actor Recorder {
     private func take(_ report: RecordingReport) {
         switch report {
         case .began(let number, let file, let time):
-            // A worker reads what strangers send: it names files of its own only.
+            // A worker reads what peers send: it names files of its own only.
             guard isOwn(file, number) else {
                 return logger.error("a recording worker tells of a file that is not its own", metadata: ["file": "\(file)", "part": "\(number)"])
             }

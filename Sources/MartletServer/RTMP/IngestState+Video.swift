@@ -74,8 +74,7 @@ extension IngestState {
         self.configuration = configuration
         guard isNew, let configuration, phase == .running, let track = tracks.firstIndex(where: { $0.isVideo }), case .h264(_, let reorders) = tracks[track]
         else { return }
-        // When the other track changes, this one is told to the source once more.
-        note(.h264(configuration, reorders: reorders), asTrack: track)
+        replaceTrack(track, with: .h264(configuration, reorders: reorders))
         actions.append(.update(track: track, parameterSets: configuration.parameterSets))
     }
 

@@ -179,7 +179,7 @@ struct IngestState: Sendable {
         var actions: [Action] = []
         // What has come while the source was being started.
         if let track = tracks.firstIndex(where: \.isVideo), case .h264(let begun, let reorders) = tracks[track], let configuration, configuration != begun {
-            note(.h264(configuration, reorders: reorders), asTrack: track)
+            replaceTrack(track, with: .h264(configuration, reorders: reorders))
             actions.append(.update(track: track, parameterSets: configuration.parameterSets))
         }
         let waiting = takeFrames()
@@ -194,8 +194,8 @@ struct IngestState: Sendable {
 
     // MARK: Deciding
 
-    /// What the target's track is by now.
-    mutating func note(_ track: IngestTrack, asTrack index: Int) { tracks[index] = track }
+    /// The target's track is this one by now; when the other changes, it is told to the source once more.
+    mutating func replaceTrack(_ index: Int, with track: IngestTrack) { tracks[index] = track }
 
     /// Tells the log, once, and counts nothing.
     mutating func note(_ text: String, _ actions: inout [Action]) {

@@ -268,7 +268,6 @@ final class RTMPRelay: Sendable {
         }
         var playback: RTMPPlayback?
         defer { playback?.stop() }
-        let ended = Mutex(false)
         return try await withEnd(client) { (event) throws(End) in
             switch event {
             case .started:
@@ -283,10 +282,7 @@ final class RTMPRelay: Sendable {
                         // Not when it was us who stopped it.
                         guard case .ended(_, let why) = notice, why != .user else { return }
                         // With other tracks the stream goes on: the next connection takes them.
-                        if why != .tracksChanged {
-                            ended.withLock { $0 = true }
-                            self.state.withLock { $0.isStreamOver = true }
-                        }
+                        if why != .tracksChanged { self.state.withLock { $0.isStreamOver = true } }
                         client.close()
                     })
                 } catch {
@@ -313,7 +309,7 @@ final class RTMPRelay: Sendable {
         } atEnd: { (reason, isLasting) throws(End) in
             await playback?.sink.stop()
             if isTerminated || Task.isCancelled { throw .terminated }
-            if ended.withLock({ $0 }) { throw .streamEnded("the local stream is over") }
+            if isStreamOver { throw .streamEnded("the local stream is over") }
             throw isLasting ? .rejected(reason) : .failed(reason)
         }
     }

@@ -53,7 +53,9 @@ struct RoomModel: Sendable {
             throw .tooManyRoomsOfSession(maximum: limits.maximumRoomsPerSession)
         }
         if rooms[key] == nil {
-            if let address, opened[address, default: 0] >= limits.maximumRoomsPerAddress { throw .tooManyRoomsOfAddress(maximum: limits.maximumRoomsPerAddress) }
+            if let address, opened[address, default: 0] >= limits.maximumRoomsPerAddress {
+                throw .tooManyRoomsOfAddress(maximum: limits.maximumRoomsPerAddress)
+            }
             if rooms.count >= limits.maximumRooms { step.append(try makePlace()) }
             rooms[key] = Room(name: name, opened: now, opener: address)
             if let address { opened[address, default: 0] += 1 }
@@ -196,7 +198,8 @@ struct RoomModel: Sendable {
             $0.allowance.take(rate: rate, addressees: others, at: now)
         }
         let isTaken = isAllowed == true && rooms[key]?.withParticipant(addressee.id) {
-            $0.inboxOfSenders[id, default: MessageAllowance(at: now)].take(rate: rate, addressees: 1, at: now) && $0.inbox.take(rate: rate.multipliedSaturating(by: RoomLimits.messageRateOfAll), addressees: 1, at: now)
+            $0.inboxOfSenders[id, default: MessageAllowance(at: now)].take(rate: rate, addressees: 1, at: now)
+                && $0.inbox.take(rate: rate.multipliedSaturating(by: RoomLimits.messageRateOfAll), addressees: 1, at: now)
         } == true
         guard isTaken else { throw .tooManyMessages(perSecond: rate) }
         var step = RoomStep()

@@ -11,14 +11,14 @@ public struct PictureOrder: Sendable {
     private static let longestReordering = TimeSpan.seconds(1)
     /// Packets of one picture may have timestamps a tick or two apart.
     private static let leastReordering = TimeSpan.milliseconds(1)
+    /// B-frames come at least once in so many pictures where there are any.
+    private static let longestGroup = 32
 
     /// The newest time lies this far beyond the last picture's.
     private var ahead = TimeSpan.zero
     /// Nothing has gone back since the newest.
     private var hasAdvanced = true
     private var returns = 0
-    /// B-frames come at least once in so many pictures where there are any.
-    private static let longestGroup = 32
     private var sinceReturn = 0
 
     public init() {}
@@ -30,10 +30,7 @@ public struct PictureOrder: Sendable {
     public mutating func take(step: TimeSpan) {
         ahead = ahead - step
         if sinceReturn <= Self.longestGroup { sinceReturn += 1 }
-        if ahead < .zero {
-            ahead = .zero
-            hasAdvanced = true
-        } else if ahead >= Self.longestReordering {
+        if ahead < .zero || ahead >= Self.longestReordering {
             ahead = .zero
             hasAdvanced = true
         } else if -step > Self.leastReordering, hasAdvanced {
