@@ -191,6 +191,19 @@ def standing_clock():
     return Pulled(made)
 
 
+def begins_with_the_past(seconds):
+    made = camera()
+    made.past = seconds
+    return Pulled(made)
+
+
+def clock_set_back():
+    """By 400 ms, again and again."""
+    made = camera()
+    made.shown = lambda number: number - number // (3 * FPS) * (2 * FPS // 5)
+    return Pulled(made)
+
+
 def payload_type_changes():
     """From the one that its description says to another, after three seconds."""
     made = camera()

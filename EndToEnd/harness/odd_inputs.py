@@ -288,6 +288,14 @@ def rtmp_clock_jumps():
     return RtmpFeed(messages)
 
 
+def rtmp_clock_set_back():
+    """By 400 ms, again and again."""
+    def messages():
+        for kind, at, payload in merged(video_messages(encoded.access_units()), audio_messages(*encoded.aac())):
+            yield kind, at, payload, at - at // 3000 * 400
+    return RtmpFeed(messages)
+
+
 def rtmp_clock_backwards():
     """After three seconds the encoder's clock runs backwards."""
     def messages():

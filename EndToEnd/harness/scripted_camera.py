@@ -106,7 +106,7 @@ class Link:
 
     def play(self):
         """Always with the same source, numbers and times, as cameras with little memory do."""
-        start, sequence, heard = time.monotonic(), 1000, 0
+        start, sequence, heard = time.monotonic() - self.camera.past, 1000, 0
         channel, sound = self.channels.get("video", 0), self.channels.get("audio")
         try:
             for number in range(100_000):
@@ -146,6 +146,8 @@ class ScriptedCamera:
         # Whether a payload, the picture's last or not, has the marker; and what the timestamp grows by from packet to packet of a picture.
         self.marks = lambda payload, last: last
         self.tick = 0
+        # Seconds that have been kept and come first, at once.
+        self.past = 0
         self.sound = lambda number: [(0, packet * TONE_SAMPLES, tone()) for packet in (2 * number, 2 * number + 1)]
         self.requests, self.links = [], []
         self.override = lambda link, method, uri, headers: None

@@ -20,6 +20,8 @@ struct SourceClock {
     static let longestJump = TimeSpan.seconds(3)
     /// Steps backwards up to this are the order of decoding.
     static let longestReordering = TimeSpan.seconds(2)
+    /// The same where frames are shown in the order in which they are decoded: rounding.
+    static let longestWobble = TimeSpan.milliseconds(20)
     /// Media may be this far ahead of where it would be had it always come in time: a line that was slow when the track began.
     static let longestLead = TimeSpan.seconds(10)
     /// The same in the first seconds, when a server may send the group of pictures that it has kept.
@@ -45,6 +47,8 @@ struct SourceClock {
     enum Verdict: Equatable {
         /// The track's time goes on.
         case inStep
+        /// The source's clock was set back by less than `longestReordering`, and the track's time has gone on. Reports count as before.
+        case smoothed
         /// The source's clock has jumped by this much; it has been re-based. `isShared`: another track jumped likewise just before.
         case rebased(jump: TimeSpan, isShared: Bool)
     }
@@ -66,7 +70,9 @@ struct SourceClock {
     /// What the fast way is content with: `media`, one step, and `now`.
     private var mediaLimit: Int64 = .min
     private let stepLimit: Int64
-    private let backLimit: Int64
+    /// As far as this a step backwards is left alone.
+    private var backLimit: Int64
+    private let reorderLimit: Int64
     private var nextLook = Instant.distantPast
     /// The usual step from one packet to the next, ticks.
     private var usualStep: Int64
@@ -84,8 +90,15 @@ struct SourceClock {
     init(clockRate: Int) {
         rate = max(1, clockRate)
         stepLimit = TimeSpan.seconds(1).ticks(clockRate: rate)
-        backLimit = Self.longestReordering.ticks(clockRate: rate)
+        reorderLimit = Self.longestReordering.ticks(clockRate: rate)
+        backLimit = reorderLimit
         usualStep = Int64(rate / 30)
+    }
+
+    /// Frames may come in another order than they are shown in.
+    var mayGoBack: Bool {
+        get { backLimit == reorderLimit }
+        set { backLimit = newValue ? reorderLimit : Self.longestWobble.ticks(clockRate: rate) }
     }
 
     /// The track's newest timestamp.
@@ -139,6 +152,10 @@ struct SourceClock {
             let rest = step.subtractingSaturating(shared.ticks(clockRate: rate))
             advance(to: timestamp, by: rest > 0 ? rest : usualStep, at: now)
             return .rebased(jump: shared, isShared: true)
+        }
+        if step < -backLimit, step >= -reorderLimit {
+            advance(to: timestamp, by: stepByArrival(at: now), at: now)
+            return .smoothed
         }
         let isJump = step < -backLimit || deviation > Self.longestJump && lead > Self.longestJump
         guard !isJump, step <= 0 || lead <= longestLeadNow else {

@@ -12,6 +12,8 @@ public final class SourceClockGroup {
     static let togetherness = TimeSpan.seconds(5)
     /// The wall clock of sender reports is re-based when it parts from arrival by more than this.
     static let longestWallJump = TimeSpan.seconds(5)
+    /// Two reports of a track on one clock differ by no more than this.
+    static let longestNoise = TimeSpan.milliseconds(300)
     static let slewDivisor: Int64 = 100
 
     /// Times that a track of the source has been re-based, and that its wall clock has.
@@ -64,8 +66,11 @@ public final class SourceClockGroup {
         now.span(since: recent[nextRecent]) < Self.minute
     }
 
-    /// The source's wall clock as it is handed on: as it says, unless it parts from arrival; then it goes on by arrival.
-    func hold(_ wall: WallTime, at arrival: Instant) -> WallTime {
+    /// The source's wall clock as it is handed on: as it says, unless it parts from arrival; then it goes on by arrival. What has waited parts
+    /// from arrival as well, and is known by the track's earlier reports.
+    /// - Parameter line: where those put the moment of this one; `nil` when there are none that still count.
+    func hold(_ wall: WallTime, at arrival: Instant, line: WallTime? = nil) -> WallTime {
+        if let line, ((wall + wallShift) - line).magnitude <= Self.longestNoise { return wall + wallShift }
         guard let anchor = wallAnchor else {
             wallAnchor = (wall, arrival)
             return wall

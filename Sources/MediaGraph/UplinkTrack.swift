@@ -453,8 +453,12 @@ public final class UplinkTrack {
     @inline(never)
     private func look(_ view: RTPView, _ sequence: Int64, at now: Instant) {
         let track = ObjectIdentifier(self), shift = clock.shift
+        clock.mayGoBack = followsUnits && !entries.excludesReordering
         switch clock.look(view.timestamp, at: now, frames: kind == .video ? frames : packets, shared: clocks.sharedJump(for: track, at: now)) {
         case .inStep: break
+        case .smoothed:
+            shiftBefore = (shift, shiftedFrom)
+            shiftedFrom = sequence
         case .rebased(let jump, let isShared):
             clocks.note(jump: jump, isShared: isShared, track: track, at: now)
             noteRebase(shift, sequence, view, at: now)
@@ -706,7 +710,10 @@ public final class UplinkTrack {
             if expectedSSRC != Self.anySSRC { refusedReports &+= 1 }
             return earlyReport = (ntp, timestamp, now)
         }
-        noteReport(ntp: clocks.hold(WallTime(ntp: ntp), at: now).ntp, timestamp: timestamp &+ clock.shift, at: now)
+        let timestamp = timestamp &+ clock.shift
+        let line = reportedNTP == 0 ? nil
+            : WallTime(ntp: reportedNTP) + TimeSpan(ticks: Int64(Int32(bitPattern: timestamp &- reportedTimestamp)), clockRate: Int(clockRate))
+        noteReport(ntp: clocks.hold(WallTime(ntp: ntp), at: now, line: line).ntp, timestamp: timestamp, at: now)
     }
 
     /// Takes a report as the home reactor's track has noted it.

@@ -17,6 +17,8 @@ final class LocalSourceCore: StreamSource {
     private static let extensions = UplinkExtensions()
     /// It tells its clock itself.
     private var hasOwnClock = false
+    /// Of each track, until then.
+    private var paces: [ArrivalPace] = []
     private var toldSize = (width: 0, height: 0)
     private var nextPlayoutDelay = Instant.zero
     private var hasFailed = false
@@ -40,6 +42,7 @@ final class LocalSourceCore: StreamSource {
     /// Tracks that are the same go on as they are; the others begin.
     func setTracks(_ formats: [TrackFormat]) {
         var known = stream.tracks
+        paces = formats.map { _ in ArrivalPace() }
         stream.setTracks(formats.map { format in
             guard let index = known.firstIndex(where: { $0.carries(format) }) else {
                 return UplinkTrack(format: format, codec: CodecKind(encodingName: format.codec.name))
@@ -69,12 +72,13 @@ final class LocalSourceCore: StreamSource {
             guard let view = RTPView(bytes) else { return }
             track.receive(view, bytes: bytes, isRetransmission: false, extensions: Self.extensions, arena: arena, at: now)
         }
-        if !hasOwnClock, track.reportedNTP == 0 || now.span(since: track.reportArrival) > .seconds(1) {
-            // The source's clock is ours: the packet's RTP time is now.
-            packet.withUnsafeBytes { bytes in
-                guard let view = RTPView(bytes) else { return }
-                track.receiveReport(ntp: WallClock.now().ntp, timestamp: view.timestamp, at: now)
-            }
+        guard !hasOwnClock else { return }
+        packet.withUnsafeBytes { bytes in
+            guard let view = RTPView(bytes) else { return }
+            paces[index].note(view.timestamp, clockRate: Int(track.clockRate), at: now)
+            // The source's clock is ours: the packet's RTP time is now, unless it has waited.
+            guard paces[index].isLive, track.reportedNTP == 0 || now.span(since: track.reportArrival) > .seconds(1) else { return }
+            track.receiveReport(ntp: WallClock.now().ntp, timestamp: view.timestamp, at: now)
         }
     }
 

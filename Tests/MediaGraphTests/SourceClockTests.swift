@@ -263,6 +263,36 @@ private struct ClockedTrack {
         }
     }
 
+    @Test("where frames come in the order in which they are shown, a clock that is set back a little goes on", arguments: [30, 100, 400, 1900])
+    func setBack(milliseconds: Int64) {
+        var track = ClockedTrack(id: name), timestamp: UInt32 = 4_294_900_000
+        track.clock.mayGoBack = false
+        for round in 0..<30 {
+            for _ in 0..<100 {
+                timestamp &+= 3600
+                #expect(track.packet(timestamp, after: round == 0 ? 41 : 40) == (track.total == 0 ? 0 : 3600))
+            }
+            timestamp &-= UInt32(milliseconds * 90) + 3600
+        }
+        // No reason to refuse a source, nor to forget what its reports say.
+        #expect(track.rebases.isEmpty && !track.group.isBeyondReason(at: track.now))
+        // The same where they may be shown in another order is left alone.
+        var other = ClockedTrack(id: name)
+        for time in [0, 40, 80, 120, 60, 100] as [UInt32] { other.packet(time * 90, after: 40) }
+        #expect(other.clock.shift == 0)
+    }
+
+    @Test("reports that have waited with their packets are handed on as they are")
+    func lateReports() {
+        let group = SourceClockGroup(), first = WallTime(nanoseconds: 1_700_000_000_000_000_000)
+        func at(_ second: Int64) -> Instant { Instant(milliseconds: second * 1000) }
+        for second in Int64(0)..<10 { _ = group.hold(first + .seconds(second), at: at(second)) }
+        for second in Int64(10)..<18 {
+            #expect(group.hold(first + .seconds(second), at: at(18), line: first + .seconds(second) + .milliseconds(100)) == first + .seconds(second))
+        }
+        #expect(group.hold(first + .seconds(18), at: at(18)) == first + .seconds(18) && group.wallRebases == 0)
+    }
+
     @Test("the wall clock of reports is handed on as it is, and goes on by arrival when it is set or makes no sense")
     func wallClock() {
         let group = SourceClockGroup(), first = WallTime(nanoseconds: 1_700_000_000_000_000_000)

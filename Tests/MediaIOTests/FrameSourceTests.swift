@@ -81,6 +81,20 @@ struct FrameSourceTests {
         #expect(WallTime(ntp: reports[2].ntp) - WallTime(ntp: reports[0].ntp) < .seconds(60))
     }
 
+    @Test("what comes late after a while is reported on the clock it was on")
+    func late() throws {
+        let source = try source()
+        for milliseconds in stride(from: Int64(0), through: 20_000, by: 40) {
+            source.write(track: 0, frame: Self.key, time: MediaTime(milliseconds: milliseconds))
+        }
+        let reports = local.notes.withLock { $0.reports }
+        #expect(reports.count == 21)
+        for (before, after) in zip(reports, reports.dropFirst()) {
+            let walls = WallTime(ntp: after.ntp) - WallTime(ntp: before.ntp)
+            #expect((walls - .seconds(1)).magnitude < .microseconds(1) && after.timestamp &- before.timestamp == 90_000)
+        }
+    }
+
     @Test("a frame that goes back once is a clock set back a little; twice are B-frames", arguments: [1, 2])
     func reordering(times: Int) throws {
         let source = try source()

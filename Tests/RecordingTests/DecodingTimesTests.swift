@@ -48,7 +48,20 @@ struct DecodingTimesTests {
         var random = RandomSource.seeded(seed)
         let times = (0..<500).map { _ in Int64.random(in: 0...100_000_000, using: &random) }
         let found = take(times, inPieces: 20, mayReorder: mayReorder)
-        #expect(found.map(\.picture.time) == times)
+        #expect(found.map(\.picture.isKeyFrame) == times.map { _ in false } && found.count == times.count)
         for (before, after) in zip(found, found.dropFirst()) { #expect(before.decoding < after.decoding) }
+    }
+
+    @Test("a clock that is set back now and then shuffles no pictures", arguments: [60_000, 300_000, 480_000], [1, 20, 240])
+    func setBack(by step: Int64, inPieces size: Int) {
+        let times = (0..<600 as Range<Int64>).map { $0 * 40_000 - $0 / 60 * step }
+        let found = take(times, inPieces: size)
+        #expect(found.count == times.count)
+        for (before, after) in zip(found, found.dropFirst()) {
+            #expect(before.picture.time < after.picture.time && before.decoding < after.decoding && after.decoding <= after.picture.time)
+        }
+        // As they come, but for those until the clock is where it was.
+        let moved = zip(times, found).count { $0 != $1.picture.time }
+        #expect(moved <= 9 * Int(step / 40_000 + 1))
     }
 }

@@ -8,6 +8,8 @@ struct MediaClock: Sendable {
     static let longestJump = TimeSpan.seconds(10)
     /// They may go back by this much: frames in decoding order with the times at which they are shown.
     static let longestStepBack = TimeSpan.milliseconds(500)
+    /// Audio is heard in the order in which it comes: rounding.
+    static let longestAudioStepBack = TimeSpan.milliseconds(20)
     /// Timestamps that don't get beyond the highest one for so long, and so many times apart from each other, are those of a clock that stands
     /// or runs backwards.
     static let longestStand = TimeSpan.milliseconds(500)
@@ -96,7 +98,14 @@ struct MediaClock: Sendable {
                 if !line.stands { jumps &+= 1 }
                 time = own.stands ? own.time + max(.zero, arrival.span(since: own.arrival)) : own.highestTime + max(.zero, arrival.span(since: own.since))
             } else if let step = Self.step(from: own, to: timestamp, at: arrival) {
-                time = own.time + step
+                if !isVideo, step < -Self.longestAudioStepBack {
+                    // The clock has been set back a little; the pictures follow.
+                    time = own.time + max(.zero, arrival.span(since: own.arrival))
+                    line = Line(timestamp, time, arrival)
+                    jumps &+= 1
+                } else {
+                    time = own.time + step
+                }
             } else if let other, other.arrival >= own.arrival, !other.stands, let step = Self.step(from: other, to: timestamp, at: arrival) {
                 // The other has gone there in steps.
                 time = max(own.time, other.time + step)

@@ -30,7 +30,8 @@ public final class FrameSource: Sendable {
 
     /// Sender reports are made this often.
     static let reportInterval = TimeSpan.seconds(1)
-    /// The source's clock and ours may part by this much before reports begin anew from ours.
+    /// A track's time may go on by this much more or less than ours before reports begin anew from ours. What comes late after a while has
+    /// gone on as ever.
     static let widestOffset = TimeSpan.seconds(5)
 
     private let source: any LocalSource
@@ -137,7 +138,8 @@ public final class FrameSource: Sendable {
     /// Says now and then which time of day a timestamp is, on one clock for all tracks.
     private func report(track index: Int, _ time: MediaTime, _ timestamp: UInt32, _ state: inout State) {
         let now = WallClock.now() - WallTime(nanoseconds: time.nanoseconds)
-        if state.wallOffset.map({ (now - $0).magnitude > Self.widestOffset }) ?? true {
+        let hasJumped = state.tracks[index].newest.map { (time - $0).magnitude > Self.widestOffset } ?? true
+        if state.wallOffset.map({ hasJumped && (now - $0).magnitude > Self.widestOffset }) ?? true {
             state.wallOffset = now
             // All tracks at once, so that none is told on the old clock.
             for other in state.tracks.indices { state.tracks[other].nextReport = nil }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Finds out by their times that pictures are shown in another order than they are decoded in. Used by FrameSource and UplinkTrack.
+// Finds out by their times that pictures are shown in another order than they are decoded in. Used by FrameSource, UplinkTrack and DecodingTimes.
 import Primitives
 
 /// Looks at the pictures of one track in decoding order. A value.
@@ -8,11 +8,11 @@ import Primitives
 /// order (B-frames). Going back now and then is a clock that is set back, and going back again and again a clock that creeps.
 public struct PictureOrder: Sendable {
     /// No decoder keeps pictures for this long: a step of a clock.
-    private static let longestReordering = TimeSpan.seconds(1)
+    public static let longestReordering = TimeSpan.seconds(1)
     /// Packets of one picture may have timestamps a tick or two apart.
     private static let leastReordering = TimeSpan.milliseconds(1)
     /// B-frames come at least once in so many pictures where there are any.
-    private static let longestGroup = 32
+    public static let longestGroup = 32
 
     /// The newest time lies this far beyond the last picture's.
     private var ahead = TimeSpan.zero
