@@ -102,11 +102,9 @@ struct GroupAssembler: Sendable {
         do {
             let reply = try await pool.run(kind: MergingJob.name, request: request.encoded, origin: WorkerOrigin(owner: uri), deadline: .now + Recorder.finishingTime)
             let summary = try MediaSummary(decoding: reply)
-            let name = try folder.publish(target) { Self.fileName(of: uri, number: $0) }
-            for part in parts { unlink("\(folder.spool)/\(part.file)") }
             var facts = RecordFacts(streamName: uri, mediaSessionID: "", sessionID: "", login: "", room: parts.compactMap(\.facts.room).first)
             facts.startTime = startTime
-            var record = FinishedRecord(fileName: name, facts: facts, startTime: startTime, endTime: startTime.addingSaturating(summary.milliseconds))
+            var record = FinishedRecord(fileName: "", facts: facts, startTime: startTime, endTime: startTime.addingSaturating(summary.milliseconds))
             record.milliseconds = summary.milliseconds
             record.bytes = summary.bytes
             (record.width, record.height) = (summary.width, summary.height)
@@ -114,9 +112,10 @@ struct GroupAssembler: Sendable {
             record.videoFrames = summary.videoFrames
             record.isRepaired = isRepair
             for part in parts.sorted(by: { $0.time < $1.time }) where !record.participants.contains(part.facts.login) { record.participants.append(part.facts.login) }
-            folder.note(record, thumbnail: request.thumbnail)
+            record.fileName = try folder.publish(target, thumbnail: request.thumbnail) { Self.fileName(of: uri, number: $0) } about: { record.named($0) }
+            for part in parts { unlink("\(folder.spool)/\(part.file)") }
             logger.info("recorded together", metadata: [
-                "uri": "\(uri)", "file": "\(folder.path)/\(name)", "tracks": "\(summary.tracks)", "ms": "\(summary.milliseconds)",
+                "uri": "\(uri)", "file": "\(folder.path)/\(record.fileName)", "tracks": "\(summary.tracks)", "ms": "\(summary.milliseconds)",
             ])
             return record
         } catch {

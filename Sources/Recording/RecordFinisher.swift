@@ -68,13 +68,7 @@ struct RecordFinisher: Sendable {
         _ endTime: Int64, _ isRepair: Bool
     ) throws -> FinishedRecord {
         let end = isRepair ? facts.startTime.addingSaturating(summary?.milliseconds ?? max(0, endTime - facts.startTime)) : endTime
-        let name = try folder.publish(file) { number in
-            template.name(
-                facts, end: end, milliseconds: summary?.milliseconds, audioCodec: summary?.audioCodec, videoCodec: summary?.videoCodec,
-                fileExtension: request.container.fileExtension, number: number)
-        }
-        unlink(source)
-        var record = FinishedRecord(fileName: name, facts: facts, startTime: facts.startTime, endTime: end)
+        var record = FinishedRecord(fileName: "", facts: facts, startTime: facts.startTime, endTime: end)
         if let summary {
             record.milliseconds = summary.milliseconds
             record.bytes = summary.bytes
@@ -85,9 +79,16 @@ struct RecordFinisher: Sendable {
         record.isRepaired = isRepair
         if !facts.login.isEmpty { record.participants = [facts.login] }
         let stem = (source as NSString).lastPathComponent.replacing(/-\d+\.\w+$/, with: "")
-        folder.note(record, thumbnail: request.thumbnail, stem: stem)
+        record.fileName = try folder.publish(file, thumbnail: request.thumbnail, stem: stem) { number in
+            template.name(
+                facts, end: end, milliseconds: summary?.milliseconds, audioCodec: summary?.audioCodec, videoCodec: summary?.videoCodec,
+                fileExtension: request.container.fileExtension, number: number)
+        } about: { name in
+            record.named(name)
+        }
+        unlink(source)
         logger.info("recorded", metadata: [
-            "file": "\(folder.path)/\(name)", "ms": "\(record.milliseconds)", "bytes": "\(record.bytes)", "repaired": "\(isRepair)",
+            "file": "\(folder.path)/\(record.fileName)", "ms": "\(record.milliseconds)", "bytes": "\(record.bytes)", "repaired": "\(isRepair)",
         ])
         return record
     }

@@ -33,12 +33,11 @@ extension RecordFolder {
         _ file: String, of source: String, summary: MediaSummary, participants: [String], thumbnail: [UInt8]?
     ) throws -> FinishedRecord {
         let stem = RecordTemplate.fileName((source as NSString).deletingPathExtension, endingBytes: 24)
-        let name = try publish(file) { number in stem + "-mixed" + (number > 1 ? "_\(number)" : "") + ".mp4" }
         let original = record(named: source)
         let now = Recorder.wallClock()
         let start = original?.startTime ?? now - summary.milliseconds
         var record = FinishedRecord(
-            fileName: name, facts: original?.facts ?? RecordFacts(streamName: "", mediaSessionID: "", sessionID: "", login: ""), startTime: start,
+            fileName: "", facts: original?.facts ?? RecordFacts(streamName: "", mediaSessionID: "", sessionID: "", login: ""), startTime: start,
             endTime: start + summary.milliseconds)
         record.milliseconds = summary.milliseconds
         record.bytes = summary.bytes
@@ -46,10 +45,13 @@ extension RecordFolder {
         (record.videoCodec, record.audioCodec, record.videoFrames) = (summary.videoCodec, summary.audioCodec, summary.videoFrames)
         record.participants = participants
         record.mixedFrom = source
-        guard isInUse else { return record }
-        let picture = file + ".jpg"
-        if let thumbnail { try? Data(thumbnail).write(to: URL(fileURLWithPath: picture)) }
-        note(record, thumbnail: picture)
+        let isNoted = isInUse, picture = file + ".jpg"
+        if isNoted, let thumbnail { try? Data(thumbnail).write(to: URL(fileURLWithPath: picture)) }
+        record.fileName = try publish(file, thumbnail: picture) { number in
+            stem + "-mixed" + (number > 1 ? "_\(number)" : "") + ".mp4"
+        } about: { name in
+            isNoted ? record.named(name) : nil
+        }
         return record
     }
 }

@@ -2,6 +2,7 @@
 // The folder of records: finished files in it, unfinished ones and what is known about each in hidden folders below. Blocking calls;
 // every one of them is short. Used by Recorder and by whoever lists records.
 import Foundation
+import Synchronization
 
 /// A finished file and what is known about it.
 public struct FinishedRecord: Codable, Sendable, Equatable {
@@ -23,6 +24,13 @@ public struct FinishedRecord: Codable, Sendable, Equatable {
     public var participants: [String] = []
     /// The record that it was mixed from.
     public var mixedFrom: String?
+
+    /// The same under another name.
+    func named(_ name: String) -> FinishedRecord {
+        var record = self
+        record.fileName = name
+        return record
+    }
 }
 
 /// What is written down when a recording begins, so that its files can be finished by whoever finds them.
@@ -126,26 +134,38 @@ public struct RecordFolder: Sendable {
 
     // MARK: finished
 
+    /// Two that publish at once must not note what they know under one name.
+    private static let publishing = Mutex(())
+
     /// Gives a file its name in the folder; a number is added while the name is taken. Nobody ever sees half a file, and none is
-    /// written over.
+    /// written over. What is known about it is noted first, so that whoever lists the file knows it as well.
+    /// - Parameters:
+    ///   - thumbnail: a JPEG; gone afterwards.
+    ///   - stem: of the recording whose reserved room may be used where the disk is full.
+    ///   - about: what is known about it under a name; `nil`: nothing is noted.
     /// - Returns: the name it got.
-    func publish(_ file: String, naming: (_ number: Int) -> String) throws -> String {
-        for number in 1...100_000 {
-            let name = naming(number)
-            if link(file, "\(path)/\(name)") == 0 {
-                unlink(file)
-                return name
-            }
-            guard errno == EEXIST else {
+    func publish(
+        _ file: String, thumbnail: String = "", stem: String? = nil, naming: (_ number: Int) -> String, about: (_ name: String) -> FinishedRecord?
+    ) throws -> String {
+        try Self.publishing.withLock { _ in
+            for number in 1...100_000 {
+                let name = naming(number)
+                if access("\(path)/\(name)", F_OK) == 0 { continue }
+                if let record = about(name) { note(record, thumbnail: thumbnail, stem: stem) }
+                if link(file, "\(path)/\(name)") == 0 {
+                    unlink(file)
+                    return name
+                }
                 let code = errno
+                if code == EEXIST { continue }
                 guard code == EPERM || code == EOPNOTSUPP || code == EMLINK else {
+                    unlink(note(of: name))
                     throw RecordingError.file("\(path)/\(name)", String(cString: strerror(code)))
                 }
                 if try claimAndRename(file, "\(path)/\(name)") { return name }
-                continue
             }
+            throw RecordingError.file(path, "there are too many files of one name")
         }
-        throw RecordingError.file(path, "there are too many files of one name")
     }
 
     /// The same on a file system without links: an empty file of our own takes the name, and only that is written over.
@@ -165,8 +185,7 @@ public struct RecordFolder: Sendable {
         return true
     }
 
-    /// - Parameter stem: of the recording whose reserved room may be used where the disk is full.
-    func note(_ record: FinishedRecord, thumbnail: String, stem: String? = nil) {
+    private func note(_ record: FinishedRecord, thumbnail: String, stem: String?) {
         let about = "\(notes)/\(shortened(record.fileName))"
         let file = URL(fileURLWithPath: about + ".json")
         if let json = try? JSONEncoder().encode(record) {
@@ -175,7 +194,7 @@ public struct RecordFolder: Sendable {
                 try? json.write(to: file, options: .atomic)
             }
         }
-        if rename(thumbnail, about + ".jpg") != 0 { unlink(thumbnail) }
+        if !thumbnail.isEmpty, rename(thumbnail, about + ".jpg") != 0 { unlink(thumbnail) }
     }
 
     func note(of name: String) -> String { "\(notes)/\(shortened(name)).json" }

@@ -25,7 +25,7 @@ struct RecordFolderTests {
         for index in 1...3 {
             let file = scratch.path + "/.recording/x"
             try Data([UInt8(index)]).write(to: URL(fileURLWithPath: file))
-            let name = try folder.publish(file) { $0 == 1 ? "a.mp4" : "a_\($0).mp4" }
+            let name = try folder.publish(file) { $0 == 1 ? "a.mp4" : "a_\($0).mp4" } about: { _ in nil }
             #expect(name == (index == 1 ? "a.mp4" : "a_\(index).mp4"))
             #expect(!FileManager.default.fileExists(atPath: file))
         }
@@ -52,11 +52,16 @@ struct RecordFolderTests {
         let folder = RecordFolder(path: scratch.path)
         try folder.prepare()
         let name = String(repeating: "n", count: 250) + ".mp4"
-        try Data(repeating: 0, count: 10).write(to: URL(fileURLWithPath: scratch.path + "/" + name))
+        try Data(repeating: 0, count: 10).write(to: URL(fileURLWithPath: scratch.path + "/.recording/x"))
         let facts = RecordFacts(streamName: "s", mediaSessionID: "m", sessionID: "", login: "Alice")
         let record = FinishedRecord(fileName: name, facts: facts, startTime: 1, endTime: 2)
         try Data([0xff]).write(to: URL(fileURLWithPath: scratch.path + "/t.jpg"))
-        folder.note(record, thumbnail: scratch.path + "/t.jpg")
+        let published = try folder.publish(scratch.path + "/.recording/x", thumbnail: scratch.path + "/t.jpg") { _ in name } about: { published in
+            // It isn't listed before this is known.
+            #expect(folder.list().isEmpty)
+            return record.named(published)
+        }
+        #expect(published == name)
         #expect(folder.list() == [record])
         #expect(folder.thumbnail(of: name) == [0xff])
         #expect(folder.thumbnail(of: "../" + name) == nil)
