@@ -6,6 +6,7 @@ import threading
 import time
 
 from harness import encoded, records
+from harness.odd_cameras import begins_with_the_past
 from harness.odd_inputs import RtmpFeed, audio_messages, merged, video_messages
 from harness.rtmp import RtmpClient
 from harness.rtsp import RtspClient
@@ -119,6 +120,77 @@ def test_an_encoder_that_jumps_with_every_message_is_ended_and_its_viewers_are_t
     for entry in entries:
         times = frame_times(folder(node) / entry["fileName"])
         assert times[-1] - times[0] <= lasted + 1 and entry["duration"] / 1000 <= lasted + 1, (entry, times[0], times[-1], lasted)
+
+
+STANDS, COMES_BACK = 6000, 14_000
+
+
+def through_a_line_that_stands(messages):
+    """The messages; what is made between `STANDS` and `COMES_BACK` comes then, at once."""
+    for kind, at, payload in messages:
+        yield kind, COMES_BACK if STANDS <= at < COMES_BACK else at, payload, int(at)
+
+
+def packet_times(path, track):
+    """Of the file's packets, in their order, s."""
+    probed = subprocess.run(
+        ["ffprobe", "-v", "error", "-select_streams", track, "-show_entries", "packet=pts_time", "-of", "csv=p=0", str(path)],
+        capture_output=True, text=True, check=True, timeout=60).stdout
+    return [float(line.strip(",")) for line in probed.split() if line.strip(",") != "N/A"]
+
+
+def test_what_a_line_held_back_for_eight_seconds_comes_with_its_own_times(make_node, name, tmp_path):
+    node = make_node("late", record_flash_published_streams=True)
+    feed = RtmpFeed(lambda: through_a_line_that_stands(merged(video_messages(encoded.access_units()), audio_messages(*encoded.aac()))))
+    viewers = {}
+    try:
+        feed.start(node, name)
+        node.wait_for_stream(name)
+        for protocol, options in (("rtmp", []), ("rtsp", ["-rtsp_transport", "tcp"])):
+            viewers[protocol] = subprocess.Popen(
+                ["ffmpeg", "-hide_banner", "-loglevel", "error", "-y", *options, "-i", f"{node.rtmp}/live/{name}" if protocol == "rtmp" else f"{node.rtsp}/{name}",
+                 "-t", "16", "-c", "copy", str(tmp_path / f"{protocol}.mkv")])
+        for protocol, viewer in viewers.items():
+            assert viewer.wait(timeout=60) == 0, protocol
+    finally:
+        feed.stop()
+        for viewer in viewers.values():
+            if viewer.poll() is None:
+                viewer.kill()
+                viewer.wait()
+    paths = {protocol: tmp_path / f"{protocol}.mkv" for protocol in viewers}
+    paths["record"] = folder(node) / only_record(node, timeout=60)["fileName"]
+    for taker, path in paths.items():
+        times = packet_times(path, "v")
+        steps = [round((after - before) * 1000) for before, after in zip(times, times[1:])]
+        assert len(times) > 350 and all(30 <= step <= 50 for step in steps), (taker, len(times), [(at, step) for at, step in zip(times, steps) if not 30 <= step <= 50])
+        sound = packet_times(path, "a")
+        assert len(sound) > 500 and all(before < after for before, after in zip(sound, sound[1:])), (taker, sound)
+
+
+def test_whoever_joins_while_a_camera_sends_the_past_sees_time_go_on(make_node, name, tmp_path):
+    node = make_node("past")
+    camera, viewers = begins_with_the_past(2), {}
+    try:
+        camera.start(node, name)
+        for number in range(3):
+            for protocol, options, url in (("rtmp", [], f"{node.rtmp}/live/{name}"), ("rtsp", ["-rtsp_transport", "tcp"], f"{node.rtsp}/{name}")):
+                path = tmp_path / f"{protocol}-{number}.mkv"
+                viewers[path] = subprocess.Popen(
+                    ["ffmpeg", "-hide_banner", "-loglevel", "error", "-y", *options, "-i", url, "-t", "6", "-c", "copy", str(path)])
+            time.sleep(0.5)
+        for path, viewer in viewers.items():
+            assert viewer.wait(timeout=60) == 0, path
+    finally:
+        camera.stop()
+        for viewer in viewers.values():
+            if viewer.poll() is None:
+                viewer.kill()
+                viewer.wait()
+    for path in viewers:
+        times = packet_times(path, "v")
+        steps = [round((after - before) * 1000) for before, after in zip(times, times[1:])]
+        assert len(times) > 100 and all(1 <= step <= 200 for step in steps), (path.name, len(times), [(at, step) for at, step in zip(times, steps) if not 1 <= step <= 200])
 
 
 HOUR, DAY, YEAR = 3600, 86_400, 31_557_600

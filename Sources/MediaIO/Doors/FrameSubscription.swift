@@ -96,10 +96,11 @@ public actor FrameSubscription {
     /// - Parameters:
     ///   - formats: the tap's tracks; `nil` for those that are not wanted.
     ///   - silent: those of which nothing comes at present.
+    ///   - isFromPublisher: its reports are those of a real-time sender over a network.
     ///   - signal: set by the pipe.
     ///   - origin: of a subscription that this one takes the place of.
     init(
-        formats: [TrackFormat?], silent: Set<Int> = [], pipe: PacketPipe, signal: WakeSignal, origin: Instant? = nil,
+        formats: [TrackFormat?], silent: Set<Int> = [], isFromPublisher: Bool = false, pipe: PacketPipe, signal: WakeSignal, origin: Instant? = nil,
         requestKeyFrame: @escaping @Sendable () -> Void
     ) {
         self.origin = origin
@@ -123,7 +124,7 @@ public actor FrameSubscription {
         self.lanes = lanes
         laneOfTrack = numbers
         tracks = lanes.map(\.track)
-        timeline = StreamTimeline(clockRates: lanes.map(\.track.clockRate))
+        timeline = StreamTimeline(clockRates: lanes.map(\.track.clockRate), weighsArrivals: isFromPublisher)
     }
 
     /// The next frame; `nil` when the stream or the subscription is over. One task at a time.
@@ -290,7 +291,9 @@ extension StreamTapping {
         let tap = try await tap(stream, into: pipe, backlog: backlog, choice: choice)
         let formats = tap.tracks.enumerated().map { choice.skipped.contains($0.offset) ? nil : $0.element }
         let tapped = choice
-        let subscription = FrameSubscription(formats: formats, silent: tap.silent, pipe: pipe, signal: signal, origin: origin) {
+        let subscription = FrameSubscription(
+            formats: formats, silent: tap.silent, isFromPublisher: tap.isFromPublisher, pipe: pipe, signal: signal, origin: origin
+        ) {
             requestKeyFrame(of: stream, choice: tapped)
         }
         return (tap.id, subscription)

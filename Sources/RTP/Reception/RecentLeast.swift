@@ -17,6 +17,9 @@ struct RecentLeast: Sendable {
         return age < Self.bucket * 2 ? min(filling, before ?? filling) : filling
     }
 
+    /// What was noted so far is taken for larger by this much.
+    mutating func raise(by span: TimeSpan) { (filling, before) = (filling.map { $0 + span }, before.map { $0 + span }) }
+
     mutating func note(_ value: TimeSpan, at now: Instant) {
         let age = now.span(since: start)
         if filling == nil || age >= Self.bucket {

@@ -11,10 +11,11 @@ import Primitives
 ///
 /// Nothing here traps, whatever timestamps and reports say: times are of the types of Primitives, which stop at their bounds.
 public struct StreamTimeline: Sendable {
-    /// Media further than this from its arrival, and so for more than this many packets in a row, belongs to a source that counts anew.
-    /// A single packet may be a late retransmission; ten in a row that are all so far away are none.
+    /// Media further than this from its arrival belongs to a source that counts anew: when it arrives before it was made, after so many packets
+    /// in a row; when it is late, after so long, since a line that stood still brings all of it at once, or goes on faster for a while.
     static let maximumDistance = TimeSpan.seconds(3)
     static let maximumOutliers = 10
+    static let patience = TimeSpan.seconds(2)
 
     /// From being made to being sent, frames of video take so long at least, and so does a packet of audio once it is full: what a
     /// capture and an encoder on the same machine need.
@@ -24,6 +25,8 @@ public struct StreamTimeline: Sendable {
     /// Reports are put right by arrivals as far as this; what differs by more has another reason, such as a slow encoder. Audio reports
     /// of browsers are late by up to 50 ms.
     static let maximumDoubt = TimeSpan.milliseconds(70)
+    /// Arrivals of audio that lie later than before by this much, and those of other tracks don't, are those of a microphone that has lost samples.
+    static let leastLoss = TimeSpan.milliseconds(12)
     /// No packet of audio holds less (Opus' shortest frame): a smaller step between two timestamps is rounding.
     static let shortestPacket = TimeSpan.microseconds(2500)
 
@@ -31,20 +34,42 @@ public struct StreamTimeline: Sendable {
         var clock: TrackClock
         /// Of the track by itself, for as long as it has no reports.
         var delay = LeastDelay()
-        /// Packets in a row that lie further from their arrival than `maximumDistance`.
+        /// Packets in a row that arrive before they were made by more than `maximumDistance`.
         var outliers = 0
+        /// Since when packets have been later than `maximumDistance`, and by how much.
+        var late: (since: Instant, by: TimeSpan)?
         var isAudio: Bool
         /// Least of arrival less media time.
         var arrivals = RecentLeast()
+        /// What of its samples was lost.
+        var lost = TimeSpan.zero
         /// The shortest step from packet to packet: what is in one packet of audio.
         var step: TimeSpan?
         var newest: MediaTime?
+
+        /// Whether a packet that is `age` old when it arrives, which is far, belongs to a source that counts anew.
+        mutating func countsAnew(age: TimeSpan, at arrival: Instant) -> Bool {
+            guard age > .zero else {
+                late = nil
+                // Never beyond the bound: the caller begins anew.
+                outliers += 1
+                return outliers > StreamTimeline.maximumOutliers
+            }
+            outliers = 0
+            guard let before = late, age > before.by - .seconds(1) else {
+                // It has begun to be late, or catches up.
+                late = (arrival, age)
+                return false
+            }
+            return arrival.span(since: before.since) >= StreamTimeline.patience
+        }
     }
     private var tracks: [Track]
     /// Of the publisher's wall clock; one for all tracks, so that it can't pull them apart.
     private var sourceDelay = LeastDelay()
     /// Least of arrival less wall clock of the sender reports themselves: what the network takes. Reports wait for nothing.
     private var reportArrivals = RecentLeast()
+    private var steps: LeastSteps
     private var isSettled = false
     private let weighsArrivals: Bool
     private var now = Instant.zero
@@ -56,12 +81,21 @@ public struct StreamTimeline: Sendable {
     public init(clockRates: [Int], weighsArrivals: Bool = false) {
         tracks = clockRates.map { Track(clock: TrackClock(clockRate: $0), isAudio: $0 != 90_000) }
         self.weighsArrivals = weighsArrivals && clockRates.count > 1
+        steps = LeastSteps(tracks: clockRates.count)
     }
 
     /// Places are given out from now on: the time line bends no more than clocks drift.
     public mutating func settle() {
         isSettled = true
         weigh()
+        // The least so far may be one of before the reports were put right.
+        let delays = weighsArrivals ? tracks.compactMap { track in
+            track.arrivals.value(at: now).flatMap { least in track.clock.wallOffset.map { least - $0 } }
+        } : []
+        if let least = delays.min() {
+            sourceDelay = LeastDelay()
+            sourceDelay.note(least, at: now)
+        }
         sourceDelay.settle()
         for index in tracks.indices { tracks[index].delay.settle() }
     }
@@ -75,12 +109,14 @@ public struct StreamTimeline: Sendable {
     /// A packet has arrived. What was late says nothing, so any packet may be noted.
     public mutating func note(_ timestamp: UInt32, track: Int, arrival: Instant) {
         let media = tracks[track].clock.media(timestamp)
-        if let time = time(media, track: track), arrival.span(since: time).magnitude > Self.maximumDistance {
-            tracks[track].outliers += 1
-            guard tracks[track].outliers > Self.maximumOutliers else { return }
-            begin(track)
+        if let time = time(media, track: track) {
+            let age = arrival.span(since: time)
+            if age.magnitude > Self.maximumDistance {
+                guard tracks[track].countsAnew(age: age, at: arrival) else { return }
+                begin(track)
+            }
         }
-        tracks[track].outliers = 0
+        (tracks[track].outliers, tracks[track].late) = (0, nil)
         let delay = Self.offset(from: media, to: arrival)
         tracks[track].arrivals.note(delay, at: arrival)
         let step = tracks[track].newest.map { media - $0 } ?? .zero
@@ -88,15 +124,30 @@ public struct StreamTimeline: Sendable {
         if step >= Self.shortestPacket { tracks[track].step = min(step, tracks[track].step ?? step) }
         now = max(now, arrival)
         tracks[track].delay.note(delay, at: arrival)
+        if weighsArrivals, steps.note(delay, track: track, at: arrival) {
+            for index in tracks.indices where tracks[index].isAudio { followLoss(of: index) }
+        }
         if let wall = tracks[track].clock.wall(media) { sourceDelay.note(Self.offset(from: wall, to: arrival), at: arrival) }
+    }
+
+    /// Samples that a busy machine doesn't read from the microphone are missing in the timestamps: audio lies later from there on, and reports
+    /// say so one by one, late. Arrivals say it at once.
+    private mutating func followLoss(of track: Int) {
+        // What was lost may come all the same: then it had waited.
+        guard let step = steps.step(of: track).map({ max($0, -tracks[track].lost) }), step.magnitude > Self.leastLoss else { return }
+        tracks[track].lost = tracks[track].lost + step
+        steps.forget()
+        tracks[track].arrivals.raise(by: step)
+        tracks[track].clock.lose(step)
+        weigh()
     }
 
     /// A sender report has arrived.
     /// - Parameter ntp: the source's wall clock, 32.32.
     public mutating func report(ntp: UInt64, timestamp: UInt32, track: Int, arrival: Instant) {
         let wall = WallTime(ntp: ntp), delay = Self.offset(from: wall, to: arrival)
-        if let known = sourceDelay.value, (known - delay).magnitude > Self.maximumDistance {
-            // The publisher's wall clock has been set, or there is another publisher.
+        if let known = sourceDelay.value, (known - delay).magnitude > Self.maximumDistance, !fits(wall, timestamp, track: track) {
+            // The publisher's wall clock has been set, or there is another publisher. A report that has waited says what those before said.
             for index in tracks.indices { tracks[index].clock.reset() }
             reportArrivals = RecentLeast()
             sourceDelay = LeastDelay(isSettled: isSettled)
@@ -106,6 +157,11 @@ public struct StreamTimeline: Sendable {
         now = max(now, arrival)
         weigh()
         if sourceDelay.value == nil { sourceDelay.note(delay, at: arrival) }
+    }
+
+    private mutating func fits(_ wall: WallTime, _ timestamp: UInt32, track: Int) -> Bool {
+        let media = media(timestamp, track: track)
+        return tracks[track].clock.wall(media).map { (wall - $0).magnitude <= Self.maximumDistance } ?? false
     }
 
     /// The source began anew.
@@ -119,7 +175,9 @@ public struct StreamTimeline: Sendable {
         tracks[track].clock.reset()
         tracks[track].delay = LeastDelay(isSettled: isSettled)
         tracks[track].arrivals = RecentLeast()
-        (tracks[track].step, tracks[track].newest) = (nil, nil)
+        steps = LeastSteps(tracks: tracks.count)
+        tracks[track].lost = .zero
+        (tracks[track].step, tracks[track].newest, tracks[track].late) = (nil, nil, nil)
     }
 
     /// When the media was made, by our clock; `nil` before anything of the track has arrived.

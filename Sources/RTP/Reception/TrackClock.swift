@@ -45,6 +45,15 @@ struct TrackClock: Sendable {
         fit()
     }
 
+    /// From now on media time lies by this much further behind the wall clock. Reports that say so already stay as they are.
+    mutating func lose(_ span: TimeSpan) {
+        guard hasReports else { return }
+        for index in reports.indices where ((reports[index].offset - offset) - span).magnitude > span.magnitude / 2 {
+            reports[index].offset = reports[index].offset + span
+        }
+        fit()
+    }
+
     /// The publisher's wall clock at a media time; `nil` when nothing is known of it.
     func wall(_ media: MediaTime) -> WallTime? {
         let asWall = WallTime(nanoseconds: media.nanoseconds)
@@ -53,6 +62,8 @@ struct TrackClock: Sendable {
         return asWall + offset + correction + drift
     }
 
+    /// Wall clock less media time at the newest report; `nil` when nothing is known of it.
+    var wallOffset: TimeSpan? { hasReports ? offset + correction : assumedOffset }
     /// Wall clock less media time by the reports alone, at the newest of them.
     var reportedOffset: TimeSpan? { hasReports ? offset : nil }
 
