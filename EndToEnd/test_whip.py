@@ -8,7 +8,7 @@ import requests
 from playwright.sync_api import expect
 
 from harness.gstreamer import GStreamer
-from harness.http_stream import WhepPlayer, WhipPublisher
+from harness.http_stream import StubbornPublisher, WhepPlayer, WhipPublisher
 from harness.paths import OUT
 from harness.waiting import wait_until
 from harness.wcs import offer
@@ -64,6 +64,19 @@ def test_aiortc_publishes_by_whip_and_plays_by_whep(a, http, name):
     assert published.delete() == 200
     a.wait_for_no_stream(name)
     assert a.statistics()["whip_stats"]["whip_sessions"] == 0
+
+
+def test_a_publisher_that_has_one_codec_of_those_it_offers_is_seen(a, aiortc, background, name):
+    published = StubbornPublisher(background, a, name)
+    try:
+        video = published.response.text.split("m=video")[1]
+        assert video.index("H264/90000") < video.index("VP8/90000"), "browsers send the first"
+        a.wait_for_stream(name)
+        wait_until(lambda: a.streams(name=name, published=True)[0]["videoCodec"] == "VP8", 5, lambda: a.streams(name=name))
+        aiortc.play(a, name).wait_for_frames(30)
+        assert published.delete() == 200
+    finally:
+        published.close_media()
 
 
 @pytest.mark.parametrize("codec", ["h264", "vp8"])

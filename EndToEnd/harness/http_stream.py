@@ -3,7 +3,7 @@
 from urllib.parse import quote, urljoin
 
 import requests
-from aiortc import RTCSessionDescription
+from aiortc import RTCRtpSender, RTCSessionDescription
 
 from .media import AiortcPlayer, AiortcPublisher, PatternTrack
 
@@ -45,6 +45,22 @@ class WhipPublisher(_HttpStream, AiortcPublisher):
     def __init__(self, background, node, name, codec="VP8", **pattern):
         self.codec, self.video = codec, PatternTrack(**pattern)
         self.begin(background, node, name)
+
+
+class StubbornPublisher(WhipPublisher):
+    """Offers H.264 and VP8 and sends VP8 whatever the answer names first: clients that are given frames by their program have only one codec."""
+
+    def _prepare(self):
+        super()._prepare()
+        self.video_transceiver = next(one for one in self.peer.getTransceivers() if one.kind == "video")
+        capabilities = RTCRtpSender.getCapabilities("video").codecs
+        self.video_transceiver.setCodecPreferences([one for kind in ("h264", "vp8", "rtx") for one in capabilities if one.mimeType.lower() == f"video/{kind}"])
+        send = self.video_transceiver.sender.send
+
+        async def send_its_own(parameters):
+            parameters.codecs.sort(key=lambda codec: codec.mimeType.lower() != "video/vp8")
+            await send(parameters)
+        self.video_transceiver.sender.send = send_its_own
 
 
 class WhepPlayer(_HttpStream, AiortcPlayer):

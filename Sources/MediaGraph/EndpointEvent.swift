@@ -154,6 +154,8 @@ public struct EndpointOptions: Sendable {
     public var lowestREMB = 0
     public var highestREMB = 0
     public var offersVideoOrientation = true
+    /// Publishers: every codec that is taken is named, the most wanted first, and any of them may come.
+    public var namesAllCodecs = false
     /// What the peer is offered; `nil` = what the engine's settings say.
     public var transport: MediaTransportKind?
     /// What log lines call it, e.g. "stream=abc session=… peer=…".

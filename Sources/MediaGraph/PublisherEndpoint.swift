@@ -36,6 +36,8 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
         var otherSince: Instant?
         /// The line's source has said goodbye.
         var isOver = false
+        /// Until then its codec stays.
+        var nextCodecChange = Instant.zero
         /// Packets of sources that are not the line's.
         var otherPackets: UInt64 = 0
 
@@ -76,6 +78,8 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
     /// Packets of an SSRC that could not be given to a track.
     public private(set) var unknownPackets: UInt64 = 0
 
+    /// Each change makes a new track.
+    static let codecChangeGap = TimeSpan.seconds(1)
     static let feedbackInterval = TimeSpan.milliseconds(50)
     static let tick = TimeSpan.milliseconds(20)
     /// An unanswered request is repeated sooner than the gap that follows a key frame.
@@ -136,10 +140,14 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
 
     /// The far side has changed to another codec of its answer: a new track, in the place of the old one.
     ///
-    /// - Returns: false when the payload type is none of the answer's.
+    /// - Returns: false when the payload type is none of the answer's, or the last change is too close.
     @inline(never)
-    private func changeCodec(of line: Int, to payloadType: UInt8) -> Bool {
-        guard let agreed = lines[line].media.alternatives.first(where: { $0.codec.payloadType == payloadType }) else { return false }
+    private func changeCodec(of line: Int, to payloadType: UInt8, at now: Instant) -> Bool {
+        // What is still on its way of the codec before is no change back.
+        guard now >= lines[line].nextCodecChange,
+            let agreed = lines[line].media.alternatives.first(where: { $0.codec.payloadType == payloadType })
+        else { return false }
+        lines[line].nextCodecChange = now + Self.codecChangeGap
         lines[line].media.codec = agreed.codec
         lines[line].media.rtx = agreed.rtx
         let track = UplinkTrack(
@@ -191,7 +199,7 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
         let binding = bindings[i]
         if binding.role == .media {
             if view.payloadType != lines[binding.line].media.codec?.payloadType {
-                guard changeCodec(of: binding.line, to: view.payloadType) else { return unknownPackets &+= 1 }
+                guard changeCodec(of: binding.line, to: view.payloadType, at: now) else { return unknownPackets &+= 1 }
             }
             if lines[binding.line].isAwaited { takeUp(binding.line) }
             lines[binding.line].track.receive(
@@ -228,7 +236,9 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
             lines[$0].media.codec?.payloadType == view.payloadType || lines[$0].media.rtx == view.payloadType
         }
         if candidates.isEmpty {
-            candidates = lines.indices.filter { lines[$0].media.alternatives.contains { $0.codec.payloadType == view.payloadType } }
+            candidates = lines.indices.filter {
+                lines[$0].media.alternatives.contains { $0.codec.payloadType == view.payloadType || $0.rtx == view.payloadType }
+            }
         }
         if candidates.count > 1, midID != 0, let value = view.extensionElement(id: midID) {
             let mid = String(decoding: value, as: UTF8.self)
@@ -245,7 +255,11 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
         return bindings.count - 1
     }
 
-    private func isMedia(_ payloadType: UInt8, of line: Int) -> Bool { lines[line].media.codec?.payloadType == payloadType }
+    /// Of the line's codec, or of another that has been agreed on.
+    private func isMedia(_ payloadType: UInt8, of line: Int) -> Bool {
+        let media = lines[line].media
+        return media.codec?.payloadType == payloadType || media.alternatives.contains { $0.codec.payloadType == payloadType }
+    }
 
     /// Whether a further source of a line takes the place of the line's own: when that one has ended, has been silent for long, or has never
     /// come. Two at a time would be mixed into one track, which no decoder can take apart.

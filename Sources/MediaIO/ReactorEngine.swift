@@ -126,8 +126,8 @@ public final class ReactorEngine: MediaEngineProtocol {
             options.highestREMB = setup.configuration.highestREMB
             let made = try Self.negotiating { () throws(NegotiationError) in
                 try PeerConnection.answerPublisher(
-                    offer: offer, limits: options.sendLimits, configuration: setup.connections(for: options), random: .system,
-                    at: core.now)
+                    offer: offer, limits: options.sendLimits, namesAll: options.namesAllCodecs, configuration: setup.connections(for: options),
+                    random: .system, at: core.now)
             }
             let endpoint = PublisherEndpoint(
                 id: id, stream: stream, connection: made.connection, options: options, timing: setup.timing,

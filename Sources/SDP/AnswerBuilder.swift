@@ -130,8 +130,7 @@ struct AnswerBuilder {
         result.extensions = Dictionary(maps.map { ($0.uri, $0.id) }, uniquingKeysWith: { first, _ in first })
         var codec = offered
         if direction.receives {
-            // Limits of the other side's decoder; an echo would limit what it may send to us.
-            for key in ["max-fs", "max-fr"] { codec.parameters[key] = nil }
+            codec.dropLimits()
         }
         codec.feedback = Negotiation.feedback(of: offered, in: section, extensions: result.extensions)
         result.codec = codec
@@ -143,10 +142,11 @@ struct AnswerBuilder {
         described.direction = direction
         described.extensions = maps
         described.codecs = [codec] + (rtx.map { [$0] } ?? [])
-        if direction.sends {
+        if direction.sends || !others.isEmpty {
             result.alternatives = [AgreedCodec(codec: codec, rtx: rtx?.payloadType)]
             for other in others where !result.alternatives.contains(where: { $0.codec.payloadType == other.payloadType }) {
                 var other = other, rtx = section.retransmission(of: other.payloadType)
+                if direction.receives { other.dropLimits() }
                 other.feedback = Negotiation.feedback(of: other, in: section, extensions: result.extensions)
                 rtx?.feedback = []
                 result.alternatives.append(AgreedCodec(codec: other, rtx: rtx?.payloadType))
@@ -217,5 +217,12 @@ struct AnswerBuilder {
             section.candidates = transport.candidates
             section.endOfCandidates = true
         }
+    }
+}
+
+extension Codec {
+    /// Limits of the other side's decoder; an echo would limit what it may send to us.
+    fileprivate mutating func dropLimits() {
+        for key in ["max-fs", "max-fr"] { parameters[key] = nil }
     }
 }

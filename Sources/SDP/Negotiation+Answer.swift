@@ -6,12 +6,14 @@ extension Negotiation {
     /// Answers somebody who wants to send. One m-line per kind is accepted, each with ONE codec (the first of
     /// `preferences` that the offer has) and its retransmissions; the rest is made inactive or rejected.
     /// - Parameters:
+    ///   - namesAll: behind that codec the others of `preferences` that the offer has are named as well, and may be sent at any time:
+    ///     publishers that have only one of them fail without (Pion), while browsers send the first.
     ///   - transports: gives our parameters of transport 0, 1, …; asked once per transport, in order.
     ///   - ssrcs: the generator of SSRCs and of the session id.
     ///   - extensions: header extensions to accept; leave `ExtensionURI.transportWideCC` out to get REMB only.
     /// - Throws: `.noCommonCodecs`, `.noMedia` when the offer sends nothing, `.malformed`.
     public static func answerPublisher(
-        offer: SessionDescription, preferences: CodecPreferences = CodecPreferences(),
+        offer: SessionDescription, preferences: CodecPreferences = CodecPreferences(), namesAll: Bool = false,
         transports: (Int) -> TransportParameters, ssrcs: inout RandomSource,
         extensions: Set<String> = supportedExtensions
     ) throws(NegotiationError) -> Negotiated {
@@ -20,11 +22,12 @@ extension Negotiation {
         for section in offer.media {
             guard isMedia(section) else { decisions.append(.reject); continue }
             guard section.direction.sends, !kinds.contains(section.kind) else { decisions.append(.idle); continue }
-            let codec = preferences.names(for: section.kind).lazy
-                .compactMap { CodecMatching.preferred($0, in: section.codecs) }.first
+            let names = preferences.names(for: section.kind)
+            let codec = names.lazy.compactMap { CodecMatching.preferred($0, in: section.codecs) }.first
             guard let codec else { throw .noCommonCodecs }
             kinds.insert(section.kind)
-            decisions.append(.take(.recvonly, codec, trackIndex: nil))
+            let others = namesAll ? names.flatMap { name in alternatives(in: section).filter { $0.isNamed(name) } } : []
+            decisions.append(.take(.recvonly, codec, trackIndex: nil, others: others))
         }
         let builder = AnswerBuilder(offer: offer, wantedExtensions: extensions, streamID: "stream")
         return try builder.build(decisions, transports: transports, random: &ssrcs)
@@ -70,7 +73,7 @@ extension Negotiation {
         return try builder.build(decisions, transports: transports, random: &ssrcs)
     }
 
-    /// What may be sent in an offered section, each codec (of H.264 each usual profile) once, in the order of our own offers.
+    /// What both sides know of an offered section, each codec (of H.264 each usual profile) once, in the order of our own offers.
     private static func alternatives(in section: MediaDescription) -> [Codec] {
         let names = section.kind == .audio ? ["opus", "PCMU", "PCMA", "G722"] : ["H264", "VP8", "VP9", "AV1", "H265"]
         var found: [Codec] = []

@@ -61,12 +61,13 @@ public final class PeerConnection {
     // MARK: as the server: they offer, we answer
 
     /// A remote wants to publish.
+    /// - Parameter namesAll: see `Negotiation.answerPublisher`.
     public static func answerPublisher(
-        offer: String, limits: SendLimits = SendLimits(), configuration: Configuration, random: RandomSource, at now: Instant
+        offer: String, limits: SendLimits = SendLimits(), namesAll: Bool = false, configuration: Configuration, random: RandomSource, at now: Instant
     ) throws(NegotiationError) -> (connection: PeerConnection, actions: [(transport: Int, action: TransportAction)]) {
         try answer(offer, configuration, random, now) { offer, parameters, random throws(NegotiationError) in
             var negotiated = try Negotiation.answerPublisher(
-                offer: offer, preferences: configuration.codecs, transports: parameters, ssrcs: &random,
+                offer: offer, preferences: configuration.codecs, namesAll: namesAll, transports: parameters, ssrcs: &random,
                 extensions: configuration.takesOrientation ? extensions : extensions.subtracting([ExtensionURI.videoOrientation]))
             limits.write(to: &negotiated.description)
             return negotiated

@@ -54,6 +54,21 @@ import Testing
         #expect(result.description.bundleGroups == [["0", "1"]])
     }
 
+    @Test("a publisher that chooses is told all codecs that are taken, the most wanted first, each with its retransmissions")
+    func choosingPublisher() throws {
+        var random = RandomSource.seeded(1)
+        let result = try Negotiation.answerPublisher(
+            offer: Support.parse(Fixtures.chromiumPublish), preferences: CodecPreferences(video: ["VP8", "H264"], audio: ["opus"]), namesAll: true,
+            transports: Support.server, ssrcs: &random)
+        try expectWellFormed(result, for: Fixtures.chromiumPublish)
+        let video = result.media[1], codecs = result.description.media[1].codecs
+        #expect(video.codec?.name == "VP8" && codecs.first?.name == "VP8" && codecs.dropFirst().first?.name == "rtx")
+        #expect(Set(codecs.filter { !$0.isAuxiliary }.map(\.name)) == ["VP8", "H264"])
+        #expect(video.alternatives.allSatisfy { $0.rtx != nil } && video.alternatives.count >= 3)
+        #expect(codecs.allSatisfy { $0.parameters["max-fs"] == nil } && video.localRTXSSRC == nil)
+        #expect(result.media[0].alternatives.map(\.codec.name) == ["opus"])
+    }
+
     @Test("a Firefox publisher without H264 is asked for VP8, not limited to its own decoder's size")
     func firefoxPublisher() throws {
         let result = try Support.publish(Fixtures.firefoxPublish)

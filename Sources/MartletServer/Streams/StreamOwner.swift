@@ -15,6 +15,8 @@ struct StreamOwner: Sendable {
     var login = ""
     /// Where it speaks from, as limits count it; `nil`: the server itself, or not known.
     var address: AddressKey?
+    /// Its publishers may send any codec that is taken; else the most wanted one that they have.
+    var choosesCodec = false
     /// Takes a notice and returns at once; called in order.
     let deliver: @Sendable (StreamNotice) -> Void
     /// Told when somebody else wants the name of a publisher of its, with that one's media session id: if the publisher is silent, it should be

@@ -203,6 +203,7 @@ extension StreamRegistry {
         options.maximumBitrate = min(request.maxBitrate, 2_000_000) * 1000
         options.transport = request.transport.flatMap { MediaTransportKind(rawValue: $0.uppercased()) }
         options.offersVideoOrientation = request.cvoExtension ?? true
+        options.namesAllCodecs = owner.choosesCodec
         options.label = "stream=\(request.name) media_session=\(request.mediaSessionID) session=\(owner.id)"
         return options
     }

@@ -89,7 +89,7 @@ actor WHIPService {
             mediaSessionID: id, name: stream, published: kind.publishes, hasAudio: wanted.contains { $0.kind == .audio },
             hasVideo: wanted.contains { $0.kind == .video }, sdp: offer)
         request.transport = transport
-        let owner = StreamOwner(id: "\(kind.rawValue)-\(id)", appKey: kind.rawValue, address: network) { [weak self] notice in
+        let owner = StreamOwner(id: "\(kind.rawValue)-\(id)", appKey: kind.rawValue, address: network, choosesCodec: true) { [weak self] notice in
             switch notice {
             case .started: handshake.close()
             case .ended:
