@@ -137,10 +137,10 @@ final class RecordingJob: WorkerHandler {
         let pictureTrack = picture?.begin()
         // Sound that was agreed on may still come; the file has a place for it. Without either there is nothing to begin.
         guard pictureTrack != nil || sound?.isReady == true else { return }
+        timeline.settle()
         let pictureTime = pictureTrack == nil ? nil : picture?.firstTime(&timeline)
         let soundTime = sound?.firstTime(&timeline)
         guard let earliest = [pictureTime, soundTime].compactMap({ $0 }).min() else { return }
-        timeline.settle()
         try begin(pictureTrack, origin: nextPart == 1 ? order.origin ?? earliest : earliest, output)
         guard let part, order.origin != nil, part.number == 1 else { return }
         // Until the first of its own media a synchronised file shows and sounds nothing.

@@ -8,9 +8,10 @@ struct LeastSteps: Sendable {
     static let bucket = TimeSpan.milliseconds(500)
     /// Buckets that are kept.
     static let maximum = 20
-    /// Until a track's rise counts, so many buckets lie above all before, and of another track, which may have met the change a little later,
-    /// one less. A fall is known one sooner: no packet comes before it is made.
-    static let patience = 3
+    /// So many buckets lie above all before until a track's rise counts, and below until its fall does: no packet comes before it is made. Of
+    /// another track, which may have met the change a little sooner or later, one bucket less.
+    static let riseBuckets = 3
+    static let fallBuckets = 2
 
     private var filling: [TimeSpan?]
     /// By bucket, then by track; `nil`: nothing came.
@@ -38,28 +39,30 @@ struct LeastSteps: Sendable {
     /// By how much a track has risen, or fallen (< 0), beyond what the others have: the network. `nil`: that can't be said.
     func step(of track: Int) -> TimeSpan? {
         let others = filling.indices.filter { $0 != track }
-        if let own = rise(of: track, over: Self.patience), own > .zero {
-            return others.compactMap { rise(of: $0, over: Self.patience - 1) }.max().map { own - max(.zero, $0) }
+        if let own = change(of: track, newest: Self.riseBuckets, before: Self.riseBuckets), own > .zero {
+            let common = others.compactMap { change(of: $0, newest: Self.riseBuckets - 1, before: Self.riseBuckets - 1) }.max()
+            return common.map { max(.zero, own - max(.zero, $0)) }
         }
-        if let own = fall(of: track, over: Self.patience - 1), own < .zero {
-            return others.compactMap { fall(of: $0, over: Self.patience - 2) }.min().map { own - min(.zero, $0) }
+        let newest = whole.suffix(Self.fallBuckets).compactMap { $0[track] }.max()
+        if let newest, let before = least(of: track, in: whole.dropLast(Self.fallBuckets)), newest < before {
+            let common = others.compactMap { change(of: $0, newest: Self.fallBuckets, before: Self.fallBuckets + 1) }.min()
+            return common.map { min(.zero, newest - before - min(.zero, $0)) }
         }
         return .zero
     }
 
-    private func rise(of track: Int, over count: Int) -> TimeSpan? {
-        guard let newest = least(of: track, in: whole.suffix(count)), let before = least(of: track, in: whole.dropLast(count)) else { return nil }
-        return newest - before
-    }
+    /// The least of the newest buckets, and of those before a rise; `nil` where nothing came.
+    func newest(of track: Int) -> TimeSpan? { least(of: track, in: whole.suffix(Self.fallBuckets)) }
+    func beforeRise(of track: Int) -> TimeSpan? { least(of: track, in: whole.dropLast(Self.riseBuckets)) }
 
-    private func fall(of track: Int, over count: Int) -> TimeSpan? {
-        let newest = whole.suffix(count).compactMap { $0[track] }.max()
-        guard let newest, let before = least(of: track, in: whole.dropLast(count)) else { return nil }
-        return newest - before
+    /// The least of the newest buckets less the least of those in front of the newest `before`.
+    private func change(of track: Int, newest count: Int, before: Int) -> TimeSpan? {
+        guard let newest = least(of: track, in: whole.suffix(count)), let earlier = least(of: track, in: whole.dropLast(before)) else { return nil }
+        return newest - earlier
     }
 
     private func least(of track: Int, in buckets: ArraySlice<[TimeSpan?]>) -> TimeSpan? { buckets.compactMap { $0[track] }.min() }
 
     /// The step has been taken into account: what comes is held against the buckets since.
-    mutating func forget() { whole = Array(whole.suffix(Self.patience - 1)) }
+    mutating func forget() { whole = Array(whole.suffix(Self.riseBuckets - 1)) }
 }

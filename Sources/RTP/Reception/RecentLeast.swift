@@ -17,7 +17,7 @@ struct RecentLeast: Sendable {
         return age < Self.bucket * 2 ? min(filling, before ?? filling) : filling
     }
 
-    /// What was noted so far is taken for larger by this much.
+    /// What was noted so far counts as this much more.
     mutating func raise(by span: TimeSpan) { (filling, before) = (filling.map { $0 + span }, before.map { $0 + span }) }
 
     mutating func note(_ value: TimeSpan, at now: Instant) {

@@ -16,6 +16,9 @@ public struct StreamTimeline: Sendable {
     static let maximumDistance = TimeSpan.seconds(3)
     static let maximumOutliers = 10
     static let patience = TimeSpan.seconds(2)
+    static let leastProgress = TimeSpan.milliseconds(200)
+    /// A line stands for all tracks: one of which a packet has come in time so lately has none that waits.
+    static let togetherness = TimeSpan.seconds(1)
 
     /// From being made to being sent, frames of video take so long at least, and so does a packet of audio once it is full: what a
     /// capture and an encoder on the same machine need.
@@ -29,12 +32,16 @@ public struct StreamTimeline: Sendable {
     static let leastLoss = TimeSpan.milliseconds(12)
     /// No packet of audio holds less (Opus' shortest frame): a smaller step between two timestamps is rounding.
     static let shortestPacket = TimeSpan.microseconds(2500)
+    /// So many steps of one length in a row are another length of packets.
+    static let steadySteps = 8
 
     private struct Track: Sendable {
         var clock: TrackClock
         /// Of the track by itself, for as long as it has no reports.
         var delay = LeastDelay()
-        /// Packets in a row that arrive before they were made by more than `maximumDistance`.
+        /// When a packet last came no later than `maximumDistance`.
+        var lastInTime: Instant?
+        /// Packets in a row that arrive before they were made by more than `maximumDistance`, or late beside another track that isn't.
         var outliers = 0
         /// Since when packets have been later than `maximumDistance`, and by how much.
         var late: (since: Instant, by: TimeSpan)?
@@ -43,20 +50,24 @@ public struct StreamTimeline: Sendable {
         var arrivals = RecentLeast()
         /// What of its samples was lost.
         var lost = TimeSpan.zero
-        /// The shortest step from packet to packet: what is in one packet of audio.
+        /// How long a packet took from being made to being sent before that.
+        var wayBefore: TimeSpan?
+        /// The shortest step from packet to packet: what is in one packet of audio. The last one, and how often it has come in a row.
         var step: TimeSpan?
+        var lastStep: (length: TimeSpan, count: Int)?
         var newest: MediaTime?
 
         /// Whether a packet that is `age` old when it arrives, which is far, belongs to a source that counts anew.
-        mutating func countsAnew(age: TimeSpan, at arrival: Instant) -> Bool {
-            guard age > .zero else {
+        /// - Parameter mayHaveWaited: nothing of the other tracks has come in time.
+        mutating func countsAnew(age: TimeSpan, mayHaveWaited: Bool, at arrival: Instant) -> Bool {
+            guard age > .zero, mayHaveWaited else {
                 late = nil
                 // Never beyond the bound: the caller begins anew.
                 outliers += 1
                 return outliers > StreamTimeline.maximumOutliers
             }
             outliers = 0
-            guard let before = late, age > before.by - .seconds(1) else {
+            guard let before = late, age > before.by - StreamTimeline.leastProgress else {
                 // It has begun to be late, or catches up.
                 late = (arrival, age)
                 return false
@@ -112,16 +123,19 @@ public struct StreamTimeline: Sendable {
         if let time = time(media, track: track) {
             let age = arrival.span(since: time)
             if age.magnitude > Self.maximumDistance {
-                guard tracks[track].countsAnew(age: age, at: arrival) else { return }
+                let mayHaveWaited = !tracks.indices.contains {
+                    $0 != track && tracks[$0].lastInTime.map { arrival.span(since: $0) < Self.togetherness } ?? false
+                }
+                guard tracks[track].countsAnew(age: age, mayHaveWaited: mayHaveWaited, at: arrival) else { return }
                 begin(track)
             }
         }
-        (tracks[track].outliers, tracks[track].late) = (0, nil)
+        (tracks[track].outliers, tracks[track].late, tracks[track].lastInTime) = (0, nil, arrival)
         let delay = Self.offset(from: media, to: arrival)
         tracks[track].arrivals.note(delay, at: arrival)
         let step = tracks[track].newest.map { media - $0 } ?? .zero
         if tracks[track].newest.map({ media > $0 }) ?? true { tracks[track].newest = media }
-        if step >= Self.shortestPacket { tracks[track].step = min(step, tracks[track].step ?? step) }
+        if step >= Self.shortestPacket { noteStep(step, track: track) }
         now = max(now, arrival)
         tracks[track].delay.note(delay, at: arrival)
         if weighsArrivals, steps.note(delay, track: track, at: arrival) {
@@ -130,15 +144,35 @@ public struct StreamTimeline: Sendable {
         if let wall = tracks[track].clock.wall(media) { sourceDelay.note(Self.offset(from: wall, to: arrival), at: arrival) }
     }
 
+    /// Packets that hold more or less than before come later or sooner by that much.
+    private mutating func noteStep(_ step: TimeSpan, track: Int) {
+        let before = tracks[track].lastStep
+        tracks[track].lastStep = (step, before?.length == step ? (before?.count ?? 0) &+ 1 : 1)
+        if tracks[track].isAudio, tracks[track].lastStep?.count == Self.steadySteps, let known = tracks[track].step, known != step {
+            tracks[track].step = step
+            steps = LeastSteps(tracks: tracks.count)
+        }
+        tracks[track].step = min(step, tracks[track].step ?? step)
+    }
+
     /// Samples that a busy machine doesn't read from the microphone are missing in the timestamps: audio lies later from there on, and reports
     /// say so one by one, late. Arrivals say it at once.
     private mutating func followLoss(of track: Int) {
-        // What was lost may come all the same: then it had waited.
-        guard let step = steps.step(of: track).map({ max($0, -tracks[track].lost) }), step.magnitude > Self.leastLoss else { return }
-        tracks[track].lost = tracks[track].lost + step
+        guard let step = steps.step(of: track), step.magnitude > Self.leastLoss, let network = reportArrivals.value(at: now) else { return }
+        let clock = tracks[track].clock
+        /// From being made to being sent, by the reports as they are understood so far.
+        func way(_ least: TimeSpan?) -> TimeSpan? { least.flatMap { least in clock.reportedOffset.map { least - $0 - network } } }
+        if step > .zero {
+            if tracks[track].lost == .zero { tracks[track].wayBefore = way(steps.beforeRise(of: track)) }
+            tracks[track].lost = tracks[track].lost + step
+            tracks[track].arrivals.raise(by: step)
+            tracks[track].clock.lose(step)
+        } else if tracks[track].lost > .zero, let before = tracks[track].wayBefore, let now = way(steps.newest(of: track)) {
+            // It was not lost, it had waited. The reports may have said so by now.
+            tracks[track].clock.lose(max(-tracks[track].lost, min(.zero, now - before)))
+            tracks[track].lost = .zero
+        }
         steps.forget()
-        tracks[track].arrivals.raise(by: step)
-        tracks[track].clock.lose(step)
         weigh()
     }
 
@@ -176,8 +210,8 @@ public struct StreamTimeline: Sendable {
         tracks[track].delay = LeastDelay(isSettled: isSettled)
         tracks[track].arrivals = RecentLeast()
         steps = LeastSteps(tracks: tracks.count)
-        tracks[track].lost = .zero
-        (tracks[track].step, tracks[track].newest, tracks[track].late) = (nil, nil, nil)
+        (tracks[track].lost, tracks[track].wayBefore) = (.zero, nil)
+        (tracks[track].step, tracks[track].lastStep, tracks[track].newest, tracks[track].late) = (nil, nil, nil, nil)
     }
 
     /// When the media was made, by our clock; `nil` before anything of the track has arrived.

@@ -48,8 +48,9 @@ struct TrackClock: Sendable {
     /// From now on media time lies by this much further behind the wall clock. Reports that say so already stay as they are.
     mutating func lose(_ span: TimeSpan) {
         guard hasReports else { return }
-        for index in reports.indices where ((reports[index].offset - offset) - span).magnitude > span.magnitude / 2 {
-            reports[index].offset = reports[index].offset + span
+        for (index, report) in reports.enumerated() {
+            let drift = TimeSpan(roundedNanoseconds: slope * Double((report.media - reference).nanoseconds))
+            if (report.offset - offset - drift - span).magnitude > span.magnitude / 2 { reports[index].offset = report.offset + span }
         }
         fit()
     }
