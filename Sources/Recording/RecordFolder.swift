@@ -158,11 +158,15 @@ public struct RecordFolder: Sendable {
                 }
                 let code = errno
                 if code == EEXIST { continue }
-                guard code == EPERM || code == EOPNOTSUPP || code == EMLINK else {
-                    unlink(note(of: name))
-                    throw RecordingError.file("\(path)/\(name)", String(cString: strerror(code)))
+                do {
+                    guard code == EPERM || code == EOPNOTSUPP || code == EMLINK else {
+                        throw RecordingError.file("\(path)/\(name)", String(cString: strerror(code)))
+                    }
+                    if try claimAndRename(file, "\(path)/\(name)") { return name }
+                } catch {
+                    for ending in ["json", "jpg"] { unlink("\(notes)/\(shortened(name)).\(ending)") }
+                    throw error
                 }
-                if try claimAndRename(file, "\(path)/\(name)") { return name }
             }
             throw RecordingError.file(path, "there are too many files of one name")
         }
