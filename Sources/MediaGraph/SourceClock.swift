@@ -47,8 +47,8 @@ struct SourceClock {
     enum Verdict: Equatable {
         /// The track's time goes on.
         case inStep
-        /// The source's clock was set back by less than `longestReordering`, and the track's time has gone on. Reports count as before.
-        case smoothed
+        /// The source's clock was set back by this much, less than `longestReordering`, and the track's time has gone on. Reports count as before.
+        case smoothed(setBack: TimeSpan)
         /// The source's clock has jumped by this much; it has been re-based. `isShared`: another track jumped likewise just before.
         case rebased(jump: TimeSpan, isShared: Bool)
     }
@@ -135,9 +135,10 @@ struct SourceClock {
     ///
     /// - Parameters:
     ///   - shared: a jump of another track of the source that the same cause may have had.
+    ///   - sharedSetBack: by how much another track's clock has been set back lately.
     ///   - frames: how many have come whole, of audio packets; wraps.
     @inline(never)
-    mutating func look(_ timestamp: UInt32, at now: Instant, frames: UInt64, shared: TimeSpan?) -> Verdict {
+    mutating func look(_ timestamp: UInt32, at now: Instant, frames: UInt64, shared: TimeSpan?, sharedSetBack: TimeSpan? = nil) -> Verdict {
         settle(at: now)
         let step = Int64(Int32(bitPattern: timestamp &- newest))
         if let verdict = standing(step, timestamp, at: now, frames: frames) { return verdict }
@@ -153,9 +154,11 @@ struct SourceClock {
             advance(to: timestamp, by: rest > 0 ? rest : usualStep, at: now)
             return .rebased(jump: shared, isShared: true)
         }
-        if step < -backLimit, step >= -reorderLimit {
+        // What may be shown in another order goes back with the other track; its frames may have gone back before that one's did.
+        let followsOther = sharedSetBack.map { (deviation + $0).magnitude <= max(Self.longestWobble, $0 / 4) } ?? false
+        if step < 0, step >= -reorderLimit, step < -backLimit || followsOther {
             advance(to: timestamp, by: stepByArrival(at: now), at: now)
-            return .smoothed
+            return .smoothed(setBack: -deviation)
         }
         let isJump = step < -backLimit || deviation > Self.longestJump && lead > Self.longestJump
         guard !isJump, step <= 0 || lead <= longestLeadNow else {

@@ -28,6 +28,8 @@ public final class SourceClockGroup {
     /// Added to the source's wall clock; where that was, and when by arrival.
     private var wallShift = TimeSpan.zero
     private var wallAnchor: (wall: WallTime, arrival: Instant)?
+    /// By how much a track's clock was last set back, and which one's.
+    private var setBack: (amount: TimeSpan, at: Instant, track: ObjectIdentifier)?
 
     public init() {}
 
@@ -36,6 +38,14 @@ public final class SourceClockGroup {
         guard let jump, jump.track != track, now.span(since: jump.at) < Self.togetherness else { return nil }
         return jump.amount
     }
+
+    /// By how much another track's clock has been set back lately.
+    func sharedSetBack(for track: ObjectIdentifier, at now: Instant) -> TimeSpan? {
+        guard let setBack, setBack.track != track, now.span(since: setBack.at) < Self.togetherness else { return nil }
+        return setBack.amount
+    }
+
+    func note(setBack amount: TimeSpan, track: ObjectIdentifier, at now: Instant) { setBack = (amount, now, track) }
 
     /// A track has been re-based.
     /// - Parameter isShared: it was the other track's jump, which has been counted.
@@ -68,9 +78,12 @@ public final class SourceClockGroup {
 
     /// The source's wall clock as it is handed on: as it says, unless it parts from arrival; then it goes on by arrival. What has waited parts
     /// from arrival as well, and is known by the track's earlier reports.
-    /// - Parameter line: where those put the moment of this one; `nil` when there are none that still count.
-    func hold(_ wall: WallTime, at arrival: Instant, line: WallTime? = nil) -> WallTime {
-        if let line, ((wall + wallShift) - line).magnitude <= Self.longestNoise { return wall + wallShift }
+    /// - Parameters:
+    ///   - line: where those put the moment of this one; `nil` when there are none that still count.
+    ///   - wasSetBack: the source's timestamps have been, and the track's have not: so may its wall clock.
+    func hold(_ wall: WallTime, at arrival: Instant, line: WallTime? = nil, wasSetBack: Bool = false) -> WallTime {
+        let isOnLine = line.map { ((wall + wallShift) - $0).magnitude <= Self.longestNoise } ?? false
+        if wasSetBack, !isOnLine, let line { wallShift = line - wall }
         guard let anchor = wallAnchor else {
             wallAnchor = (wall, arrival)
             return wall
@@ -78,7 +91,7 @@ public final class SourceClockGroup {
         let passed = arrival.span(since: anchor.arrival)
         let expected = anchor.wall + passed
         var held = wall + wallShift
-        if (held - expected).magnitude > Self.longestWallJump {
+        if (held - expected).magnitude > (isOnLine ? SourceClock.hopelessLag : Self.longestWallJump) {
             wallShift = expected - wall
             held = expected
             wallRebases &+= 1

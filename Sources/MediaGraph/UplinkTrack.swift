@@ -72,6 +72,8 @@ public final class UplinkTrack {
     /// The track's sequence number from which on the clock's shift counts, and for what is late from before: the shift until then, and from where.
     private var shiftedFrom: Int64 = 0
     private var shiftBefore: (shift: UInt32, from: Int64) = (0, 0)
+    /// The source's clock has been set back since the last report.
+    private var wasSetBack = false
     /// A sender report that says nothing about the packets so far; perhaps about those that come next.
     private var earlyReport: (ntp: UInt64, timestamp: UInt32, arrival: Instant)?
     public internal(set) var ssrc: UInt32 = 0
@@ -454,11 +456,16 @@ public final class UplinkTrack {
     private func look(_ view: RTPView, _ sequence: Int64, at now: Instant) {
         let track = ObjectIdentifier(self), shift = clock.shift
         clock.mayGoBack = followsUnits && !entries.excludesReordering
-        switch clock.look(view.timestamp, at: now, frames: kind == .video ? frames : packets, shared: clocks.sharedJump(for: track, at: now)) {
+        let verdict = clock.look(
+            view.timestamp, at: now, frames: kind == .video ? frames : packets, shared: clocks.sharedJump(for: track, at: now),
+            sharedSetBack: clocks.sharedSetBack(for: track, at: now))
+        switch verdict {
         case .inStep: break
-        case .smoothed:
+        case .smoothed(let setBack):
+            clocks.note(setBack: setBack, track: track, at: now)
             shiftBefore = (shift, shiftedFrom)
             shiftedFrom = sequence
+            wasSetBack = true
         case .rebased(let jump, let isShared):
             clocks.note(jump: jump, isShared: isShared, track: track, at: now)
             noteRebase(shift, sequence, view, at: now)
@@ -713,7 +720,9 @@ public final class UplinkTrack {
         let timestamp = timestamp &+ clock.shift
         let line = reportedNTP == 0 ? nil
             : WallTime(ntp: reportedNTP) + TimeSpan(ticks: Int64(Int32(bitPattern: timestamp &- reportedTimestamp)), clockRate: Int(clockRate))
-        noteReport(ntp: clocks.hold(WallTime(ntp: ntp), at: now, line: line).ntp, timestamp: timestamp, at: now)
+        let wall = clocks.hold(WallTime(ntp: ntp), at: now, line: line, wasSetBack: wasSetBack)
+        wasSetBack = false
+        noteReport(ntp: wall.ntp, timestamp: timestamp, at: now)
     }
 
     /// Takes a report as the home reactor's track has noted it.

@@ -6,11 +6,15 @@ import Primitives
 /// Compares how far one track's timestamps and arrivals go on, window by window. A value.
 struct ArrivalPace {
     static let window = TimeSpan.milliseconds(100)
-    /// Jitter.
-    static let tolerance = TimeSpan.milliseconds(50)
+    /// Jitter: so much, and half of the window's length up to as much again.
+    static let tolerance = TimeSpan.milliseconds(75)
+    /// A clock that doesn't run as time does for so long is not going to.
+    static let patience = TimeSpan.seconds(5)
 
     private var start: (timestamp: UInt32, arrival: Instant)?
-    /// In the newest whole window media went on about as fast as time.
+    /// For how long it hasn't, pauses apart.
+    private var outOfStep = TimeSpan.zero
+    /// In the newest whole window media went on about as fast as time, or it never does.
     private(set) var isLive = false
 
     /// The track's next packet. Timestamps may jump, wrap or go back.
@@ -20,7 +24,9 @@ struct ArrivalPace {
         let passed = now.span(since: begun.arrival)
         guard passed >= Self.window else { return }
         let media = TimeSpan(ticks: Int64(Int32(bitPattern: timestamp &- begun.timestamp)), clockRate: clockRate)
-        isLive = (media - passed).magnitude <= passed / 2 + Self.tolerance
+        let isInStep = (media - passed).magnitude <= min(passed / 2, Self.tolerance) + Self.tolerance
+        outOfStep = isInStep ? .zero : outOfStep + min(passed, Self.window * 2)
+        isLive = isInStep || outOfStep >= Self.patience
         start = (timestamp, now)
     }
 }

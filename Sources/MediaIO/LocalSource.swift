@@ -63,6 +63,12 @@ final class LocalSourceCore: StreamSource {
         }
     }
 
+    /// Another connection of the source begins.
+    func restart() {
+        paces = paces.map { _ in ArrivalPace() }
+        stream.restart()
+    }
+
     func tellTracks() { onEvent(.tracksChanged(stream.info)) }
 
     func receive(_ packet: [UInt8], track index: Int, arena: SendArena, at now: Instant) {
@@ -199,7 +205,7 @@ final class LocalSourceHandle: LocalSource {
     func restart() {
         let id = id
         // Not bounded: one packet of the new connection taken for the old one's would spoil the tracks' time.
-        reactor.post { $0.localSources[id.rawValue]?.stream.restart() }
+        reactor.post { $0.localSources[id.rawValue]?.restart() }
     }
 
     func onKeyFrameRequest(_ handler: @escaping @Sendable () -> Void) { keyFrameRequest.withLock { $0 = handler } }

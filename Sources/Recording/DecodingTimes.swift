@@ -17,14 +17,14 @@ struct DecodingTimes {
 
     private let mayReorder: Bool
     private var isReordered = false
-    private var latest = Int64.min
-    /// How many pictures have come, and how many when the newest group that is shown in another order was seen.
-    private var taken = 0
     private var order = PictureOrder()
-    private var reorderedAt: Int?
+    /// Groups that are shown in another order have been seen, not just single steps back.
+    private var hasGroups = false
+    /// As they came, and as they are placed: the newest time, the latest, and what was the latest before.
     private var newest: Int64?
-    /// The latest time among those given.
-    private var latestGiven = Int64.min
+    private var latest = Int64.min, floor = Int64.min
+    /// By how much the latest was beyond that, and the same one before.
+    private var step: Int64 = 0, stepBefore: Int64 = 0
     private var waiting: [RecordedSample] = []
     private var last: Int64?
     /// How long it is decoded is known when the next one's time is. A muxer that ends a fragment behind it goes by that.
@@ -36,33 +36,17 @@ struct DecodingTimes {
     /// Takes the next pictures; gives those whose decoding time is known, microseconds.
     /// - Parameter isLast: nothing comes behind them.
     mutating func take(_ pictures: [RecordedSample], isLast: Bool) -> [(decoding: Int64, picture: RecordedSample)] {
-        waiting += pictures
-        for picture in pictures where mayReorder {
-            if picture.time < latest { isReordered = true }
-            latest = max(latest, picture.time)
-            taken += 1
-            if let newest { order.take(step: .microseconds(picture.time.subtractingSaturating(newest))) }
-            newest = picture.time
-            if order.isReordered { reorderedAt = taken }
+        for var picture in pictures {
+            if mayReorder { picture.time = place(picture.time) }
+            waiting.append(picture)
         }
-        let first = taken - waiting.count
         var found: [(decoding: Int64, picture: RecordedSample)] = [], count = 0
         for index in waiting.indices {
             var least = waiting[index].time, distance = 0
             if mayReorder {
                 let end = min(index + Self.depth, waiting.count)
                 guard isLast || !isReordered || end == index + Self.depth else { break }
-                // The first groups that are shown in another order are known by those that follow.
-                let isByClock = reorderedAt.map { $0 + PictureOrder.longestGroup < first + index } ?? true
-                func isSetBack(_ time: Int64, from other: Int64) -> Bool {
-                    isByClock && time <= other && .microseconds(other.subtractingSaturating(time)) < PictureOrder.longestReordering
-                }
-                if isSetBack(least, from: latestGiven) { least = latestGiven + Self.tick }
-                waiting[index].time = least
-                latestGiven = max(latestGiven, least)
-                for ahead in index + 1..<end where waiting[ahead].time < least && !isSetBack(waiting[ahead].time, from: waiting[index].time) {
-                    (least, distance) = (waiting[ahead].time, ahead - index)
-                }
+                for ahead in index + 1..<end where waiting[ahead].time < least { (least, distance) = (waiting[ahead].time, ahead - index) }
             }
             // Times lie within the file, distances within the depth.
             let decoding = max(least - Int64(distance) * Self.tick, last.map { $0 + 1 } ?? 0)
@@ -80,5 +64,27 @@ struct DecodingTimes {
             self.open = nil
         }
         return found
+    }
+
+    /// When the next picture is shown. One that goes back belongs where a longer step than usual has left room for it; without that its clock has
+    /// been set back, and it follows on.
+    private mutating func place(_ time: Int64) -> Int64 {
+        if let newest { order.take(step: .microseconds(time.subtractingSaturating(newest))) }
+        newest = time
+        if order.isReordered { hasGroups = true }
+        guard time <= latest else {
+            if latest > .min { (step, stepBefore) = (time.subtractingSaturating(latest), step) }
+            (floor, latest) = (latest, time)
+            return time
+        }
+        let hasRoom = time > floor && step.multipliedSaturating(by: 2) > stepBefore.multipliedSaturating(by: 3)
+        let isFar = TimeSpan.microseconds(latest.subtractingSaturating(time)) >= PictureOrder.longestReordering
+        guard !hasGroups, !hasRoom, !isFar else {
+            isReordered = true
+            return time
+        }
+        latest = latest.addingSaturating(Self.tick)
+        floor = latest
+        return latest
     }
 }

@@ -24,17 +24,27 @@ private struct ClockedTrack {
         self.group = group
     }
 
+    /// Steps back that were taken out.
+    var setBacks = 0
+
     /// One packet in order. Returns by how much the track went on, ticks.
     @discardableResult
     mutating func packet(_ timestamp: UInt32, after milliseconds: Int64 = 0, endsFrame: Bool = true) -> Int64 {
         defer { if endsFrame { frames += 1 } }
         now += .milliseconds(milliseconds)
         if !clock.hasBegun { clock.begin(timestamp, at: now) }
-        if !clock.isInStep(timestamp, at: now), case .rebased(let jump, let isShared) = clock.look(
-            timestamp, at: now, frames: frames, shared: group.sharedJump(for: id, at: now))
-        {
-            rebases.append(jump)
-            group.note(jump: jump, isShared: isShared, track: id, at: now)
+        if !clock.isInStep(timestamp, at: now) {
+            let verdict = clock.look(
+                timestamp, at: now, frames: frames, shared: group.sharedJump(for: id, at: now), sharedSetBack: group.sharedSetBack(for: id, at: now))
+            switch verdict {
+            case .inStep: break
+            case .rebased(let jump, let isShared):
+                rebases.append(jump)
+                group.note(jump: jump, isShared: isShared, track: id, at: now)
+            case .smoothed(let amount):
+                setBacks += 1
+                group.note(setBack: amount, track: id, at: now)
+            }
         }
         let out = timestamp &+ clock.shift
         let step = newest.map { Int64(Int32(bitPattern: out &- $0)) } ?? 0
@@ -280,6 +290,38 @@ private struct ClockedTrack {
         var other = ClockedTrack(id: name)
         for time in [0, 40, 80, 120, 60, 100] as [UInt32] { other.packet(time * 90, after: 40) }
         #expect(other.clock.shift == 0)
+    }
+
+    @Test("video that may be shown in another order goes on with its audio where their clock is set back", arguments: [200, 400, 1500])
+    func setBackTogether(milliseconds: Int64) {
+        let group = SourceClockGroup()
+        var sound = ClockedTrack(rate: 48_000, id: name, group: group), pictures = ClockedTrack(id: other, group: group)
+        sound.clock.mayGoBack = false
+        var back: Int64 = 0
+        for time in stride(from: Int64(0), to: 20_000, by: 20) {
+            if time % 5000 == 2000 { back += milliseconds }
+            (sound.now, pictures.now) = (Instant(milliseconds: 5000 + time), Instant(milliseconds: 5000 + time))
+            if time % 40 == 0 { pictures.packet(UInt32(truncatingIfNeeded: (time - back) * 90)) }
+            sound.packet(UInt32(truncatingIfNeeded: (time - back) * 48))
+        }
+        #expect(sound.setBacks == 4 && pictures.setBacks == 4 && sound.rebases.isEmpty && pictures.rebases.isEmpty)
+        // Both are where time is, and so in step.
+        let heard = sound.total / 48, seen = pictures.total / 90
+        #expect(abs(heard - 19_980) <= 40 && abs(seen - 19_960) <= 160 * 4, "\(heard) \(seen)")
+    }
+
+    @Test("a wall clock that is set back with the timestamps stays on the line of the reports before")
+    func wallSetBack() {
+        let group = SourceClockGroup(), first = WallTime(nanoseconds: 1_700_000_000_000_000_000)
+        func at(_ second: Int64) -> Instant { Instant(milliseconds: second * 1000) }
+        for second in Int64(0)..<10 { #expect(group.hold(first + .seconds(second), at: at(second), line: first + .seconds(second)) == first + .seconds(second)) }
+        for second in Int64(10)..<20 {
+            let told = first + .seconds(second) - .milliseconds(1500)
+            #expect(group.hold(told, at: at(second), line: first + .seconds(second), wasSetBack: second == 10) == first + .seconds(second))
+            // The other track's reports follow.
+            #expect(group.hold(told, at: at(second), line: first + .seconds(second)) == first + .seconds(second))
+        }
+        #expect(group.wallRebases == 0)
     }
 
     @Test("reports that have waited with their packets are handed on as they are")

@@ -28,6 +28,20 @@ import Testing
         #expect(frames(20, every: 40).suffix(10).allSatisfy { $0 })
     }
 
+    @Test("the first packet of the past behind a pause is not, whatever its timestamp")
+    mutating func pause() {
+        _ = frames(50, every: 40)
+        now += .seconds(5)
+        timestamp &+= 3 * 90_000
+        #expect(!frames(50, every: 0).contains(true))
+    }
+
+    @Test("a clock that never runs as time does is taken as it is after a while")
+    mutating func wrongRate() {
+        let seen = frames(250, every: 40, media: 120)
+        #expect(!seen.prefix(100).contains(true) && seen.suffix(100).allSatisfy { $0 })
+    }
+
     @Test("after a line has stood its packets are not, until they come as they are made")
     mutating func stall() {
         _ = frames(50, every: 40)

@@ -52,6 +52,16 @@ struct DecodingTimesTests {
         for (before, after) in zip(found, found.dropFirst()) { #expect(before.decoding < after.decoding) }
     }
 
+    @Test("groups that are shown in another order once in a while stay in it", arguments: [1, 20])
+    func sparse(inPieces size: Int) {
+        // Each second one B picture behind the P picture that it refers to.
+        let times = (0..<10 as Range<Int64>).flatMap { second in
+            (0..<50 as Range<Int64>).map { place in (second * 50 + (place == 40 ? 41 : place == 41 ? 40 : place)) * 20_000 }
+        }
+        let found = take(times, inPieces: size)
+        #expect(found.map(\.picture.time) == times && found.dropFirst(60).allSatisfy { $0.decoding <= $0.picture.time })
+    }
+
     @Test("a clock that is set back now and then shuffles no pictures", arguments: [60_000, 300_000, 480_000], [1, 20, 240])
     func setBack(by step: Int64, inPieces size: Int) {
         let times = (0..<600 as Range<Int64>).map { $0 * 40_000 - $0 / 60 * step }

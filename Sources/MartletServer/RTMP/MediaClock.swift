@@ -8,8 +8,8 @@ struct MediaClock: Sendable {
     static let longestJump = TimeSpan.seconds(10)
     /// They may go back by this much: frames in decoding order with the times at which they are shown.
     static let longestStepBack = TimeSpan.milliseconds(500)
-    /// Audio is heard in the order in which it comes: rounding.
-    static let longestAudioStepBack = TimeSpan.milliseconds(20)
+    /// Audio is heard in the order in which it comes; by less, two frames may have changed places.
+    static let longestAudioStepBack = TimeSpan.milliseconds(50)
     /// Timestamps that don't get beyond the highest one for so long, and so many times apart from each other, are those of a clock that stands
     /// or runs backwards.
     static let longestStand = TimeSpan.milliseconds(500)

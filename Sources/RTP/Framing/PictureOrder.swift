@@ -12,7 +12,7 @@ public struct PictureOrder: Sendable {
     /// Packets of one picture may have timestamps a tick or two apart.
     private static let leastReordering = TimeSpan.milliseconds(1)
     /// B-frames come at least once in so many pictures where there are any.
-    public static let longestGroup = 32
+    private static let longestGroup = 32
 
     /// The newest time lies this far beyond the last picture's.
     private var ahead = TimeSpan.zero
