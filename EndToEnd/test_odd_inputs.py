@@ -97,6 +97,8 @@ INPUTS = {
     "camera-payload-type-changes": Input(lambda tools: odd_cameras.payload_type_changes(), 6),
     "camera-aac-clock-described": Input(lambda tools: odd_cameras.aac_by_the_clock_described(), 2),
     "camera-aac-wide-headers": Input(lambda tools: odd_cameras.aac_with_wide_headers(), 2),
+    "camera-aac-quoted": Input(lambda tools: odd_cameras.aac_with_quotes(), 2),
+    "camera-aac-no-configuration": Input(lambda tools: odd_cameras.aac_without_a_configuration(), sends="v"),
     "camera-no-markers": Input(lambda tools: odd_cameras.no_markers(), size="640x360"),
     "camera-marks-slices": Input(lambda tools: odd_cameras.marker_on_each_slice(), size="640x360"),
     "camera-ticks-apart": Input(lambda tools: odd_cameras.ticks_apart(), size="640x360"),

@@ -142,12 +142,13 @@ def other_payload_type():
     return Pulled(camera(described=96, sent=97))
 
 
-def aac(rate, ticks, widths, header):
-    """AAC of 48 kHz, a frame a packet, as an `a=fmtp` line with these widths of the fields says that its headers are."""
+def aac(rate, ticks, widths, header, written=lambda config: config):
+    """AAC of 48 kHz, a frame a packet, as an `a=fmtp` line with these widths of the fields says that its headers are. `written` is how its
+    configuration stands there."""
     config, frames = encoded.aac()
     size, index, delta = widths
     made = camera(audio=f"m=audio 0 RTP/AVP 97\r\na=rtpmap:97 MPEG4-GENERIC/{rate}/2\r\na=fmtp:97 streamtype=5;profile-level-id=1;mode=AAC-hbr;"
-                        f"sizelength={size};indexlength={index};indexdeltalength={delta};config={config.hex()}\r\na=control:audio\r\n")
+                        f"sizelength={size};indexlength={index};indexdeltalength={delta};config={written(config.hex())}\r\na=control:audio\r\n")
 
     def sound(number):
         first, end = (-(-one * 48000 // (1024 * FPS)) for one in (number, number + 1))
@@ -163,6 +164,14 @@ def aac_by_the_clock_described():
 
 def aac_with_wide_headers():
     return aac(48000, 1024, (16, 8, 8), lambda length: struct.pack(">HHB", 24, length, 0))
+
+
+def aac_with_quotes():
+    return aac(48000, 1024, (13, 3, 3), lambda length: struct.pack(">HH", 16, length << 3), lambda config: f'"{config}"')
+
+
+def aac_without_a_configuration():
+    return aac(48000, 1024, (13, 3, 3), lambda length: struct.pack(">HH", 16, length << 3), lambda config: "")
 
 
 def sliced(marks, tick=0):

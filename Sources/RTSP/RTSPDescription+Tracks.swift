@@ -64,14 +64,15 @@ extension RTSPDescription {
         // Others than 8 kHz exist and would be heard too slow.
         case .pcmu, .pcma: guard codec.clockRate == Int(kind.clockRate) else { return nil }
         case .aac:
-            // LATM lies otherwise in its packets.
-            guard codec.name.lowercased() == "mpeg4-generic", AACPayloadFormat(parameter: { codec.parameters[$0] }) != nil,
-                let config = codec.parameters["config"]
-            else { return nil }
-            if !(7_350...96_000).contains(codec.clockRate) {
-                guard let rate = AudioSpecificConfig(hex(config))?.sampleRate else { return nil }
-                codec.clockRate = rate
+            // Some write values in quotes.
+            for entry in found.parameters.entries {
+                if let value = entry.value { codec.parameters[entry.key] = value.replacing("\"", with: "") }
             }
+            // LATM lies otherwise in its packets, and without a configuration nobody can decode any of it.
+            guard codec.name.lowercased() == "mpeg4-generic", AACPayloadFormat(parameter: { codec.parameters[$0] }) != nil,
+                let digits = codec.parameters["config"], let bytes = hex(digits), let config = AudioSpecificConfig(bytes)
+            else { return nil }
+            if !(7_350...96_000).contains(codec.clockRate) { codec.clockRate = config.sampleRate }
         case .other: return nil
         }
         codec.feedback = []
@@ -79,9 +80,16 @@ extension RTSPDescription {
         return codec
     }
 
-    private static func hex(_ text: String) -> [UInt8] {
-        let digits = Array(text.utf8.prefix(256))
-        return stride(from: 0, to: digits.count - 1, by: 2).compactMap { UInt8(String(decoding: digits[$0...$0 + 1], as: UTF8.self), radix: 16) }
+    /// `nil` for what is not made of pairs of digits, or is longer than any configuration.
+    private static func hex(_ text: String) -> [UInt8]? {
+        let digits = Array(text.utf8)
+        guard digits.count.isMultiple(of: 2), digits.count <= 256 else { return nil }
+        var bytes: [UInt8] = []
+        for start in stride(from: 0, to: digits.count, by: 2) {
+            guard let byte = UInt8(String(decoding: digits[start...start + 1], as: UTF8.self), radix: 16) else { return nil }
+            bytes.append(byte)
+        }
+        return bytes
     }
 
     private static func isAbsolute(_ control: String) -> Bool {

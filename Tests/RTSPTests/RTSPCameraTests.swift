@@ -264,6 +264,31 @@ struct RTSPCameraTests {
         #expect(try run(Self.head + "m=audio 0 RTP/AVP 8\r\na=rtpmap:8 PCMA/16000\r\n").events.last == .failed(.noUsableCodec(["PCMA/16000"])))
     }
 
+    private static func aac(_ parameters: String) -> String {
+        "m=audio 0 RTP/AVP 97\r\na=rtpmap:97 MPEG4-GENERIC/16000/1\r\na=fmtp:97 streamtype=5;mode=AAC-hbr;\(parameters)\r\na=control:a\r\n"
+    }
+
+    @Test("AAC whose configuration can't be read is left out, and costs nothing else", arguments: [
+        "", "config", "config=", "config=\"\"", "config=14", "config=140", "config=14081", "config=xy08", "config=0x1408", "config=1710",
+        "config=" + String(repeating: "14", count: 200),
+    ])
+    func unreadableConfiguration(_ config: String) throws {
+        let audio = Self.aac("sizelength=13;indexlength=3;indexdeltalength=3;\(config)")
+        let found = try run(Self.head + audio + Self.video + "a=control:v\r\n")
+        #expect(found.session.tracks.map(\.format.codec.name) == ["H264"] && found.events.last == .playing)
+        #expect(found.events.first == .described(found.session.tracks, refused: ["MPEG4-GENERIC"]))
+        #expect(try run(Self.head + audio).events.last == .failed(.noUsableCodec(["MPEG4-GENERIC"])))
+    }
+
+    @Test("parameters of AAC in quotes mean what is between them")
+    func quotes() throws {
+        let audio = Self.aac("sizelength=\"13\"; indexlength=\"3\"; indexdeltalength=\"3\"; config=\"1408\"")
+        let found = try run(Self.head + Self.video + "a=control:v\r\n" + audio)
+        let codec = try #require(found.session.tracks.last?.format.codec)
+        #expect(codec.name == "mpeg4-generic" && codec.clockRate == 16_000)
+        #expect(codec.parameters["config"] == "1408" && codec.parameters["sizelength"] == "13")
+    }
+
     // MARK: packets
 
     @Test("tracks that share a channel, or come on one that nobody agreed on, are told by their payload types")
