@@ -11,10 +11,11 @@ enum BridgeFormats {
     /// What becomes of a track; `nil` when there is no such conversion.
     static func format(from source: TrackFormat, track: Int, to target: CodecKind) -> TrackFormat? {
         let codec = CodecKind(encodingName: source.codec.name)
+        // Nobody can decode AAC without its configuration.
+        if codec == .aac, source.aacPayload == nil || AudioSpecificConfig(source.aacConfig) == nil { return nil }
         var format: TrackFormat?
         switch (codec, target) {
         case (.aac, .opus), (.pcmu, .opus), (.pcma, .opus), (.g722, .opus):
-            guard codec != .aac || (source.aacPayload != nil && !source.aacConfig.isEmpty) else { return nil }
             format = SourceTrack.opus(channels: soundChannels(source, target)).format
         case (.opus, .aac), (.pcmu, .aac), (.pcma, .aac), (.g722, .aac):
             let channels = soundChannels(source, target)

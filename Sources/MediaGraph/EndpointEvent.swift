@@ -156,6 +156,8 @@ public struct EndpointOptions: Sendable {
     public var offersVideoOrientation = true
     /// Publishers: every codec that is taken is named, the most wanted first, and any of them may come.
     public var namesAllCodecs = false
+    /// Players: audio that they can't take is left out where they get video; else they are refused.
+    public var leavesOutAudio = false
     /// What the peer is offered; `nil` = what the engine's settings say.
     public var transport: MediaTransportKind?
     /// What log lines call it, e.g. "stream=abc session=… peer=…".

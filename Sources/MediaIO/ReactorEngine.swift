@@ -145,7 +145,7 @@ public final class ReactorEngine: MediaEngineProtocol {
             let made = try Self.negotiating { () throws(NegotiationError) in
                 try PeerConnection.answerPlayer(
                     offer: offer, tracks: stream.forms.map(\.format), streamID: "martlet-\(stream.handle.rawValue)",
-                    configuration: setup.connections(for: options), random: .system, at: core.now)
+                    leavesOutAudio: options.leavesOutAudio, configuration: setup.connections(for: options), random: .system, at: core.now)
             }
             let endpoint = PlayerEndpoint(
                 id: id, stream: stream, connection: made.connection, options: options, socket: core.sharedSocket,

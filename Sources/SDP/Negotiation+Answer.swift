@@ -42,15 +42,16 @@ extension Negotiation {
     ///   - tracks: at most one per m-line of its kind is sent, in order. Of a track and its converted forms the first that the player
     ///     can take is sent.
     ///   - streamID: any text; reduced to what SDP allows.
+    ///   - leavesOutAudio: audio in no form that the player can take is made inactive where it gets video.
     ///   - transports: gives our parameters of transport 0, 1, …; asked once per transport, in order.
     /// - Throws: `.noCommonCodecs` when a track that the player asks for has no compatible payload type in the offer,
     ///   `.noMedia` when it asks for nothing that the stream has, `.malformed`.
     public static func answerPlayer(
-        offer: SessionDescription, tracks: [TrackFormat], streamID: String,
+        offer: SessionDescription, tracks: [TrackFormat], streamID: String, leavesOutAudio: Bool = false,
         transports: (Int) -> TransportParameters, ssrcs: inout RandomSource,
         extensions: Set<String> = supportedExtensions
     ) throws(NegotiationError) -> Negotiated {
-        var sent: Set<Int> = []
+        var sent: Set<Int> = [], hasVideo = false, lacksAudio = false
         var decisions: [AnswerBuilder.Decision] = []
         for section in offer.media {
             guard isMedia(section) else { decisions.append(.reject); continue }
@@ -65,10 +66,17 @@ extension Negotiation {
             for form in forms where found == nil && tracks[form].isRealTime {
                 found = CodecMatching.best(for: tracks[form].codec, in: section.codecs).map { (form, $0) }
             }
-            guard let (track, codec) = found else { throw .noCommonCodecs }
             sent.insert(origin)
+            guard let (track, codec) = found else {
+                guard leavesOutAudio, section.kind == .audio else { throw .noCommonCodecs }
+                lacksAudio = true
+                decisions.append(.idle)
+                continue
+            }
+            if section.kind == .video { hasVideo = true }
             decisions.append(.take(.sendonly, codec, trackIndex: track, others: alternatives(in: section)))
         }
+        guard hasVideo || !lacksAudio else { throw .noCommonCodecs }
         let builder = AnswerBuilder(offer: offer, wantedExtensions: extensions, streamID: token(streamID))
         return try builder.build(decisions, transports: transports, random: &ssrcs)
     }

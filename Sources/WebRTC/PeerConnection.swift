@@ -75,13 +75,14 @@ public final class PeerConnection {
     }
 
     /// A remote wants to play a stream of these tracks.
+    /// - Parameter leavesOutAudio: see `Negotiation.answerPlayer`.
     public static func answerPlayer(
-        offer: String, tracks: [TrackFormat], streamID: String, configuration: Configuration, random: RandomSource,
+        offer: String, tracks: [TrackFormat], streamID: String, leavesOutAudio: Bool = false, configuration: Configuration, random: RandomSource,
         at now: Instant
     ) throws(NegotiationError) -> (connection: PeerConnection, actions: [(transport: Int, action: TransportAction)]) {
         try answer(offer, configuration, random, now) { offer, parameters, random throws(NegotiationError) in
             try Negotiation.answerPlayer(
-                offer: offer, tracks: tracks, streamID: streamID, transports: parameters, ssrcs: &random,
+                offer: offer, tracks: tracks, streamID: streamID, leavesOutAudio: leavesOutAudio, transports: parameters, ssrcs: &random,
                 extensions: extensions)
         }
     }

@@ -186,6 +186,15 @@ private func workerCommand() -> [String]? {
         await #expect(throws: BridgeError.unsupported(from: "mpeg4-generic", to: "H264")) {
             _ = try await service(engine).acquire(stream, track: 0, source: format, target: .h264, user: "a")
         }
+        // A configuration that can't be read: no worker could make anything of it.
+        var changed = format
+        changed.codec.parameters["config"] = "14"
+        let unreadable = changed
+        for target in [CodecKind.opus, .pcmu, .pcma] {
+            await #expect(throws: BridgeError.unsupported(from: "mpeg4-generic", to: target.encodingName)) {
+                _ = try await service(engine).acquire(stream, track: 0, source: unreadable, target: target, user: "a")
+            }
+        }
         let one = try service(engine) { $0.maximumBridges = 1 }
         _ = try await one.acquire(stream, track: 0, source: format, target: .opus, user: "a")
         await #expect(throws: BridgeError.busy(1)) {

@@ -263,6 +263,34 @@ import Testing
         #expect(separate.description.media[1].candidates.count == 1)
     }
 
+    @Test("audio in no form that a player takes becomes inactive beside video where that is wished")
+    func leftOutAudio() throws {
+        let tracks = [Support.aac, Support.vp8]
+        #expect(throws: NegotiationError.noCommonCodecs) { try Support.play(Fixtures.chromiumPlay, tracks) }
+        let bundled = try Support.play(Fixtures.chromiumPlay, tracks, leavesOutAudio: true)
+        try expectWellFormed(bundled, for: Fixtures.chromiumPlay)
+        #expect(bundled.description.media.map(\.direction) == [.inactive, .sendonly] && !bundled.description.media[0].rejected)
+        #expect(bundled.media[0].codec == nil && bundled.media[0].isWanted && bundled.media[1].trackIndex == 1)
+        let text = Support.without(Fixtures.chromiumPlay, "a=group")
+        let separate = try Support.play(text, tracks, leavesOutAudio: true)
+        try expectWellFormed(separate, for: text)
+        #expect(separate.description.media[0].port == 0 && separate.transportCount == 1)
+        // What can be taken is sent as ever.
+        let usual = try Support.play(Fixtures.chromiumPlay, [Support.opus, Support.vp8])
+        #expect(try Support.play(Fixtures.chromiumPlay, [Support.opus, Support.vp8], leavesOutAudio: true) == usual)
+    }
+
+    @Test("audio is not left out where there is no video for the player, nor is video")
+    func audioAlone() throws {
+        #expect(throws: NegotiationError.noCommonCodecs) { try Support.play(Fixtures.chromiumPlay, [Support.aac], leavesOutAudio: true) }
+        let audio = Fixtures.chromiumPlay.split(separator: "\n").prefix { !$0.hasPrefix("m=video") }.joined(separator: "\n")
+            .replacing("BUNDLE 0 1", with: "BUNDLE 0")
+        #expect(throws: NegotiationError.noCommonCodecs) { try Support.play(audio, [Support.aac, Support.vp8], leavesOutAudio: true) }
+        #expect(throws: NegotiationError.noCommonCodecs) {
+            try Support.play(Fixtures.firefoxPlay, [Support.opus, Support.h264()], leavesOutAudio: true)
+        }
+    }
+
     @Test("a play offer that also sends is answered sendonly")
     func sendrecvPlayer() throws {
         let text = Support.without(Fixtures.chromiumWithData, "no such line")

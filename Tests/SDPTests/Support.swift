@@ -29,15 +29,16 @@ enum Support {
             offer: parse(text), preferences: preferences, transports: server, ssrcs: &random)
     }
 
-    static func play(_ text: String, _ tracks: [TrackFormat], streamID: String = "room1") throws -> Negotiated {
+    static func play(_ text: String, _ tracks: [TrackFormat], streamID: String = "room1", leavesOutAudio: Bool = false) throws -> Negotiated {
         var random = RandomSource.seeded(2)
         return try Negotiation.answerPlayer(
-            offer: parse(text), tracks: tracks, streamID: streamID, transports: server, ssrcs: &random)
+            offer: parse(text), tracks: tracks, streamID: streamID, leavesOutAudio: leavesOutAudio, transports: server, ssrcs: &random)
     }
 
     static let opus = TrackFormat(
         kind: .audio,
         codec: Codec(payloadType: 111, name: "opus", clockRate: 48000, channels: 2, parameters: ["minptime": "10", "useinbandfec": "1"]))
+    static let aac = TrackFormat(kind: .audio, codec: Codec(payloadType: 97, name: "mpeg4-generic", clockRate: 48000, channels: 2))
     static let vp8 = TrackFormat(kind: .video, codec: Codec(payloadType: 96, name: "VP8", clockRate: 90000))
     static func h264(_ profile: String = "42e01f", mode: String = "1", payloadType: UInt8 = 108) -> TrackFormat {
         TrackFormat(

@@ -8,11 +8,20 @@ import Workers
 
 extension StreamRegistry {
     /// Makes what a player's offer can't take into something that it can.
-    func convert(_ stream: StreamHandle, for request: StreamRequest, link: UInt64) async throws(StreamRefusal) {
+    /// - Returns: why its audio can't be converted to anything that it takes: it may still have the video. `nil` when nothing is missing.
+    func convert(_ stream: StreamHandle, for request: StreamRequest, link: UInt64) async throws(StreamRefusal) -> StreamRefusal? {
         let forms = await engine.forms(of: stream)
+        var missingAudio: StreamRefusal?
         for (track, targets) in Negotiation.conversionsNeeded(offer: request.sdp, tracks: forms) {
-            try await convert(stream, track: track, source: forms[track], toFirstOf: targets, for: request.mediaSessionID, link: link)
+            do throws(StreamRefusal) {
+                try await convert(stream, track: track, source: forms[track], toFirstOf: targets, for: request.mediaSessionID, link: link)
+            } catch {
+                // What is refused for now, or by a setting, stays refused.
+                guard case .refused(.noCommonCodecs, _) = error, forms[track].kind == .audio else { throw error }
+                missingAudio = error
+            }
         }
+        return missingAudio
     }
 
     /// Begins with what is wanted most; what can't be had doesn't stand in the way of what can.

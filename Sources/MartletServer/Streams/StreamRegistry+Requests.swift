@@ -37,26 +37,38 @@ extension StreamRegistry {
         for fetcher in fetchers { try await fetcher.fetch(name) }
     }
 
-    /// As it is where the player can take it; otherwise converted.
+    /// As it is where the player can take it; otherwise converted. Audio that can't be converted costs the player only that.
     private func addPlayer(
         _ request: StreamRequest, to stream: StreamHandle, link: UInt64, owner: StreamOwner
     ) async throws(StreamRefusal) -> (id: EndpointID, answer: String) {
-        let id = request.mediaSessionID, options = options(of: request, owner: owner), onEvent = eventHandler(request.mediaSessionID, link: link)
+        let id = request.mediaSessionID, onEvent = eventHandler(request.mediaSessionID, link: link)
+        var options = options(of: request, owner: owner)
         do {
             return try await engine.addPlayer(to: stream, offer: request.sdp, options: options, onEvent: onEvent)
         } catch {
             guard case .negotiation(.noCommonCodecs) = error, doors != nil else { throw await refuse(id, link: link, error) }
         }
+        let missingAudio: StreamRefusal?
         do throws(StreamRefusal) {
-            try await convert(stream, for: request, link: link)
+            missingAudio = try await convert(stream, for: request, link: link)
         } catch {
             withdraw(id, link: link)
             throw error
         }
-        do {
-            return try await engine.addPlayer(to: stream, offer: request.sdp, options: options, onEvent: onEvent)
+        options.leavesOutAudio = missingAudio != nil
+        do throws(EngineError) {
+            let added = try await engine.addPlayer(to: stream, offer: request.sdp, options: options, onEvent: onEvent)
+            if let missingAudio, let record = entries[id]?.record {
+                logger.notice("a player gets the video only: the audio can't be converted", metadata: Self.metadata(record, [
+                    "reason": "\(missingAudio.words.reason)",
+                ]))
+            }
+            return added
         } catch {
-            throw await refuse(id, link: link, error)
+            let refusal = await refuse(id, link: link, error)
+            // Without video, why there is no audio says more than that nothing fits.
+            if case .refused(.noCommonCodecs, _) = refusal, let missingAudio { throw missingAudio }
+            throw refusal
         }
     }
 

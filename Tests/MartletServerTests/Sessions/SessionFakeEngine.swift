@@ -164,10 +164,30 @@ final class FakeMediaEngine: MediaEngineProtocol {
     func addPlayer(
         to stream: StreamHandle, offer: String, options: EndpointOptions, onEvent: @escaping EndpointEventHandler
     ) async throws(EngineError) -> (id: EndpointID, answer: String) {
+        let answer = try offer.hasPrefix("v=0") ? negotiate(offer, stream, options) : "answer to \(offer)"
         let id = try await add(.player, stream, offer, options, onEvent)
         begin(id)
-        return (id, "answer to \(offer)")
+        return (id, answer)
     }
+
+    /// Real offers are answered by the real rules.
+    private func negotiate(_ text: String, _ stream: StreamHandle, _ options: EndpointOptions) throws(EngineError) -> String {
+        guard let offer = try? SessionDescription(parsing: text) else { throw .negotiation(.malformed("no SDP")) }
+        let tracks = state.withLock { $0.tracks[stream] ?? [] }
+        var random = RandomSource.seeded(1)
+        do throws(NegotiationError) {
+            let answer = try Negotiation.answerPlayer(
+                offer: offer, tracks: tracks, streamID: "s", leavesOutAudio: options.leavesOutAudio, transports: { _ in Self.transport },
+                ssrcs: &random)
+            return answer.description.serialized()
+        } catch {
+            throw .negotiation(error)
+        }
+    }
+
+    static let transport = TransportParameters(
+        iceUfrag: "abcd", icePwd: "0123456789012345678901", isLite: true,
+        fingerprint: Fingerprint(algorithm: "sha-256", bytes: [UInt8](repeating: 7, count: 32)), setup: .passive, candidates: [])
 
     func offerPush(
         of stream: StreamHandle, options: EndpointOptions, onEvent: @escaping EndpointEventHandler
@@ -194,7 +214,7 @@ final class FakeMediaEngine: MediaEngineProtocol {
     func addSource(
         to stream: StreamHandle, tracks: [TrackFormat], onEvent: @escaping EndpointEventHandler
     ) async throws(EngineError) -> any LocalSource { throw .noSuchStream }
-    func forms(of stream: StreamHandle) async -> [TrackFormat] { [] }
+    func forms(of stream: StreamHandle) async -> [TrackFormat] { await tracks(of: stream) }
     func addSink(
         to stream: StreamHandle, onPacket: @escaping @Sendable (SinkPacket) -> Void
     ) async throws(EngineError) -> EndpointID { throw .noSuchStream }

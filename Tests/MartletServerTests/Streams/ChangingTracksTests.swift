@@ -10,7 +10,7 @@ import Workers
 @testable import MartletServer
 
 /// Nothing can be taken out of a stream.
-private struct NoTaps: StreamTapping, StreamConverting {
+struct NoTaps: StreamTapping, StreamConverting {
     func tap(_ stream: StreamHandle, into pipe: PacketPipe, backlog: TimeSpan, choice: TapChoice) async throws(EngineError) -> StreamTap {
         throw .notReady
     }
@@ -21,6 +21,14 @@ private struct NoTaps: StreamTapping, StreamConverting {
         to stream: StreamHandle, format: TrackFormat, pipe: PacketPipe, backlog: TimeSpan, onKeyFrameRequest: @escaping @Sendable () -> Void
     ) async throws(EngineError) -> Conversion { throw .notReady }
     func removeConversion(_ id: EndpointID) async -> Bool { true }
+
+    /// With them: what can be converted in principle is refused.
+    static func doors(_ configuration: BridgeService.Configuration = .init()) -> StreamDoors {
+        StreamDoors(
+            taps: NoTaps(), bridges: BridgeService(
+                engine: NoTaps(), pool: WorkerPool(configuration: .init(command: ["/nonexistent"]), logger: silentLogger()),
+                configuration: configuration, logger: silentLogger()))
+    }
 }
 
 @Suite("What follows for a stream's players when its tracks change") struct ChangingTracksTests {
@@ -76,10 +84,7 @@ private struct NoTaps: StreamTapping, StreamConverting {
 
     @Test("B-frames that are found late show in the record, and end the stream where they aren't taken", arguments: [false, true])
     func reordered(areRefused: Bool) async {
-        var doors = StreamDoors(
-            taps: NoTaps(), bridges: BridgeService(
-                engine: NoTaps(), pool: WorkerPool(configuration: .init(command: ["/nonexistent"]), logger: silentLogger()),
-                configuration: .init(), logger: silentLogger()))
+        var doors = NoTaps.doors()
         doors.refusesReordered = areRefused
         let bench = SessionBench(doors: doors)
         let publisher = await bench.publisher("p", "s")
