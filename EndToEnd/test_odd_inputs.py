@@ -79,6 +79,7 @@ INPUTS = {
     "layers-unasked": whip(odd_inputs.layers_unasked, 1),
     "camera-other-sets-described": Input(lambda tools: odd_cameras.other_sets_described(), 3, size="640x360"),
     "camera-sets-described-only": Input(lambda tools: odd_cameras.sets_in_the_description_only()),
+    "camera-sets-start-codes": Input(lambda tools: odd_cameras.sets_described_with_start_codes()),
     "camera-sets-in-band-only": Input(lambda tools: odd_cameras.sets_in_band_only()),
     "camera-same-numbers": Input(lambda tools: odd_cameras.same_numbers_again(), 5),
     "camera-back-with-audio": Input(lambda tools: odd_cameras.comes_back_with_audio(), 6),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cameras that do what real ones have been seen to do and what clients stumble over, as publishers of `odd_inputs` are: `start(node, name)` fetches
 one, `stop()` ends it."""
+import re
 import struct
 import time
 
@@ -32,6 +33,13 @@ def camera(units=None, **options):
     return made
 
 
+def rewritten(made, change):
+    """Its description is what `change` makes of the usual one."""
+    usual = made.description
+    made.description = lambda: change(usual())
+    return Pulled(made)
+
+
 def overridden(answer, **options):
     """`answer(link, method, uri, headers)`: see `ScriptedCamera.override`."""
     made = camera(**options)
@@ -53,6 +61,13 @@ def sets_in_the_description_only():
     made = camera(units=encoded.access_units())
     made.picture = lambda link, number: units[number % len(units)]
     return Pulled(made)
+
+
+def sets_described_with_start_codes():
+    """Only its description says them, each with a start code, and all of them in quotes."""
+    made = sets_in_the_description_only().camera
+    made.sets = [encoded.START + nal for nal in made.sets]
+    return rewritten(made, lambda text: re.sub(r"(sprop-parameter-sets=)(\S+)", r'\1"\2"', text))
 
 
 def sets_in_band_only():

@@ -35,8 +35,17 @@ public enum Base64 {
         return bytes
     }
 
-    /// The units of a `sprop-parameter-sets` value.
+    /// The units of a `sprop-parameter-sets`, `sprop-vps`, … value. Some cameras write it in quotes or with spaces, or units with start codes.
     public static func parameterSets(_ text: String) -> [[UInt8]] {
-        text.split(separator: ",").prefix(32).compactMap { decode($0) }.filter { !$0.isEmpty }
+        let units = text.split(separator: ",").prefix(32).compactMap { part -> [UInt8]? in
+            let characters = part.utf8.filter { $0 > UInt8(ascii: " ") && $0 != UInt8(ascii: "\"") }
+            return decode(String(decoding: characters, as: UTF8.self))
+        }
+        return units.map(withoutStartCode).filter { !$0.isEmpty }
+    }
+
+    private static func withoutStartCode(_ unit: [UInt8]) -> [UInt8] {
+        for code: [UInt8] in [[0, 0, 1], [0, 0, 0, 1]] where unit.starts(with: code) { return Array(unit.dropFirst(code.count)) }
+        return unit
     }
 }

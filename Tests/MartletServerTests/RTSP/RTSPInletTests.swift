@@ -109,6 +109,14 @@ struct RTSPInletTests {
         #expect(source.packets.count == 2)
     }
 
+    @Test("parameter sets of a description say the profile, with or without start codes and quotes", arguments: [
+        "Z2QAH9k=,aMk=", "AAAAAWdkAB/Z,AAAAAWjJ", "\"AAABZ2QAH9k=\", \"AAABaMk=\"",
+    ])
+    func profile(_ sets: String) {
+        let format = RTSPInlet.completed(track("H264", 96, ["sprop-parameter-sets": sets]))
+        #expect(format.codec.parameters["profile-level-id"] == "64001f")
+    }
+
     @Test("packets that are too long are cut, behind the parameter sets of the description")
     func cuts() {
         let source = WrittenSource(), video = track("H264", 96, ["sprop-parameter-sets": "Z0IAH9k=,aMk="])
