@@ -89,6 +89,8 @@ INPUTS = {
     "camera-only-get-parameter": Input(lambda tools: odd_cameras.only_get_parameter(), 5),
     "camera-line-of-a-space": Input(lambda tools: odd_cameras.a_line_of_a_space()),
     "camera-slashes": Input(lambda tools: odd_cameras.slashes()),
+    "camera-spaces": Input(lambda tools: odd_cameras.spaces()),
+    "camera-two-numbers": Input(lambda tools: odd_cameras.two_numbers()),
     "camera-negative-port": Input(lambda tools: odd_cameras.negative_port()),
     "camera-section-without-port": Input(lambda tools: odd_cameras.section_without_a_port()),
     "camera-loudspeaker-first": Input(lambda tools: odd_cameras.loudspeaker_first()),

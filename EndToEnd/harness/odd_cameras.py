@@ -139,6 +139,15 @@ def slashes():
         control="/media/1/video", content_base="rtsp://127.0.0.1/")
 
 
+def spaces():
+    return rewritten(camera(), lambda text: text.replace("a=rtpmap:96 H264/", "a=rtpmap:96\tH264 /").replace("a=control:", "a=control: "))
+
+
+def two_numbers():
+    """Its m-line says another payload type than the lines behind it, which are right, and none says a clock."""
+    return rewritten(camera(sent=97), lambda text: text.replace("a=rtpmap:96 H264/90000", "a=rtpmap:97 H264").replace("a=fmtp:96", "a=fmtp:97"))
+
+
 def negative_port():
     made = camera()
     made.video = "m=video -1353744643 RTP/AVP"

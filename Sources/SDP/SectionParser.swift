@@ -15,19 +15,23 @@ struct SectionParser {
     private var feedback: [UInt8: [String]] = [:]
     private var wildcardFeedback: [String] = []
     private var hasOwnFingerprint = false
+    private var isTolerant = false
 
     init(_ media: MediaDescription) { self.media = media }
 
-    /// `nil` when the m-line lacks a port or a protocol. With `ignoringPort` the port may be anything, or missing.
-    init?(mediaLine: Substring, inheriting session: MediaDescription, ignoringPort: Bool = false) {
+    /// `nil` when the m-line lacks a port or a protocol.
+    /// - Parameter isTolerant: the port may be anything, or missing; so may the clock rate of video. A dynamic payload type may be called
+    ///   otherwise in the m-line than in the lines behind it, where each has only one.
+    init?(mediaLine: Substring, inheriting session: MediaDescription, isTolerant: Bool = false) {
         var fields = mediaLine.fields(UInt8(ascii: " "))
-        if ignoringPort, fields.count >= 2, fields[1].utf8.contains(UInt8(ascii: "/")), Int(fields[1].cut(UInt8(ascii: "/")).0) == nil {
+        if isTolerant, fields.count >= 2, fields[1].utf8.contains(UInt8(ascii: "/")), Int(fields[1].cut(UInt8(ascii: "/")).0) == nil {
             fields.insert("0", at: 1)
         }
         // "9/2" (a number of ports) is legal and means nothing here.
         guard fields.count >= 3 else { return nil }
         let number = Int(fields[1].cut(UInt8(ascii: "/")).0).flatMap { (0...65535).contains($0) ? $0 : nil }
-        guard let port = number ?? (ignoringPort ? 0 : nil) else { return nil }
+        guard let port = number ?? (isTolerant ? 0 : nil) else { return nil }
+        self.isTolerant = isTolerant
         media = MediaDescription(
             kind: SDPMediaKind(fields[0]), port: port, proto: String(fields[2]),
             formats: fields.dropFirst(3).prefix(Limit.formats).map { String($0) }, direction: session.direction)
@@ -62,7 +66,7 @@ struct SectionParser {
 
     private mutating func keep(_ name: Substring, _ argument: Substring?) {
         guard media.unknownAttributes.count < Limit.unknown, !name.isEmpty else { return }
-        media.unknownAttributes.append(Attribute(name: String(name), value: argument.map { String($0) }))
+        media.unknownAttributes.append(Attribute(name: String(name), value: argument.map { String($0.trimmed()) }))
     }
 
     /// False when the attribute has no field of its own. Known attributes with unreadable values are dropped.
@@ -106,17 +110,22 @@ struct SectionParser {
 
     /// Splits "96 rest" or "96\trest" into the payload type and the rest.
     private static func payloadType(_ value: Substring) -> (UInt8, Substring)? {
-        let (number, rest) = value.cut(UInt8(ascii: " "))
-        guard let type = UInt8(number), type < 128, let rest = rest?.trimmed(), !rest.isEmpty else { return nil }
-        return (type, rest)
+        guard let end = value.utf8.firstIndex(where: { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }), let type = UInt8(value[..<end]),
+            type < 128
+        else { return nil }
+        let rest = value[end...].trimmed()
+        return rest.isEmpty ? nil : (type, rest)
     }
 
     private mutating func readRTPMap(_ value: Substring) {
         guard let (type, rest) = Self.payloadType(value) else { return }
-        let fields = rest.fields(UInt8(ascii: "/"))
-        guard fields.count >= 2, let rate = Int(fields[1].trimmed()), (1...1_000_000).contains(rate) else { return }
-        let channels = fields.count > 2 ? Int(fields[2].trimmed()) ?? 1 : 1
-        names[type] = (String(fields[0]), rate, (1...255).contains(channels) ? channels : 1)
+        let fields = rest.fields(UInt8(ascii: "/")).map { $0.trimmed() }
+        var rate = fields.count > 1 ? Int(fields[1]) : nil
+        // Video has no other clock.
+        if isTolerant, media.kind == .video, rate == nil { rate = 90_000 }
+        guard let name = fields.first, !name.isEmpty, let rate, (1...1_000_000).contains(rate) else { return }
+        let channels = fields.count > 2 ? Int(fields[2]) ?? 1 : 1
+        names[type] = (String(name), rate, (1...255).contains(channels) ? channels : 1)
     }
 
     private mutating func readFormatParameters(_ value: Substring) {
@@ -177,6 +186,14 @@ struct SectionParser {
         return MediaStreamID(stream: String(stream), track: fields.count > 1 ? String(fields[1]) : nil)
     }
 
+    /// The payload type by which the section's lines call that of the m-line; the same, but for a tolerant parser.
+    private func described(_ type: UInt8) -> UInt8 {
+        let dynamic: ClosedRange<UInt8> = 96...127
+        guard isTolerant, dynamic.contains(type), names[type] == nil else { return type }
+        let formats = Set(media.formats.compactMap { UInt8($0) }.filter { dynamic.contains($0) }), named = names.keys.filter { dynamic.contains($0) }
+        return formats.count == 1 && named.count == 1 ? named[0] : type
+    }
+
     /// The section with its codecs in the order of the m-line. A dynamic payload type without rtpmap is no codec.
     func finish() -> MediaDescription {
         var result = media
@@ -184,14 +201,15 @@ struct SectionParser {
         for format in media.formats where result.codecs.count < Limit.codecs {
             guard let type = UInt8(format), type < 128, seen.insert(type).inserted else { continue }
             var codec: Codec
-            if let named = names[type] {
+            let described = described(type)
+            if let named = names[described] {
                 codec = Codec(payloadType: type, name: named.name, clockRate: named.clockRate, channels: named.channels)
             } else if media.kind == .audio, let fixed = Codec.statically(type) {
                 codec = fixed
             } else {
                 continue
             }
-            codec.parameters = parameters[type] ?? FormatParameters()
+            codec.parameters = parameters[type] ?? parameters[described] ?? FormatParameters()
             codec.feedback = feedback[type] ?? []
             if !codec.isNamed("rtx") {
                 codec.feedback += wildcardFeedback.filter { !codec.feedback.contains($0) }

@@ -5,7 +5,8 @@ extension SessionDescription {
     /// Parses SDP with CRLF, LF or CR line ends. Unknown lines and attributes that can't be understood are skipped;
     /// session-level ICE, fingerprint, setup, direction and connection are inherited by every m-section.
     /// - Parameter skippingUnreadable: for descriptions whose ports mean nothing, as in RTSP: an `m=` line needs no port, and one that can't be
-    ///   read costs its section; the `v=` line may be missing where there are media.
+    ///   read costs its section; the `v=` line may be missing where there are media; video needs no clock rate, and an only dynamic payload
+    ///   type may have two numbers.
     /// - Throws: `SDPError` when the text has no `v=` line, an unreadable `m=` line or passes a bound.
     public init(parsing text: String, skippingUnreadable: Bool = false) throws(SDPError) {
         guard text.utf8.count <= Self.maximumSize else { throw .tooLarge("more than \(Self.maximumSize) bytes") }
@@ -35,7 +36,7 @@ extension SessionDescription {
                     throw .tooLarge("more than \(Self.maximumMediaSections) m-lines")
                 }
                 if let section { media.append(section.finish()) }
-                let opened = SectionParser(mediaLine: value, inheriting: session.media, ignoringPort: skippingUnreadable)
+                let opened = SectionParser(mediaLine: value, inheriting: session.media, isTolerant: skippingUnreadable)
                 guard opened != nil || skippingUnreadable else { throw .malformed(line: number, "m=\(value.prefix(80))") }
                 section = opened
                 isSkipping = opened == nil

@@ -237,6 +237,20 @@ struct RTSPCameraTests {
         }
     }
 
+    @Test("descriptions are read as cameras space and number them", arguments: [
+        "a=rtpmap:96 H264 /90000\r\na=fmtp:96 packetization-mode=1\r\na=control: v\r\n",
+        "a=rtpmap:96\tH264/90000\r\na=fmtp:96\tpacketization-mode=1\r\na=control:v \r\n",
+        "a=rtpmap:96 H264\r\na=fmtp:96 packetization-mode=1\r\na=control:\tv\r\n",
+        "a=rtpmap:97 H264/90000\r\na=fmtp:97 packetization-mode=1\r\na=control:v\r\n",
+        "a=rtpmap:97 H264\r\na=fmtp:96 packetization-mode=1\r\na=control: rtsp://cam/live/1?x=y/v\r\n",
+    ])
+    func spacing(_ lines: String) throws {
+        let found = try run(Self.head + "m=video 0 RTP/AVP 96\r\n" + lines)
+        #expect(found.uris == ["rtsp://cam/live/1?x=y/v"] && found.events.last == .playing, "\(found.events)")
+        let codec = try #require(found.session.tracks.first?.format.codec)
+        #expect(codec.name == "H264" && codec.payloadType == 96 && codec.clockRate == 90_000 && codec.parameters["packetization-mode"] == "1")
+    }
+
     @Test("the way to a camera's loudspeaker is not its microphone", arguments: [
         ("sendonly", "recvonly", ["H264", "mpeg4-generic"]), ("inactive", "sendrecv", ["H264", "mpeg4-generic"]), ("sendonly", "sendonly", ["H264", "PCMU"]),
     ])

@@ -105,6 +105,33 @@ import Testing
         #expect(codec.parameters.text == "maxaveragebitrate=64000;stereo=0;minptime=10")
     }
 
+    @Test("spaces and tabs around the parts of a line mean nothing", arguments: [
+        "a=rtpmap:96 H264/90000", "a=rtpmap:96 H264 /90000", "a=rtpmap:96\tH264/90000", "a=rtpmap: 96 \t H264 / 90000 ",
+        "a=rtpmap:96\t H264/90000/ 1",
+    ])
+    func spacing(_ line: String) throws {
+        let text = "v=0\nm=video 9 RTP/SAVPF 96\n\(line)\na=fmtp:96\tpacketization-mode=1\na=control: rtsp://cam/t1"
+        let section = try #require(SessionDescription(parsing: text).media.first)
+        let codec = try #require(section.codecs.first)
+        #expect(codec.name == "H264" && codec.clockRate == 90_000 && codec.channels == 1 && codec.parameters["packetization-mode"] == "1")
+        #expect(section.unknownAttributes == [Attribute(name: "control", value: "rtsp://cam/t1")])
+    }
+
+    @Test("a camera's video needs no clock rate, and its only dynamic payload type may have two numbers; nobody else's", arguments: [
+        ("96\na=rtpmap:96 H264", "H264"), ("96\na=rtpmap:96 H264/", "H264"), ("96\na=rtpmap:97 H264/90000", "H264"),
+        ("26 96\na=rtpmap:97 H264", "H264"),
+        // Which one is meant isn't known.
+        ("96\na=rtpmap:97 H264/90000\na=rtpmap:98 H265/90000", nil), ("96 98\na=rtpmap:97 H264/90000", nil), ("26\na=rtpmap:97 H264/90000", nil),
+        ("96", nil), ("96\na=rtpmap:96 /", nil),
+    ] as [(String, String?)])
+    func cameras(_ section: String, _ name: String?) throws {
+        let text = "v=0\nm=video 9 RTP/AVP \(section)"
+        let codecs = try SessionDescription(parsing: text, skippingUnreadable: true).media[0].codecs
+        #expect(codecs.map(\.name) == [name].compactMap { $0 })
+        #expect(codecs.allSatisfy { $0.clockRate == 90_000 && $0.payloadType == 96 })
+        #expect(try SessionDescription(parsing: text).media[0].codecs.isEmpty)
+    }
+
     @Test("rtcp-fb is written between rtpmap and fmtp")
     func attributeOrder() throws {
         let lines = try Support.parse(Fixtures.chromiumPublish).serialized().split(separator: "\r\n")
