@@ -54,8 +54,8 @@ struct PayloadTypeGate {
             return .take
         }
         let isSilent = lastTaken.map { now.span(since: $0) >= Self.silence } ?? true
-        // Between packets of the codec a static payload type means what it always does, such as comfort noise in a pause of the sound.
-        guard mayAdopt, Self.fits(packet, codec), lastTaken == nil || type >= Self.firstDynamic else {
+        // A static payload type means what it always does: another codec, or comfort noise in a pause of the sound.
+        guard mayAdopt, Self.fits(packet, codec), type >= Self.firstDynamic else {
             candidate = Candidate()
             return isSilent && told.count < Self.maximumTold && told.insert(type).inserted ? .unknown(type) : .drop
         }

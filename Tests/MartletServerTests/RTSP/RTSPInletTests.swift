@@ -117,6 +117,22 @@ struct RTSPInletTests {
         #expect(format.codec.parameters["profile-level-id"] == "64001f")
     }
 
+    @Test("a payload type with a meaning of its own is never taken for another one, not even at first", arguments: [8, 13, 9, 35] as [UInt8])
+    func otherStatic(type: UInt8) {
+        let source = WrittenSource(), audio = track("PCMU", 0)
+        var inlet = RTSPInlet(into: source, found: [audio], targets: [0], formats: [audio.format])
+        let outcomes = (0..<UInt8(100)).map { inlet.take(packet(type, $0), track: 0, isReport: false, at: .zero + .milliseconds(20 * Int64($0))) }
+        #expect(source.packets.isEmpty && outcomes.count { $0 != .nothing } == 1)
+        guard case .remark(let text) = outcomes[0] else { Issue.record("nothing said"); return }
+        #expect(text.contains("payload type \(type), its description says 0: they are left out"))
+        // Its own still is, and so is one that means nothing by itself.
+        #expect(inlet.take(packet(0, 100), track: 0, isReport: false, at: .zero + .seconds(2)) == .media)
+        for number in 101..<UInt8(160) {
+            _ = inlet.take(packet(97, number), track: 0, isReport: false, at: .zero + .milliseconds(20 * Int64(number)))
+        }
+        #expect(source.packets.count == 60)
+    }
+
     @Test("packets that are too long are cut, behind the parameter sets of the description")
     func cuts() {
         let source = WrittenSource(), video = track("H264", 96, ["sprop-parameter-sets": "Z0IAH9k=,aMk="])
