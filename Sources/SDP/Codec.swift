@@ -39,7 +39,7 @@ public struct Codec: Sendable, Equatable {
     }
 
     /// The format that RFC 3551 gives a payload type below 96 without an rtpmap line.
-    static func statically(_ payloadType: UInt8) -> Codec? {
+    public static func statically(_ payloadType: UInt8) -> Codec? {
         switch payloadType {
         case 0: Codec(payloadType: 0, name: "PCMU", clockRate: 8000)
         case 8: Codec(payloadType: 8, name: "PCMA", clockRate: 8000)

@@ -3,6 +3,7 @@
 // A value; one for each track of a connection, owned by RTSPInlet.
 import Primitives
 import RTP
+import SDP
 
 struct PayloadTypeGate {
     enum Verdict: Equatable {
@@ -54,8 +55,9 @@ struct PayloadTypeGate {
             return .take
         }
         let isSilent = lastTaken.map { now.span(since: $0) >= Self.silence } ?? true
-        // A static payload type means what it always does: another codec, or comfort noise in a pause of the sound.
-        guard mayAdopt, Self.fits(packet, codec), type >= Self.firstDynamic else {
+        // A static payload type means what it always does: often another codec, or comfort noise in a pause of the sound.
+        guard mayAdopt, Self.fits(packet, codec), type >= Self.firstDynamic || Codec.statically(type).map({ CodecKind(encodingName: $0.name) }) == codec
+        else {
             candidate = Candidate()
             return isSilent && told.count < Self.maximumTold && told.insert(type).inserted ? .unknown(type) : .drop
         }
