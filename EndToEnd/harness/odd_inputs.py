@@ -230,6 +230,18 @@ def in_one_go():
     return InOneGo(lambda: merged(video_messages(encoded.access_units()), audio_messages(*encoded.aac())))
 
 
+class OnStreamZero(RtmpFeed):
+    """Publishes on the stream that it was given, and says of its messages that they are of the connection's."""
+
+    def publish(self, node, name):
+        super().publish(node, name)
+        return 0
+
+
+def on_stream_zero():
+    return OnStreamZero(lambda: merged(video_messages(encoded.access_units()), audio_messages(*encoded.aac())))
+
+
 class ComesAgain(RtmpFeed):
     """An encoder whose network is gone, without a goodbye, and that comes again over another connection."""
 

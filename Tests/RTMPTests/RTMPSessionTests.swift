@@ -67,17 +67,16 @@ struct RTMPSessionTests {
 
     @Test("commands before connect and media before publish change nothing but the connection's life")
     func order() throws {
-        var duel = Duel("rtmp://host/live/cam", .publish)
-        try duel.run()
-        duel.serverEvents = []
-        // Media on a stream that isn't published.
-        var writer = ChunkWriter(), bytes: [UInt8] = []
-        writer.append(RTMPMessage(type: 9, streamID: 5, payload: [1]), to: &bytes)
-        #expect(try duel.server.receive(bytes).isEmpty)
+        var server = try Server()
+        try server.connect()
+        for type: UInt8 in [8, 9, 15, 18, 22] {
+            server.write(RTMPMessage(type: type, streamID: 1, payload: [1]))
+            let events = try server.deliver()
+            #expect(events.count == 1 && events.allSatisfy { if case .ignored = $0 { true } else { false } })
+        }
         var early = RTMPServerSession(random: .seeded(1))
         _ = try early.receive([3] + [UInt8](repeating: 0, count: 3072))
-        bytes = []
-        writer = ChunkWriter()
+        var writer = ChunkWriter(), bytes: [UInt8] = []
         writer.append(RTMPCall("createStream", transaction: 2, [.null]).message, to: &bytes)
         #expect(throws: RTMPError.self) { try early.receive(bytes) }
         #expect(early.state == .closed)
@@ -187,6 +186,64 @@ struct RTMPSessionTests {
         #expect(try server.deliver().count == 1)
         server.session.refusePublish(1, "taken")
         #expect(server.session.takeEvents().isEmpty && server.session.heldBytes == 0)
+    }
+
+    @Test("media and data on another message stream than the published one are of that one", arguments: [0, 2, 5] as [UInt32])
+    func otherStream(stray: UInt32) throws {
+        var server = try Server()
+        try server.connect()
+        server.write("createStream", 3, [.null])
+        server.write("publish", 4, stream: 1, [.null, "cam", "live"])
+        // Before the answer it waits for it.
+        server.write(RTMPMessage(type: 8, streamID: stray, payload: [0xaf, 1]))
+        #expect(try server.deliver().count == 1)
+        _ = server.session.acceptPublish(1, name: "cam")
+        #expect(server.session.takeEvents() == [.media(RTMPMessage(type: 8, streamID: 1, payload: [0xaf, 1]))])
+        server.write(RTMPMessage(type: 18, streamID: stray, payload: AMF0Writer.bytes(["@setDataFrame", "onMetaData", ["width": 640]])))
+        server.write(RTMPMessage(type: 9, streamID: stray, timestamp: 40, payload: [23, 1]))
+        server.write(RTMPMessage(type: 22, streamID: stray, timestamp: 40, payload: [8, 0, 0, 1, 0, 0, 40, 0, 0, 0, 0, 7, 0, 0, 0, 12]))
+        #expect(try server.deliver() == [
+            .metadata(streamID: 1, ["width": 640]), .media(RTMPMessage(type: 9, streamID: 1, timestamp: 40, payload: [23, 1])),
+            .media(RTMPMessage(type: 8, streamID: 1, timestamp: 40, payload: [7])),
+        ])
+        // A chunk stream that begins with a header of type 1 names none.
+        let headless: [UInt8] = [0x54, 0, 0, 60, 0, 0, 2, 8, 0xaf, 2]
+        #expect(try server.session.receive(headless) == [.media(RTMPMessage(type: 8, streamID: 1, timestamp: 60, payload: [0xaf, 2]))])
+    }
+
+    @Test("between two published streams nothing is guessed, and what follows a publish that is over is no other stream's")
+    func severalStreams() throws {
+        func isIgnored(_ events: [RTMPServerSession.Event]) -> Bool {
+            events.count == 1 && events.allSatisfy { if case .ignored = $0 { true } else { false } }
+        }
+        var server = try Server()
+        try server.connect()
+        server.write("createStream", 3, [.null])
+        for id: UInt32 in [1, 2] { server.write("publish", 4, stream: id, [.null, .string("cam\(id)"), "live"]) }
+        _ = try server.deliver()
+        for id: UInt32 in [1, 2] { _ = server.session.acceptPublish(id, name: "cam\(id)") }
+        let stray = RTMPMessage(type: 8, streamID: 0, payload: [0xaf, 1])
+        server.write(stray)
+        let unclear = try server.deliver()
+        #expect(isIgnored(unclear))
+        server.session.endPublish(2, "over")
+        server.write(RTMPMessage(type: 9, streamID: 2, payload: [23, 1]))
+        #expect(try server.deliver().isEmpty)
+        server.write(stray)
+        #expect(try server.deliver() == [.media(RTMPMessage(type: 8, streamID: 1, payload: [0xaf, 1]))])
+        // The same where the second publish is refused; a stream that is free again can be published on.
+        server.write("publish", 5, stream: 2, [.null, "cam2", "live"])
+        server.write(RTMPMessage(type: 9, streamID: 2, payload: [23, 1]))
+        #expect(try server.deliver().count == 1)
+        server.session.refusePublish(2, "taken")
+        #expect(server.session.takeEvents().isEmpty)
+        server.write("publish", 6, stream: 2, [.null, "cam3", "live"])
+        server.write("closeStream", 7, stream: 1, [.null])
+        guard case .publish(let request)? = try server.deliver().first else { return #expect(Bool(false)) }
+        let isAccepted = server.session.acceptPublish(2, name: "cam3")
+        #expect(request.name == "cam3" && isAccepted)
+        server.write(RTMPMessage(type: 9, streamID: 1, payload: [23, 1]))
+        #expect(try server.deliver().isEmpty)
     }
 
     @Test("once connected, a message that can't be used costs itself: the connection goes on", arguments: [

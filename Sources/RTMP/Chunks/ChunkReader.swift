@@ -92,7 +92,7 @@ struct ChunkReader {
             throw .limit("more than \(limits.maximumChunkStreams) chunk streams")
         }
         var stream = streams[id] ?? Stream()
-        // Encoders begin chunk streams with type 1 as well; type 2 and 3 alone would leave the length open.
+        // Encoders begin chunk streams with type 1 as well: those messages name stream 0. Type 2 and 3 alone would leave the length open.
         guard stream.hasHeader || format < 2 else { throw .malformed("chunk stream \(id) begins with a header of type \(format)") }
         guard format == 3 || !stream.isIncomplete else {
             throw .malformed("a message on chunk stream \(id) begins before the last one has ended")

@@ -38,4 +38,6 @@ public struct RTMPMessage: Sendable, Equatable {
     var isMedia: Bool {
         type == RTMPMessageType.audio || type == RTMPMessageType.video || type == RTMPMessageType.aggregate
     }
+
+    var isData: Bool { type == RTMPMessageType.dataAMF0 || type == RTMPMessageType.dataAMF3 }
 }

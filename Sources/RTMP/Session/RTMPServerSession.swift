@@ -30,7 +30,13 @@ public struct RTMPServerSession {
     /// How far the connection is; what doesn't fit ends it.
     public enum State: Sendable, Equatable { case handshake, waiting, deciding, connected, closed }
 
-    private enum Stream: Equatable { case idle, publishRequested, publishing, playRequested, playing }
+    /// `over`: free again, after a publish; what is still on its way to it belongs to no other stream.
+    private enum Stream: Equatable {
+        case idle, over, publishRequested, publishing, playRequested, playing
+
+        var isFree: Bool { self == .idle || self == .over }
+        var takesMedia: Bool { self == .publishRequested || self == .publishing }
+    }
 
     private let limits: RTMPLimits
     private var link: RTMPLink
@@ -87,6 +93,7 @@ public struct RTMPServerSession {
 
     /// Once connected, a message that can't be used costs itself and no more.
     private mutating func handle(_ message: RTMPMessage, _ events: inout [Event]) throws(RTMPError) {
+        let message = addressed(message)
         if isEarly(message) { return try keep(message, &events) }
         do throws(RTMPError) {
             try dispatch(message, &events)
@@ -95,6 +102,18 @@ public struct RTMPServerSession {
             guard state == .connected else { throw error }
             events.append(.ignored(error.description))
         }
+    }
+
+    /// Audio, video and data that name a stream on which nothing is published are of the one on which something is. Some encoders write 0
+    /// there, or begin a chunk stream with a header that leaves it out.
+    private func addressed(_ message: RTMPMessage) -> RTMPMessage {
+        guard state == .connected, message.isMedia || message.isData else { return message }
+        if let named = streams[message.streamID], named.takesMedia || named == .over { return message }
+        let publishing = streams.filter { $0.value.takesMedia }
+        guard publishing.count == 1, let id = publishing.first?.key else { return message }
+        var message = message
+        message.streamID = id
+        return message
     }
 
     /// Whether a message has to wait for an answer of ours.
@@ -139,13 +158,25 @@ public struct RTMPServerSession {
         case RTMPMessageType.commandAMF0, RTMPMessageType.commandAMF3:
             try handle(RTMPCall(message), &events)
         case RTMPMessageType.dataAMF0, RTMPMessageType.dataAMF3:
-            guard streams[message.streamID] == .publishing else { return }
+            guard isPublished(message, &events) else { return }
             if let metadata = Self.metadata(in: message) { events.append(.metadata(streamID: message.streamID, metadata)) }
         case RTMPMessageType.audio, RTMPMessageType.video:
-            if streams[message.streamID] == .publishing { events.append(.media(message)) }
+            if isPublished(message, &events) { events.append(.media(message)) }
         case RTMPMessageType.aggregate:
-            if streams[message.streamID] == .publishing { events += try message.aggregated().map(Event.media) }
+            if isPublished(message, &events) { events += try message.aggregated().map(Event.media) }
         default: break
+        }
+    }
+
+    /// Whether audio, video or data is of a stream that is being published.
+    private func isPublished(_ message: RTMPMessage, _ events: inout [Event]) -> Bool {
+        switch streams[message.streamID] {
+        case .publishing?: return true
+        // An encoder goes on until it has read that its publish is over.
+        case .over?: return false
+        default:
+            events.append(.ignored("audio, video or data came on a message stream that isn't published"))
+            return false
         }
     }
 
@@ -216,15 +247,15 @@ public struct RTMPServerSession {
     }
 
     private mutating func begin(_ id: UInt32, _ call: RTMPCall, _ state: Stream) throws(RTMPError) {
-        guard streams[id] != .idle else { return streams[id] = state }
+        guard streams[id]?.isFree != true else { return streams[id] = state }
         let reason = "\(call.name) on stream \(id), which \(streams[id] == nil ? "has not been created" : "is in use")"
         sendStatus(id, state == .publishRequested ? "NetStream.Publish.Failed" : "NetStream.Play.Failed", reason, isError: true)
         throw .malformed(reason)
     }
 
     private mutating func close(_ id: UInt32, tells: Bool, _ events: inout [Event]) {
-        guard let stream = streams[id], stream != .idle else { return }
-        streams[id] = .idle
+        guard let stream = streams[id], !stream.isFree else { return }
+        streams[id] = stream.takesMedia ? .over : .idle
         early.removeAll { $0.streamID == id }
         earlyBytes = early.reduce(0) { $0 + $1.payload.count }
         if tells {
@@ -276,7 +307,7 @@ public struct RTMPServerSession {
 
     public mutating func refusePublish(_ id: UInt32, code: String = "NetStream.Publish.BadName", _ description: String) {
         guard streams[id] == .publishRequested else { return }
-        streams[id] = .idle
+        streams[id] = .over
         sendStatus(id, code, description, isError: true)
         releaseEarly()
     }
@@ -284,7 +315,7 @@ public struct RTMPServerSession {
     /// The publish was ended by the server; with a code when the client is at fault.
     public mutating func endPublish(_ id: UInt32, code: String? = nil, _ description: String) {
         guard streams[id] == .publishing || streams[id] == .publishRequested else { return }
-        streams[id] = .idle
+        streams[id] = .over
         sendStatus(id, code ?? "NetStream.Unpublish.Success", description, isError: code != nil)
     }
 
