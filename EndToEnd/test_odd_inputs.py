@@ -51,6 +51,7 @@ INPUTS = {
     "multitrack-video": Input(lambda tools: odd_inputs.multitrack_video()),
     "adts-without-configuration": Input(lambda tools: odd_inputs.adts_without_configuration()),
     "aac-without-configuration": Input(lambda tools: odd_inputs.aac_without_configuration(), 2),
+    "aac-program-config": Input(lambda tools: odd_inputs.surround(odd_inputs.make_surround_file(tools.folder / "surround.flv"))),
     "audio-that-never-comes": Input(lambda tools: odd_inputs.audio_that_never_comes(), sends="v"),
     "sei-messages": Input(lambda tools: odd_inputs.sei_messages()),
     "start-codes": Input(lambda tools: odd_inputs.start_codes()),

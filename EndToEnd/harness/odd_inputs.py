@@ -387,6 +387,25 @@ def make_file(path, bframes=0, profile="main", gop=50, seconds=20, pixels="yuv42
     return path
 
 
+def make_surround_file(path):
+    """AAC of 5.1(side), for which there is no number: a program config element says which channels there are."""
+    done = subprocess.run(
+        ["ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", "sine=f=440:r=48000", "-t", "8", "-af", "volume=4,aformat=channel_layouts=5.1(side)",
+         "-c:a", "aac", "-f", "flv", str(path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+def surround(path):
+    """The audio of an FLV file over and over."""
+    def messages():
+        (_, _, configuration), *frames = rtmp.messages(path)
+        assert int.from_bytes(configuration[2:4], "big") >> 3 & 15 == 0, "its channels have a number"
+        audio = audio_messages(configuration[2:], [payload[2:] for _, _, payload in frames if payload[1] == 1])
+        yield from merged(video_messages(encoded.access_units()), audio)
+    return RtmpFeed(messages)
+
+
 def make_large_file(path):
     """Frames of 200 kB each, all of them key frames of two slices, that take 100 MB when they are decoded."""
     done = subprocess.run(

@@ -43,9 +43,12 @@ public final class AudioDecoder {
         guard (1...8).contains(channels), count >= 0 else { throw .invalid("Sound with \(channels) channels can't be used.") }
         let kept = min(2, channels)
         var samples = [Float](repeating: 0, count: count * kept)
-        for channel in 0..<channels where channel < 3 {
-            // Of surround sound only the front is kept: left, right, and the centre in both. Order: FFmpeg's native one.
-            let gain: Float = channels > 2 ? (channel == 2 ? 0.414 : 0.586) : 1
+        // Of surround sound only the front is kept: left, right, and the centre in both. Order: FFmpeg's native one. The third channel is the
+        // centre unless the layout says that it is a rear one (quad) or the bass (2.1).
+        let third = channels > 2 ? av_channel_layout_channel_from_index(&source.pointee.ch_layout, 2) : AV_CHAN_NONE
+        let hasCentre = channels > 2 && (third == AV_CHAN_FRONT_CENTER || third == AV_CHAN_NONE)
+        for channel in 0..<min(channels, hasCentre ? 3 : 2) {
+            let gain: Float = hasCentre ? (channel == 2 ? 0.414 : 0.586) : 1
             let targets = channel == 2 ? 0..<2 : channel..<channel + 1
             try forEachSample(of: source, channel: channel, channels: channels, count: count) { index, value in
                 for target in targets { samples[index * kept + target] += gain * value }

@@ -72,6 +72,42 @@ struct AudioCodecTests {
         #expect(abs(rms(left[4800..<43_000]) - 0.3535) < 0.01)
     }
 
+    /// 440 Hz in one of four channels, by ffmpeg: the configuration has a program config element, since no number stands for this layout.
+    private static let quad: [UInt8] = bytes("118004c4040021100d4c61766335392e33372e31303056e500")
+    private static let frontLeft = [
+        "de02004c61766335392e33372e31303000416044892aaf1f6e3db5a1f4fa7d1381111460800462008c118380",
+        "20a6446d3288ba24e0a34fc79ff5cfdfcff6cfdfcffadfe3cac7ab1e0031eac79003c47c77052982b985fcba7b922c3b1fcb65ea3a001fc9cf5648843133e5132cb9eb38"
+            + "131820011880230460e0",
+    ]
+    private static let rearLeft = [
+        "de02004c61766335392e33372e31303000422008c11808acc9415073f3c79bd71abd4b92482fbfe89c08888b8d55232cd3171aaaab2cd345155522298a30400e",
+        "211004608c0454c88da65917649c1469f8f3fd3bfdfcff1dfefe7fd6ff1e563d58f0018f563c801e23e3b8294b8b1d9ee141e174322c3b1fcb65ee1d8072d507becba442"
+            + "1899f289965cf59c098c100380",
+    ]
+
+    private static func bytes(_ text: String) -> [UInt8] {
+        let digits = Array(text.utf8)
+        return stride(from: 0, to: digits.count - 1, by: 2).compactMap { UInt8(String(decoding: digits[$0...$0 + 1], as: UTF8.self), radix: 16) }
+    }
+
+    @Test("of AAC whose channels a program config element says the front is heard, in its place, and the rear isn't", arguments: [true, false])
+    func programConfig(isFront: Bool) throws {
+        let decoder = try AudioDecoder(.aac, sampleRate: 48_000, channels: 2, extradata: Self.quad)
+        var left: Float = 0, right: Float = 0, count = 0
+        for packet in isFront ? Self.frontLeft : Self.rearLeft {
+            for frame in try decoder.decode(Self.bytes(packet), timestamp: 0) {
+                #expect(frame.channels == 2 && frame.sampleRate == 48_000)
+                count += frame.sampleCount
+                for index in 0..<frame.sampleCount {
+                    left = max(left, abs(frame.samples[2 * index]))
+                    right = max(right, abs(frame.samples[2 * index + 1]))
+                }
+            }
+        }
+        #expect(count == 2048 && right < 0.01)
+        #expect(isFront ? left > 0.1 : left < 0.01)
+    }
+
     @Test("garbage for an audio decoder gives an error or sound, never a crash", arguments: AudioCodec.allCases)
     func garbage(codec: AudioCodec) throws {
         let decoder = try AudioDecoder(codec)

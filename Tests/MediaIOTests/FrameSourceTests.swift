@@ -95,6 +95,19 @@ struct FrameSourceTests {
         }
     }
 
+    @Test("AAC whose channels a program config element says is described as stereo, with its configuration as it is")
+    func programConfig() throws {
+        // ffmpeg's quad.
+        let config: [UInt8] = [
+            0x11, 0x80, 0x04, 0xc4, 0x04, 0, 0x21, 0x10, 0x0d, 0x4c, 0x61, 0x76, 0x63, 0x35, 0x39, 0x2e, 0x33, 0x37, 0x2e, 0x31, 0x30, 0x30, 0x56,
+            0xe5, 0,
+        ]
+        let format = try #require(SourceTrack.aac(config: config).format)
+        #expect(format.codec.channels == 2 && format.codec.clockRate == 48_000 && format.aacConfig == config)
+        #expect(FrameSource(local, tracks: [.aac(config: config)]) != nil)
+        #expect(SourceTrack.aac(config: [0x11, 0x80]).format == nil)
+    }
+
     @Test("a frame that goes back once is a clock set back a little; twice are B-frames", arguments: [1, 2])
     func reordering(times: Int) throws {
         let source = try source()

@@ -44,4 +44,14 @@ struct AACPacketizerTests {
         #expect(AudioSpecificConfig([0x11]) == nil)
         #expect(AudioSpecificConfig([0x17, 0x10]) == nil)
     }
+
+    @Test("channels that a program config element says are two in descriptions; those that nothing says are none", arguments: [
+        ([0x11, 0x90], 2), ([0x11, 0xb8], 8), ([0x11, 0x80], nil), ([0x11, 0xc8], nil),
+        // The beginning of ffmpeg's 5.1(side), as short as can be and one byte less.
+        ([0x11, 0x80, 0x04, 0xc8, 0x44, 0, 0x20, 0, 0xc4, 0], 2), ([0x11, 0x80, 0x04, 0xc4, 0, 0, 0, 0], 2), ([0x11, 0x80, 0x04, 0xc4, 0, 0, 0], nil),
+    ] as [([UInt8], Int?)])
+    func describedChannels(_ bytes: [UInt8], _ channels: Int?) throws {
+        let config = try #require(AudioSpecificConfig(bytes))
+        #expect(config.describedChannels == channels && config.sampleRate == 48_000)
+    }
 }

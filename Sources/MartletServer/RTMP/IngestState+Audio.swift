@@ -39,7 +39,7 @@ extension IngestState {
         guard config.count >= 2, config.count <= Self.maximumAudioConfig else { throw .malformed("an audio configuration of \(config.count) bytes") }
         if codec == .aac {
             guard let header = AudioSpecificConfig(config) else { throw .malformed("an AAC configuration that can't be read") }
-            guard (1...8).contains(header.channels) else { throw .malformed("an AAC configuration that names no channels") }
+            guard header.describedChannels != nil else { throw .malformed("an AAC configuration that names no channels") }
         }
         audio = codec
         audioConfig = config

@@ -58,8 +58,8 @@ public enum SourceTrack: Sendable, Equatable {
         case .vp9: return Self.video(98, "VP9", ["profile-id": "0"])
         case .av1: return Self.video(45, "AV1", ["level-idx": "5", "profile": "0", "tier": "0"])
         case .aac(let config):
-            guard let header = AudioSpecificConfig(config), (1...8).contains(header.channels) else { return nil }
-            return Self.aac(config: config, sampleRate: header.sampleRate, channels: header.channels)
+            guard let header = AudioSpecificConfig(config), let channels = header.describedChannels else { return nil }
+            return Self.aac(config: config, sampleRate: header.sampleRate, channels: channels)
         case .opus(let channels):
             var format = TrackFormat(kind: .audio, codec: SDP.Codec(payloadType: 111, name: "opus", clockRate: 48_000, channels: 2))
             format.codec.parameters = ["minptime": "10", "useinbandfec": "1"]

@@ -9,8 +9,13 @@ public struct AudioSpecificConfig: Equatable, Sendable {
     public var sampleRate: Int
     /// 1…8; 0 = said elsewhere.
     public var channels: Int
+    /// It is said by a program config element (ISO/IEC 14496-3 §4.4.1.1) behind these fields, which is the decoder's to read.
+    public private(set) var hasProgram = false
 
     private static let rates = [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350]
+
+    /// Bytes of the shortest configuration with a program config element, of one channel.
+    private static let shortestWithProgram = 8
 
     public init(objectType: Int = 2, sampleRate: Int, channels: Int) {
         self.objectType = objectType
@@ -33,6 +38,12 @@ public struct AudioSpecificConfig: Equatable, Sendable {
         }
         guard let parsed else { return nil }
         self = parsed
+        hasProgram = channels == 0 && bytes.count >= Self.shortestWithProgram
+    }
+
+    /// How many channels the audio is described with: 2 where only its decoder knows. `nil`: it isn't said anywhere.
+    public var describedChannels: Int? {
+        (1...8).contains(channels) ? channels : hasProgram ? 2 : nil
     }
 
     /// The two bytes of an AAC-LC stream; `nil` for a rate that has no number.

@@ -9,6 +9,11 @@ struct IngestStateTests {
     typealias Action = IngestState.Action
     static let configuration = RTMPIngestTests.configuration
     static let aac44: [UInt8] = [0x12, 0x10], aac48mono: [UInt8] = [0x11, 0x88]
+    /// ffmpeg's 5.1(side): a program config element says which channels there are.
+    static let aacSurround: [UInt8] = [
+        0x11, 0x80, 0x04, 0xc8, 0x44, 0, 0x20, 0, 0xc4, 0x0d, 0x4c, 0x61, 0x76, 0x63, 0x35, 0x39, 0x2e, 0x33, 0x37, 0x2e, 0x31, 0x30, 0x30, 0x56,
+        0xe5, 0,
+    ]
 
     var state = IngestState()
 
@@ -87,6 +92,19 @@ struct IngestStateTests {
         #expect(audio(0, Self.aac44, .configuration).isEmpty)
         #expect(audio(0) == [.begin([.aac(config: Self.aac44)])])
         #expect(state.counts.unusable == 1)
+    }
+
+    @Test("AAC whose channels a program config element says is taken with its configuration, and no guess takes that one's place")
+    mutating func programConfig() {
+        state.take(metadata: ["audiocodecid": 10, "audiosamplerate": 48000, "stereo": true])
+        #expect(audio(0, Self.aacSurround, .configuration).isEmpty)
+        #expect(audio(0) == [.begin([.aac(config: Self.aacSurround)])])
+        #expect(state.began([.aac(config: Self.aacSurround)], at: .zero).count == 1)
+        for time in stride(from: UInt32(21), to: 5000, by: 21) { #expect(written(audio(time)) == [0]) }
+        // Nor does the head of a frame.
+        let head: [UInt8] = [0xff, 0xf1, 0x50, 0x80, 0x01, 0x5f, 0xfc]
+        #expect(written(audio(5000, head + [1, 2, 3])) == [0])
+        #expect(state.audioConfig == Self.aacSurround && state.counts.unusable == 0)
     }
 
     @Test("a configuration that can't be used leaves the one before in force, with one line for each reason", arguments: [
