@@ -61,6 +61,7 @@ INPUTS = {
     "b-frames-later": Input(lambda tools: odd_inputs.b_frames_later(), 6),
     "in-one-go": Input(lambda tools: odd_inputs.in_one_go()),
     "on-stream-zero": Input(lambda tools: odd_inputs.on_stream_zero()),
+    "damaged-commands": Input(lambda tools: odd_inputs.damaged_commands()),
     "comes-again": Input(lambda tools: odd_inputs.comes_again()),
     "rtmp-clock-jumps": Input(lambda tools: odd_inputs.rtmp_clock_jumps(), 7),
     "rtmp-clock-set-back": Input(lambda tools: odd_inputs.rtmp_clock_set_back(), 4),

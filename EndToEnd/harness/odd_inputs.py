@@ -242,6 +242,23 @@ def on_stream_zero():
     return OnStreamZero(lambda: merged(video_messages(encoded.access_units()), audio_messages(*encoded.aac())))
 
 
+class DamagedCommands(RtmpFeed):
+    """The object of its connect isn't closed, and behind the arguments of its publish there are bytes that are no value."""
+
+    def publish(self, node, name):
+        self.client = rtmp.RtmpClient(node, connect=False)
+        self.client.send(20, b"".join(map(rtmp.encode, ("connect", 1, {"app": "live", "tcUrl": f"{node.rtmp}/live"}))).removesuffix(b"\0\0\x09"))
+        self.client.transaction = 1
+        stream = self.client.stream()
+        self.client.send(20, b"".join(map(rtmp.encode, ("publish", 3, None, name, "live"))) + bytes(2), stream)
+        self.client.status("NetStream.Publish.Start")
+        return stream
+
+
+def damaged_commands():
+    return DamagedCommands(lambda: merged(video_messages(encoded.access_units()), audio_messages(*encoded.aac())))
+
+
 class ComesAgain(RtmpFeed):
     """An encoder whose network is gone, without a goodbye, and that comes again over another connection."""
 

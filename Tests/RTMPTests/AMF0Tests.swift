@@ -32,13 +32,43 @@ struct AMF0Tests {
         #expect(reader.isAtEnd)
     }
 
-    @Test("a value that ends too early is refused, wherever it ends")
-    func truncated() {
-        let bytes = AMF0Writer.bytes([["app": "live", "n": 1, "list": .array([true, "x"])]])
+    @Test("a value that ends too early is refused, wherever it ends; an object may end with the message behind any of its members")
+    func truncated() throws {
+        let members: [AMF0Value.Member] = [.init("app", "live"), .init("n", 1), .init("list", .array([true, "x"]))]
+        let bytes = AMF0Writer.bytes([.object(members)])
+        // Its members end at these places; behind each a first zero of a key's length, or of the end mark, may follow.
+        let ends = [1: 0, 2: 0, 13: 1, 14: 1, 25: 2, 26: 2, 42: 3, 43: 3, 44: 3]
+        #expect(bytes.count == 45)
         for end in 1..<bytes.count {
             var reader = AMF0Reader(Array(bytes[..<end]))
-            #expect(throws: RTMPError.self) { try reader.readAll() }
+            if let count = ends[end] {
+                let values = try reader.readAll()
+                #expect(values == [.object(Array(members.prefix(count)))] && reader.isAtEnd)
+            } else {
+                #expect(throws: RTMPError.self) { try reader.readAll() }
+            }
         }
+        // Objects in objects end together, arrays with all of their values only.
+        let whole: [AMF0Value] = [["a": ["b": true]]]
+        var nested = AMF0Reader(Array(AMF0Writer.bytes(whole).dropLast(6)))
+        #expect(try nested.readAll() == whole)
+        var array = AMF0Reader([10, 0, 0, 0, 2, 5])
+        #expect(throws: RTMPError.self) { try array.readAll() }
+    }
+
+    @Test("what can't be read ends the values before it; bounds are bounds", arguments: [
+        [], [0, 0], [0xff], [3, 0, 1], [7, 0, 0], [17, 1], [2, 0, 9, 0x61], [12, 0xff, 0xff, 0xff, 0xff], [3, 0, 1, 0x61, 11],
+    ] as [[UInt8]])
+    func readable(rest: [UInt8]) throws {
+        let values: [AMF0Value] = [nil, "cam"]
+        var reader = AMF0Reader(AMF0Writer.bytes(values) + rest)
+        #expect(try reader.readReadable() == values)
+        var many = AMF0Reader(AMF0Writer.bytes(values) + [10, 0x7f, 0xff, 0xff, 0xff])
+        #expect(throws: RTMPError.self) { try many.readReadable() }
+        var deep = AMF0Reader([UInt8]((0...AMF0Reader.maximumDepth).map { _ in [10, 0, 0, 0, 1] as [UInt8] }.joined()))
+        #expect(throws: RTMPError.self) { try deep.readReadable() }
+        var long = AMF0Reader([UInt8](repeating: 5, count: AMF0Reader.maximumValues + 1))
+        #expect(throws: RTMPError.self) { try long.readReadable() }
     }
 
     @Test("depth and number of values are bounded")

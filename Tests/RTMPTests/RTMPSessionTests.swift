@@ -261,6 +261,31 @@ struct RTMPSessionTests {
         guard case .publish? = try server.deliver().first else { return #expect(Bool(false)) }
     }
 
+    @Test("a connect whose object isn't closed and a publish with bytes behind it are answered", arguments: [[0, 0], [0xff, 1, 2], [17]] as [[UInt8]])
+    func damagedCommands(padding: [UInt8]) throws {
+        var server = try Server()
+        let connect = AMF0Writer.bytes(["connect", 1, ["app": "live", "tcUrl": "rtmp://h/live"]])
+        server.write(RTMPMessage(type: 20, payload: Array(connect.dropLast(3))))
+        guard case .connect(let request)? = try server.deliver().first else { return #expect(Bool(false)) }
+        #expect(request.app == "live" && request.tcURL == "rtmp://h/live")
+        server.session.acceptConnect()
+        server.write(RTMPMessage(type: 20, payload: AMF0Writer.bytes(["createStream", 2, nil]) + padding))
+        #expect(try server.deliver().isEmpty)
+        server.write(RTMPMessage(type: 20, streamID: 1, payload: AMF0Writer.bytes(["publish", 3, nil, "cam", "record"]) + padding))
+        guard case .publish(let publish)? = try server.deliver().first else { return #expect(Bool(false)) }
+        #expect(publish.name == "cam" && publish.wantsRecord)
+    }
+
+    @Test("more values in a command than are read still end the connection")
+    func commandBounds() throws {
+        var server = try Server()
+        try server.connect()
+        let head = AMF0Writer.bytes(["publish", 3, nil, "cam", "live"])
+        server.write(RTMPMessage(type: 20, streamID: 1, payload: head + [UInt8](repeating: 5, count: AMF0Reader.maximumValues)))
+        #expect(throws: RTMPError.self) { try server.deliver() }
+        #expect(server.session.state == .closed)
+    }
+
     @Test("a damaged aggregate costs itself")
     func damagedAggregate() throws {
         var server = try Server()

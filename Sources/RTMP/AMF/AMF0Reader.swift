@@ -29,6 +29,20 @@ public struct AMF0Reader {
         return values
     }
 
+    /// The values up to the end, or to the first that can't be read: padding and damage behind them cost nothing. The bounds hold all the same.
+    public mutating func readReadable() throws(RTMPError) -> [AMF0Value] {
+        var values: [AMF0Value] = []
+        while !isAtEnd {
+            do throws(RTMPError) {
+                values.append(try read())
+            } catch {
+                if case .limit = error { throw error }
+                return values
+            }
+        }
+        return values
+    }
+
     public mutating func read() throws(RTMPError) -> AMF0Value { try read(depth: 0) }
 
     private mutating func read(depth: Int) throws(RTMPError) -> AMF0Value {
@@ -65,10 +79,14 @@ public struct AMF0Reader {
         }
     }
 
-    /// Key and value pairs up to the end mark.
+    /// Key and value pairs up to the end mark, which some leave out, or half of it, at the end of the message.
     private mutating func members(_ depth: Int) throws(RTMPError) -> [AMF0Value.Member] {
         var members: [AMF0Value.Member] = []
         while true {
+            if bytes.count - offset <= 2, bytes[offset...].allSatisfy({ $0 == 0 }) {
+                offset = bytes.count
+                return members
+            }
             let length = Int(try uint16())
             if length == 0, offset < bytes.count, bytes[offset] == 9 {
                 offset += 1

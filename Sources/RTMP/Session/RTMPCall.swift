@@ -18,14 +18,14 @@ public struct RTMPCall: Sendable, Equatable {
         self.arguments = arguments
     }
 
-    /// Reads a command message. AMF3 ones (type 17) hold AMF0 behind a zero byte.
+    /// Reads a command message. AMF3 ones (type 17) hold AMF0 behind a zero byte. Of the arguments those count that can be read.
     init(_ message: RTMPMessage) throws(RTMPError) {
         let isAMF3 = message.type == RTMPMessageType.commandAMF3
         var reader = AMF0Reader(message.payload, skip: isAMF3 && message.payload.first == 0 ? 1 : 0)
         guard case .string(let name) = try reader.read() else { throw .malformed("a command whose name is no text") }
         // Some calls of old encoders have no transaction.
         let transaction = reader.isAtEnd ? AMF0Value.number(0) : try reader.read()
-        self.init(name, transaction: transaction.numberValue ?? 0, streamID: message.streamID, try reader.readAll())
+        self.init(name, transaction: transaction.numberValue ?? 0, streamID: message.streamID, try reader.readReadable())
     }
 
     var message: RTMPMessage {

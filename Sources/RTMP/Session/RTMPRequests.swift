@@ -17,7 +17,7 @@ public struct RTMPConnectRequest: Sendable, Equatable {
     let hasEnhancedCodecs: Bool
 
     init(_ call: RTMPCall, limits: RTMPLimits) throws(RTMPError) {
-        guard let object = call.arguments.first, object.members != nil else { throw .malformed("connect without a command object") }
+        guard let object = call.arguments.first, object.members != nil else { throw .malformed("connect without a command object that can be read") }
         func text(_ key: String) throws(RTMPError) -> String {
             let text = object[key]?.stringValue ?? ""
             guard text.utf8.count <= limits.maximumName else { throw .limit("\(key) of connect is longer than \(limits.maximumName) bytes") }
