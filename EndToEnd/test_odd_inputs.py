@@ -62,6 +62,7 @@ INPUTS = {
     "in-one-go": Input(lambda tools: odd_inputs.in_one_go()),
     "on-stream-zero": Input(lambda tools: odd_inputs.on_stream_zero()),
     "damaged-commands": Input(lambda tools: odd_inputs.damaged_commands()),
+    "odd-control": Input(lambda tools: odd_inputs.odd_control()),
     "comes-again": Input(lambda tools: odd_inputs.comes_again()),
     "rtmp-clock-jumps": Input(lambda tools: odd_inputs.rtmp_clock_jumps(), 7),
     "rtmp-clock-set-back": Input(lambda tools: odd_inputs.rtmp_clock_set_back(), 4),

@@ -259,6 +259,20 @@ def damaged_commands():
     return DamagedCommands(lambda: merged(video_messages(encoded.access_units()), audio_messages(*encoded.aac())))
 
 
+class OddControl(RtmpFeed):
+    """Wants no acknowledgements, and sends control messages that are too short."""
+
+    def publish(self, node, name):
+        stream = super().publish(node, name)
+        for kind, payload in (5, bytes(4)), (5, b""), (6, bytes(3)), (2, bytes(2)):
+            self.client.send(kind, payload)
+        return stream
+
+
+def odd_control():
+    return OddControl(lambda: merged(video_messages(encoded.access_units()), audio_messages(*encoded.aac())))
+
+
 class ComesAgain(RtmpFeed):
     """An encoder whose network is gone, without a goodbye, and that comes again over another connection."""
 

@@ -114,6 +114,15 @@ struct ChunkTests {
         #expect(try reader.receive([0x04, 0, 0, 20, 0, 0, 1, 8, 1, 0, 0, 0, 5]).first?.payload == [5])
     }
 
+    @Test("an Abort that names no chunk stream is handed on and drops nothing")
+    func shortAbort() throws {
+        var reader = ChunkReader(limits: RTMPLimits())
+        _ = try reader.receive([0x04, 0, 0, 10, 0, 0, 130, 8, 1, 0, 0, 0] + [UInt8](repeating: 1, count: 128))
+        #expect(try reader.receive([0x02, 0, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 0, 4]) == [RTMPMessage(type: 2, payload: [0, 4])])
+        #expect(reader.incompleteBytes == 128)
+        #expect(try reader.receive([0xc4, 2, 3]).first?.payload.count == 130)
+    }
+
     @Test("everything that could grow has a bound")
     func bounds() {
         var limits = RTMPLimits()

@@ -97,6 +97,36 @@ struct RTMPSessionTests {
         #expect(acknowledgement.count == 12 && acknowledgement[7] == 3)
     }
 
+    @Test("a window of 0 means that no acknowledgements are wanted")
+    func noAcknowledgements() throws {
+        var link = RTMPLink(role: .server, limits: RTMPLimits(), random: .seeded(1))
+        func receive(_ bytes: [UInt8]) throws -> [RTMPMessage] { try bytes.withUnsafeBytes { try link.receive($0) } }
+        _ = try receive([3] + [UInt8](repeating: 0, count: 3072))
+        _ = link.takeOutput()
+        let media: [UInt8] = [0x06, 0, 0, 0, 0, 0, 100, 9, 1, 0, 0, 0] + [UInt8](repeating: 1, count: 100)
+        for window: UInt8 in [0, 0x10, 0] {
+            #expect(try receive([0x02, 0, 0, 0, 0, 0, 4, 5, 0, 0, 0, 0, 0, 0, window, 0]).isEmpty)
+            for _ in 0..<100 { _ = try receive(media) }
+            let output = link.takeOutput()
+            #expect(output.isEmpty == (window == 0))
+        }
+    }
+
+    @Test("control messages that are too short cost themselves, before connect and after it", arguments: [
+        (5, [], 1), (5, [0, 0x10, 0], 1), (5, [0, 0, 0, 0], 0), (6, [0, 0, 1], 1), (6, [0, 0, 0x10, 0], 0), (2, [], 1), (2, [0, 0, 6], 1),
+    ] as [(UInt8, [UInt8], Int)])
+    func shortControl(type: UInt8, payload: [UInt8], ignored: Int) throws {
+        var server = try Server()
+        server.write(RTMPMessage(type: type, payload: payload))
+        #expect(try server.deliver().count == ignored)
+        try server.connect()
+        server.write(RTMPMessage(type: type, payload: payload))
+        let events = try server.deliver()
+        #expect(events.count == ignored && events.allSatisfy { if case .ignored = $0 { true } else { false } })
+        server.write("publish", 3, stream: 1, [.null, "cam", "live"])
+        guard case .publish? = try server.deliver().first else { return #expect(Bool(false)) }
+    }
+
     @Test("an AMF3 command holds AMF0 behind a zero")
     func amf3() throws {
         let payload = [0] + AMF0Writer.bytes(["connect", 1, ["app": "live"]])

@@ -158,7 +158,8 @@ struct ChunkReader {
             guard let size = complete.uint32(), size >= 1, size <= UInt32(Int32.max) else { throw .malformed("Set Chunk Size out of range") }
             chunkSize = min(Int(size), limits.maximumChunkSize)
         case RTMPMessageType.abort:
-            guard let id = complete.uint32() else { throw .malformed("Abort without a chunk stream") }
+            // One that names no chunk stream is for the log.
+            guard let id = complete.uint32() else { return messages.append(complete) }
             if let aborted = streams[Int(id)], aborted.isIncomplete {
                 incompleteBytes -= aborted.payload.count
                 streams[Int(id)]?.payload = []

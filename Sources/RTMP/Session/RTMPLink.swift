@@ -9,7 +9,7 @@ struct RTMPLink {
     private var writer = ChunkWriter()
     /// Bytes for the far side, not taken yet.
     private var output: [UInt8] = []
-    /// The far side wants to be told of every so many bytes; 0 = it hasn't said.
+    /// The far side wants to be told of every so many bytes; 0 = it hasn't said, or doesn't want to be.
     private var acknowledgementWindow: UInt32 = 0
     private var receivedBytes: UInt32 = 0
     private var acknowledgedBytes: UInt32 = 0
@@ -38,7 +38,8 @@ struct RTMPLink {
         return output
     }
 
-    /// Takes bytes; returns the messages that they complete, without those that concern the link only.
+    /// Takes bytes; returns the messages that they complete, without those that concern the link only. Of those come the ones that are too
+    /// short to be used.
     mutating func receive(_ bytes: UnsafeRawBufferPointer, at now: Instant = .zero) throws(RTMPError) -> [RTMPMessage] {
         var messages: [RTMPMessage] = []
         if handshake.isDone {
@@ -49,7 +50,7 @@ struct RTMPLink {
             try rest.withBytes { bytes throws(RTMPError) in try read(bytes, now, &messages) }
         }
         var others: [RTMPMessage] = []
-        for message in messages where try !handle(message) { others.append(message) }
+        for message in messages where !handle(message) { others.append(message) }
         return others
     }
 
@@ -62,15 +63,15 @@ struct RTMPLink {
         }
     }
 
-    /// Control messages end here; false for the others.
-    private mutating func handle(_ message: RTMPMessage) throws(RTMPError) -> Bool {
+    /// Control messages end here; false for the others, and for those that are too short.
+    private mutating func handle(_ message: RTMPMessage) -> Bool {
         switch message.type {
         case RTMPMessageType.windowSize:
-            guard let window = message.uint32(), window > 0 else { throw .malformed("Window Acknowledgement Size of 0") }
+            guard let window = message.uint32() else { return false }
             // A window of a few bytes would make us answer each byte with twenty.
-            acknowledgementWindow = max(window, 4096)
+            acknowledgementWindow = window == 0 ? 0 : max(window, 4096)
         case RTMPMessageType.setPeerBandwidth:
-            guard let window = message.uint32() else { throw .malformed("Set Peer Bandwidth without a size") }
+            guard let window = message.uint32() else { return false }
             if window != announcedWindow { announceWindow(window) }
         case RTMPMessageType.userControl:
             // Ping Request wants its time back. Everything else is a hint (buffer length) or our own message come back.

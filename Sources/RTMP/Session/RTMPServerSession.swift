@@ -164,6 +164,9 @@ public struct RTMPServerSession {
             if isPublished(message, &events) { events.append(.media(message)) }
         case RTMPMessageType.aggregate:
             if isPublished(message, &events) { events += try message.aggregated().map(Event.media) }
+        case RTMPMessageType.abort, RTMPMessageType.windowSize, RTMPMessageType.setPeerBandwidth:
+            // Those that can be used end at the link.
+            events.append(.ignored("a control message of type \(message.type) is too short"))
         default: break
         }
     }
