@@ -166,6 +166,11 @@ def other_payload_type():
     return Pulled(camera(described=96, sent=97))
 
 
+def stereo_g711():
+    """G.711 of two channels, which is left out."""
+    return Pulled(camera(audio="m=audio 0 RTP/AVP 97\r\na=rtpmap:97 PCMU/8000/2\r\na=control:audio\r\n"))
+
+
 def aac(rate, ticks, widths, header, written=lambda config: config):
     """AAC of 48 kHz, a frame a packet, as an `a=fmtp` line with these widths of the fields says that its headers are. `written` is how its
     configuration stands there."""

@@ -356,6 +356,15 @@ def long_audio_frames():
     return RtmpFeed(messages)
 
 
+def stereo_g711():
+    """As GStreamer's `mulawenc ! flvmux` sends two channels: a byte of each by turns."""
+    def messages():
+        tone, silence = (bytes(0xa0 if index % 20 < 10 else 0x20 for index in range(160))), bytes([0xff]) * 160
+        both = bytes(byte for pair in zip(tone, silence) for byte in pair)
+        yield from merged(video_messages(encoded.access_units()), ((AUDIO, number * 20, b"\x83" + both) for number in itertools.count()))
+    return RtmpFeed(messages)
+
+
 def video_without_configuration():
     """H.264 for three seconds, then VP8, of which no configuration comes (Enhanced RTMP)."""
     def messages():

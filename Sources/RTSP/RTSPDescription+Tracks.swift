@@ -40,7 +40,8 @@ extension RTSPDescription {
     private static func name(_ section: MediaDescription) -> String {
         guard let codec = section.codecs.first else { return "payload type \(section.formats.first ?? "?")" }
         let kind = CodecKind(encodingName: codec.name)
-        return [.pcmu, .pcma].contains(kind) ? "\(codec.name)/\(codec.clockRate)" : codec.name
+        guard [.pcmu, .pcma].contains(kind) else { return codec.name }
+        return "\(codec.name)/\(codec.clockRate)" + (codec.channels > 1 ? "/\(codec.channels)" : "")
     }
 
     private static func track(_ section: MediaDescription) -> RTSPTrack? {
@@ -61,8 +62,8 @@ extension RTSPDescription {
         let kind = CodecKind(encodingName: codec.name)
         switch kind {
         case .h264, .h265, .vp8, .vp9, .av1, .opus, .g722: codec.clockRate = Int(kind.clockRate)
-        // Others than 8 kHz exist and would be heard too slow.
-        case .pcmu, .pcma: guard codec.clockRate == Int(kind.clockRate) else { return nil }
+        // Others than 8 kHz and one channel exist and would be heard too slow.
+        case .pcmu, .pcma: guard codec.clockRate == Int(kind.clockRate), codec.channels == 1 else { return nil }
         case .aac:
             // Some write values in quotes.
             for entry in found.parameters.entries {

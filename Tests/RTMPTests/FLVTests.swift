@@ -32,7 +32,8 @@ struct FLVTests {
     @Test("sound in its forms")
     func audio() throws {
         #expect(try AudioTag([0xaf, 0, 0x12, 0x10]) == AudioTag(codec: .aac, content: .configuration))
-        #expect(try AudioTag([0x72, 1])?.codec == .g711A)
+        let mono = try #require(try AudioTag([0x72, 1])), stereo = try #require(try AudioTag([0x83, 1, 2]))
+        #expect(mono.codec == .g711A && !mono.isStereo && stereo.codec == .g711U && stereo.isStereo)
         #expect(try AudioTag([0xb2, 1])?.codec == .speex)
         #expect(try AudioTag([0x91] + Array("Opus".utf8) + [1]) == AudioTag(codec: .opus, content: .frame, offset: 5))
         #expect { try AudioTag([0x2f, 1]) } throws: { "\($0)".contains("MP3") }

@@ -303,6 +303,13 @@ struct RTSPCameraTests {
         #expect(codec.parameters["config"] == "1408" && codec.parameters["sizelength"] == "13")
     }
 
+    @Test("G.711 of two channels is left out and named; of one it is taken", arguments: ["PCMU", "PCMA"])
+    func stereoG711(_ name: String) throws {
+        let audio = "m=audio 0 RTP/AVP 97\r\na=rtpmap:97 \(name)/8000"
+        #expect(try run(Self.head + audio + "/2\r\n").events.last == .failed(.noUsableCodec(["\(name)/8000/2"])))
+        #expect(try run(Self.head + audio + "/1\r\n").session.tracks.map(\.format.codec.name) == [name])
+    }
+
     // MARK: packets
 
     @Test("tracks that share a channel, or come on one that nobody agreed on, are told by their payload types")

@@ -7,7 +7,7 @@ import RTP
 extension IngestState {
     /// Bytes of an audio configuration at most; those of real encoders have 2 to 7, with a program configuration some 30.
     private static let maximumAudioConfig = 128
-    /// Bytes of G.711 in one message at most: two seconds.
+    /// Bytes of a channel of G.711 in one message at most: two seconds.
     private static let maximumSamples = 16_000
     /// Samples of a frame of AAC, at the rate that its configuration names.
     private static let samplesOfAAC: Int64 = 1024
@@ -23,13 +23,17 @@ extension IngestState {
             let time = clock.time(of: message.timestamp, isVideo: false, at: now)
             if tag.codec == .aac { return takeAAC(body, time, now, &actions) }
             audioPace.restart()
-            let limit = tag.codec == .opus ? OpusPacketizer.largestFrame : Self.maximumSamples
+            // G.711 of two channels is a byte of each by turns; it goes on as the left one.
+            let step = tag.isStereo && (tag.codec == .g711A || tag.codec == .g711U) ? 2 : 1
+            let limit = tag.codec == .opus ? OpusPacketizer.largestFrame : Self.maximumSamples * step
             guard body.count <= limit else {
                 counts.unusable += 1
                 return note("Audio frames of more than \(limit) bytes are left out: no packet holds them", &actions)
             }
+            if step == 2 { note("The publisher's G.711 has two channels; the left one is taken", &actions) }
             audio = tag.codec
-            deliver(IngestFrame(isVideo: false, bytes: Array(body), time: time, isKeyFrame: true), now, &actions)
+            let bytes = step == 1 ? Array(body) : stride(from: body.startIndex, to: body.endIndex, by: step).map { body[$0] }
+            deliver(IngestFrame(isVideo: false, bytes: bytes, time: time, isKeyFrame: true), now, &actions)
         case .endOfSequence, .other: break
         }
     }

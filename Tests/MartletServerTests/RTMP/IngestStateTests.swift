@@ -233,6 +233,25 @@ struct IngestStateTests {
         }
     }
 
+    @Test("of G.711 with two channels the left one goes on, a byte for each sample", arguments: [
+        (0x73, .pcma), (0x83, .pcmu),
+    ] as [(UInt8, IngestTrack)])
+    mutating func stereoG711(head: UInt8, track: IngestTrack) {
+        state.take(metadata: ["audiocodecid": .number(Double(head >> 4))])
+        let begun = raw(8, 0, [head, 1, 2, 3, 4, 5])
+        #expect(begun.contains(.begin([track])) && notes(begun).count == 1)
+        #expect(state.began([track], at: .zero) == [.write(track: 0, IngestFrame(isVideo: false, bytes: [1, 3, 5], time: .zero, isKeyFrame: true))])
+        // Two seconds are the most, as of one channel.
+        for (count, kept) in [(32_000, 16_000), (32_001, 0)] {
+            let actions = raw(8, 20, [head] + [UInt8](repeating: 7, count: count))
+            let lengths: [Int] = actions.compactMap { if case .write(_, let frame) = $0 { frame.bytes.count } else { nil } }
+            #expect(lengths == (kept > 0 ? [kept] : []))
+        }
+        // A message that says one channel is taken whole.
+        guard case .write(0, let frame)? = raw(8, 2020, [head & 0xfe, 1, 2, 3]).first else { return #expect(Bool(false)) }
+        #expect(frame.bytes == [1, 2, 3])
+    }
+
     @Test("metadata with codecs of 0 promises nothing of that kind")
     mutating func codecZero() {
         state.take(metadata: ["videocodecid": 7, "audiocodecid": 0])
