@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """RTSP both ways: players that speak it, and cameras as sources."""
 import contextlib
+import re
 import select
 import socket
 import subprocess
+import threading
 
 import pytest
 from playwright.sync_api import Error
@@ -510,3 +512,215 @@ def test_audio_that_never_comes_is_not_announced(a, name, pulled):
             def described():
                 return ask(connection, "DESCRIBE", f"{a.rtsp}/{name}", 1)[1]
             assert "m=video" in wait_until(lambda: (body := described()) and "m=audio" not in body and body, 15, described, pause=0.2)
+
+
+# Players that pause, and go on as before or by another way.
+
+class Conversation:
+    """With the RTSP server about one stream: answers, and the packets between them."""
+
+    def __init__(self, node, name):
+        self.connection = socket.create_connection(("127.0.0.1", node.settings["rtsp.port"]), timeout=10)
+        self.url, self.number, self.data, self.waiting = f"{node.rtsp}/{name}", 0, b"", []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.connection.close()
+
+    def _item(self):
+        """An answer as text, or a packet with its channel."""
+        while True:
+            if self.data[:1] == b"$":
+                end = 4 + int.from_bytes(self.data[2:4], "big")
+                if len(self.data) >= max(5, end):
+                    item, self.data = (self.data[1], self.data[4:end]), self.data[end:]
+                    return item
+            elif b"\r\n\r\n" in self.data:
+                length = re.search(rb"content-length: (\d+)", self.data.partition(b"\r\n\r\n")[0].lower())
+                end = self.data.index(b"\r\n\r\n") + 4 + (int(length[1]) if length else 0)
+                if len(self.data) >= end:
+                    item, self.data = self.data[:end].decode(), self.data[end:]
+                    return item
+            piece = self.connection.recv(65536)
+            assert piece, "the server has hung up"
+            self.data += piece
+
+    def ask(self, method, path="", *fields):
+        """The answer; packets in front of it are kept in `waiting`."""
+        self.number += 1
+        self.connection.sendall("\r\n".join([f"{method} {self.url}{path} RTSP/1.0", f"CSeq: {self.number}", *fields, "", ""]).encode())
+        while isinstance(item := self._item(), tuple):
+            self.waiting.append(item)
+        assert f"CSeq: {self.number}\r\n" in item, item
+        return item
+
+    def packet(self):
+        if self.waiting:
+            return self.waiting.pop(0)
+        item = self._item()
+        assert isinstance(item, tuple), item
+        return item
+
+
+def session_of(answer):
+    return "Session: " + re.search(r"^Session: (\w+)", answer, re.MULTILINE)[1]
+
+
+def begins_a_key_frame(packet):
+    """Of H.264."""
+    kind, fragment = packet[12] & 31, packet[13] & 31
+    return (fragment if kind == 28 else kind) in (5, 7, 24)
+
+
+def number_of(packet):
+    return int.from_bytes(packet[2:4], "big")
+
+
+@contextlib.contextmanager
+def receivers(first, count):
+    """Sockets for RTP of so many tracks; their reports go to the ports between, which nobody has."""
+    with contextlib.ExitStack() as opened:
+        made = [opened.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(count)]
+        for number, one in enumerate(made):
+            one.bind(("127.0.0.1", first + 2 * number))
+            one.settimeout(5)
+        yield made
+
+
+def is_free(port):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+            return True
+        except OSError:
+            return False
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_who_pauses_gets_nothing_until_it_plays_again(a, name, transport):
+    port = free_media_ports(2)
+    wait_until(lambda: figures(a)["rtsp_clients_playing"] == 0, 10, lambda: figures(a))
+    way = "RTP/AVP/TCP;unicast;interleaved=0-1" if transport == "tcp" else f"RTP/AVP;unicast;client_port={port}-{port + 1}"
+    with publishing(a, name, "--no-audio", "--video", "h264", "--size", "320x240", "--fps", "20"), receivers(port, 1) as (own,):
+        with Conversation(a, name) as player:
+            def packet():
+                while True:
+                    channel, data = player.packet() if transport == "tcp" else (0, own.recv(2000))
+                    if channel == 0:
+                        return data
+            assert "m=video" in player.ask("DESCRIBE")
+            assert " 455 " in player.ask("PAUSE")
+            session = session_of(player.ask("SETUP", "/trackID=0", f"Transport: {way}"))
+            assert " 200 " in player.ask("PLAY", "", session)
+            before = [packet() for _ in range(40)]
+            assert " 200 " in player.ask("PAUSE", "", session)
+            before += [data for channel, data in player.waiting if channel == 0]
+            player.waiting.clear()
+            # What was on its way by UDP; twenty pictures a second would go on coming.
+            while select.select([own], [], [], 0.4)[0]:
+                before.append(own.recv(2000))
+                assert len(before) < 200, "it goes on"
+            assert select.select([own, player.connection], [], [], 1.5)[0] == [] and player.data == b"", "it goes on"
+            wait_until(lambda: not a.streams(name=name, published=False), 5, lambda: a.streams(name=name))
+            assert figures(a)["rtsp_clients_playing"] == 0
+            # Once more changes nothing.
+            assert " 200 " in player.ask("PAUSE", "", session)
+            assert " 200 " in player.ask("PLAY", "", session)
+            after = [packet() for _ in range(40)]
+            # Pictures that can be shown from the first one on, and to the client the same source.
+            assert begins_a_key_frame(after[0]) and after[0][8:12] == before[-1][8:12]
+            assert 0 < (number_of(after[0]) - number_of(before[-1])) & 0xffff < 100
+            assert len(a.streams(name=name, published=False)) == 1
+        wait_until(lambda: not a.streams(name=name, published=False), 5, lambda: a.streams(name=name))
+    wait_until(lambda: figures(a)["rtsp_clients_playing"] == 0, 5, lambda: figures(a))
+    assert len([line for line in a.log().splitlines() if "player ended" in line and name in line]) == 2
+
+
+def test_who_gets_nothing_by_udp_goes_on_by_tcp_on_the_same_connection(a, name):
+    """As libavformat does it: it pauses, forgets its session, sets the same tracks up again and plays."""
+    port = free_media_ports(4)
+    with publishing(a, name, "--video", "h264", "--size", "320x240", "--fps", "20"), receivers(port, 2) as own, Conversation(a, name) as player:
+        kinds = re.findall(r"^m=(\w+)", player.ask("DESCRIBE"), re.MULTILINE)
+        assert sorted(kinds) == ["audio", "video"]
+        servers, fields = [], []
+        for track in (0, 1):
+            way = f"Transport: RTP/AVP/UDP;unicast;client_port={port + 2 * track}-{port + 2 * track + 1}"
+            answer = player.ask("SETUP", f"/trackID={track}", way, *fields)
+            servers.append(int(re.search(r"server_port=(\d+)", answer)[1]))
+            fields = [session_of(answer)]
+            assert " 455 " in player.ask("SETUP", f"/trackID={track}", way, *fields)
+        assert " 200 " in player.ask("PLAY", "", *fields)
+        for one in own:
+            assert all(one.recv(2000)[0] >> 6 == 2 for _ in range(10))
+        assert " 455 " in player.ask("SETUP", "/trackID=0", "Transport: RTP/AVP/TCP;unicast;interleaved=0-1", *fields)
+        assert not any(is_free(one) for one in servers)
+        assert " 200 " in player.ask("PAUSE", "", *fields)
+        fields = []
+        for track in (0, 1):
+            channels = f"interleaved={2 * track}-{2 * track + 1}"
+            answer = player.ask("SETUP", f"/trackID={track}", f"Transport: RTP/AVP/TCP;unicast;{channels}", *fields)
+            assert " 200 " in answer and channels in answer, answer
+            fields = [session_of(answer)]
+        wait_until(lambda: all(is_free(one) for one in servers), 5, "the ports are closed")
+        for one in own:
+            while select.select([one], [], [], 0)[0]:
+                one.recv(2000)
+        assert " 200 " in player.ask("PLAY", "", *fields)
+        packets = {0: [], 2: []}
+        for _ in range(3000):
+            channel, data = player.packet()
+            if channel in packets:
+                packets[channel].append(data)
+            if min(map(len, packets.values())) >= 20:
+                break
+        assert min(map(len, packets.values())) >= 20
+        assert begins_a_key_frame(packets[2 * kinds.index("video")][0])
+        assert select.select(own, [], [], 0)[0] == []
+
+
+@contextlib.contextmanager
+def without_datagrams(node):
+    """A port by which the node's RTSP server can be talked to, and from which its datagrams don't come back: it is spoken to by IPv6, which
+    whoever speaks IPv4 here doesn't listen to."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    ends = []
+
+    def carry(one, other):
+        with contextlib.suppress(OSError):
+            while data := one.recv(65536):
+                other.sendall(data)
+        for end in (one, other):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def accept():
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = listener.accept()
+                far = socket.create_connection(("::1", node.settings["rtsp.port"]))
+                ends.extend([near, far])
+                for one, other in ((near, far), (far, near)):
+                    threading.Thread(target=carry, args=(one, other), daemon=True).start()
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        listener.close()
+        for end in ends:
+            end.close()
+
+
+def test_ffmpeg_goes_over_to_tcp_by_itself(a, name, tmp_path):
+    with publishing(a, name, "--video", "h264", "--size", "320x240", "--fps", "20"), without_datagrams(a) as port:
+        path = tmp_path / "fetched.mkv"
+        done = subprocess.run(
+            ["ffmpeg", "-hide_banner", "-loglevel", "warning", "-y", "-timeout", "3000000", "-i", f"rtsp://127.0.0.1:{port}/{name}", "-t", "4",
+             "-c", "copy", str(path)], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0 and "retrying with TCP" in done.stderr, done.stderr
+        records.decodes(path)
+        contents = records.look(path)
+        assert len(contents.frames) >= 50 and contents.loudness(contents.sound_start + 0.5, contents.sound_start + 3) > 0.01
+        # It is the connection that began with UDP.
+        assert "RTSP client pauses" in a.log()

@@ -14,6 +14,8 @@ public struct RTSPServerSession: Sendable {
         case setUp(track: Int, offers: [RTSPTransport])
         /// Send media after the answer.
         case play(RTSPResponse)
+        /// Stop sending media, then answer.
+        case pause(RTSPResponse)
         /// Answer, then end.
         case end(RTSPResponse)
     }
@@ -25,6 +27,8 @@ public struct RTSPServerSession: Sendable {
     public static let maximumTracks = 8
 
     public private(set) var state = State.fresh
+    /// It has played, and is `ready` to go on: as before, or with other transports.
+    public private(set) var isPaused = false
     /// The names that the address of DESCRIBE or of the first SETUP may mean, the likeliest first.
     public private(set) var names: [String] = []
     /// The one of them that a stream has; told by the driver.
@@ -47,7 +51,7 @@ public struct RTSPServerSession: Sendable {
         switch request.method {
         case "OPTIONS":
             var response = answer(200)
-            response.headers["Public"] = "OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN, GET_PARAMETER, SET_PARAMETER"
+            response.headers["Public"] = "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER"
             return .answer(response)
         case "GET_PARAMETER", "SET_PARAMETER": return .answer(answer(200))
         case "DESCRIBE": return describe(request)
@@ -57,10 +61,16 @@ public struct RTSPServerSession: Sendable {
             // There is nothing to go back to: a live stream is played from now on.
             guard state == .ready else { return .answer(answer(200)) }
             state = .playing
+            isPaused = false
             var response = answer(200)
             response.headers["Range"] = "npt=now-"
             return .play(response)
-        case "PAUSE": return .answer(answer(455, reason: "A live stream can't be paused"))
+        case "PAUSE":
+            // Where nothing is sent there is nothing to halt (RFC 7826 §13.6); what hasn't been set up can't be halted.
+            guard state == .playing else { return .answer(answer(state == .ready ? 200 : 455)) }
+            state = .ready
+            isPaused = true
+            return .pause(answer(200))
         case "TEARDOWN":
             state = .over
             return .end(answer(200))
@@ -81,7 +91,8 @@ public struct RTSPServerSession: Sendable {
     private mutating func setUp(_ request: RTSPRequest) -> Step {
         guard state != .playing, state != .over else { return .answer(answer(455)) }
         guard let (path, track) = Self.track(of: request.uri), track < Self.maximumTracks else { return .answer(answer(404)) }
-        guard transports[track] == nil else { return .answer(answer(455, reason: "The track is set up already")) }
+        // Clients that got nothing by UDP pause, forget the session and set the same tracks up by TCP.
+        guard transports[track] == nil || isPaused else { return .answer(answer(455, reason: "The track is set up already")) }
         if names.isEmpty { names = Self.streams(of: path) }
         guard !names.isEmpty else { return .answer(answer(404)) }
         let offers = RTSPTransport.parse(request.headers["Transport"] ?? "", channel: UInt8(track * 2))
@@ -99,9 +110,11 @@ public struct RTSPServerSession: Sendable {
         return response
     }
 
-    /// A track travels like this; on the next free channels, when those that were asked for are another track's.
+    /// A track travels like this from now on; on the next free channels, when those that were asked for are another track's.
     public mutating func setUp(track: Int, _ wanted: RTSPTransport) -> RTSPResponse {
         state = .ready
+        // One that is set up anew gives its channels back first.
+        transports[track] = nil
         let transport = onFreeChannels(wanted)
         transports[track] = transport
         var response = answer(200)

@@ -58,7 +58,7 @@ private func fuzzRTSP(_ bytes: UnsafeRawBufferPointer) {
             while let item = try parser.next() {
                 if case .request(let request) = item {
                     switch server.receive(request) {
-                    case .answer(let response), .end(let response), .play(let response):
+                    case .answer(let response), .end(let response), .play(let response), .pause(let response):
                         precondition(!response.bytes.isEmpty)
                     case .describe: _ = server.describe("v=0")
                     case .setUp(let track, let offers): if let offer = offers.first { _ = server.setUp(track: track, offer) }

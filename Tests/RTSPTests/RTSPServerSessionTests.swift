@@ -46,6 +46,88 @@ struct RTSPServerSessionTests {
         #expect(answer.status == 455)
     }
 
+    private func status(_ step: RTSPServerSession.Step) -> Int? {
+        switch step {
+        case .answer(let answer), .play(let answer), .pause(let answer), .end(let answer): answer.status
+        case .describe, .setUp: nil
+        }
+    }
+
+    /// One that plays two tracks by UDP.
+    private func playing() -> RTSPServerSession {
+        var session = RTSPServerSession(id: "abc")
+        _ = session.receive(request("DESCRIBE"))
+        _ = session.describe("v=0")
+        _ = session.setUp(track: 0, RTSPTransport(.udp(client: 5000, server: 6000)))
+        _ = session.setUp(track: 1, RTSPTransport(.udp(client: 5002, server: 6002)))
+        _ = session.receive(request("PLAY"))
+        return session
+    }
+
+    @Test("who got nothing by UDP pauses, sets the same tracks up by TCP, the first without the session's name, and plays")
+    func fallback() {
+        var session = playing()
+        #expect(session.state == .playing && !session.isPaused)
+        guard case .pause(let paused) = session.receive(request("PAUSE", "rtsp://h:5554/room%201/", ["Session": "abc"])) else {
+            Issue.record("does not pause")
+            return
+        }
+        #expect(paused.status == 200 && paused.headers["Session"] == "abc" && session.state == .ready && session.isPaused)
+        for track in 0..<2 {
+            let text = "RTP/AVP/TCP;unicast;interleaved=\(track * 2)-\(track * 2 + 1)"
+            let offer = RTSPTransport(.interleaved(rtp: UInt8(track * 2), rtcp: UInt8(track * 2 + 1)))
+            var headers: RTSPHeaders = ["Transport": text]
+            if track > 0 { headers["Session"] = "abc" }
+            let step = session.receive(request("SETUP", "rtsp://h:5554/room%201/trackID=\(track)", headers))
+            #expect(step == .setUp(track: track, offers: [offer]))
+            let answer = session.setUp(track: track, offer)
+            #expect(answer.headers["Transport"] == text && answer.headers["Session"] == "abc;timeout=60")
+        }
+        #expect(session.transports.mapValues(\.way) == [0: .interleaved(rtp: 0, rtcp: 1), 1: .interleaved(rtp: 2, rtcp: 3)])
+        guard case .play = session.receive(request("PLAY", "rtsp://h:5554/room%201/", ["Session": "abc"])) else {
+            Issue.record("does not play")
+            return
+        }
+        #expect(session.state == .playing && !session.isPaused)
+    }
+
+    @Test("a pause halts what plays and nothing else, and what was set up before it stays")
+    func pause() {
+        let again = request("SETUP", "rtsp://h/a/trackID=0", ["Transport": "RTP/AVP/TCP;unicast;interleaved=0-1"])
+        var session = RTSPServerSession(id: "abc")
+        _ = session.receive(request("DESCRIBE"))
+        _ = session.describe("v=0")
+        #expect(status(session.receive(request("PAUSE"))) == 455)
+        // Set up and not played yet: nothing changes.
+        _ = session.setUp(track: 0, RTSPTransport(.udp(client: 5000, server: 6000)))
+        let early = session.receive(request("PAUSE"))
+        guard case .answer(let answer) = early else { Issue.record("not only answered"); return }
+        #expect(answer.status == 200 && !session.isPaused && status(session.receive(again)) == 455)
+        guard case .play = session.receive(request("PLAY")) else { Issue.record("does not play"); return }
+        // Nor while it plays.
+        #expect(status(session.receive(again)) == 455)
+        guard case .pause = session.receive(request("PAUSE")) else { Issue.record("does not pause"); return }
+        guard case .answer(let second) = session.receive(request("PAUSE")) else { Issue.record("pauses twice"); return }
+        #expect(second.status == 200 && session.isPaused)
+        #expect(session.transports[0]?.way == .udp(client: 5000, server: 6000))
+        guard case .play = session.receive(request("PLAY")) else { Issue.record("does not go on"); return }
+        #expect(status(session.receive(again)) == 455)
+        #expect(status(session.receive(request("PAUSE", "rtsp://h/a", ["Session": "xyz"]))) == 454 && session.state == .playing)
+    }
+
+    @Test("a track that is set up anew may have the channels that it had, and not those of others")
+    func channelsAfterPause() {
+        var session = RTSPServerSession(id: "abc")
+        let first = RTSPTransport(.interleaved(rtp: 0, rtcp: 1)), second = RTSPTransport(.interleaved(rtp: 2, rtcp: 3))
+        _ = session.setUp(track: 0, first)
+        _ = session.setUp(track: 1, second)
+        _ = session.receive(request("PLAY"))
+        _ = session.receive(request("PAUSE"))
+        #expect(session.setUp(track: 0, first).headers["Transport"] == first.text)
+        #expect(session.setUp(track: 0, second).headers["Transport"] == first.text)
+        #expect(session.setUp(track: 1, second).headers["Transport"] == second.text)
+    }
+
     @Test("a session is known by its name only, and a request needs its number")
     func names() {
         var session = RTSPServerSession(id: "abc")

@@ -13,6 +13,15 @@ struct RTPForwarder {
         var bytes: [UInt8]
     }
 
+    /// How a client knows a track: kept while it pauses, so that the track goes on as the same one.
+    struct Numbering: Equatable {
+        var ssrc: UInt32
+        /// Of the next packet to go out; `nil`: there was none yet.
+        var next: UInt16?
+        var packets: UInt32 = 0
+        var octets: UInt32 = 0
+    }
+
     /// A missing packet is waited for by this much; what WebRTC repairs comes within it.
     static let patience = TimeSpan.milliseconds(150)
     static let maximumWaiting = 512
@@ -30,8 +39,9 @@ struct RTPForwarder {
     private struct Track {
         let codec: CodecKind
         let payloadType: UInt8
-        let ssrc: UInt32
-        let shift: UInt16
+        var numbering: Numbering
+        /// From the source's numbers to those that go out; `nil`: the first packet to go out decides.
+        var shift: UInt16?
         var isWanted: Bool
         /// The first packets wait for its reports.
         var isAwaited: Bool
@@ -43,8 +53,6 @@ struct RTPForwarder {
         /// The source's number of the next packet to go out.
         var next: UInt16?
         var waiting: [UInt16: (bytes: [UInt8], arrival: Instant)] = [:]
-        var packets: UInt32 = 0
-        var octets: UInt32 = 0
     }
 
     private var tracks: [Track]
@@ -63,22 +71,27 @@ struct RTPForwarder {
     ///   - wanted: the tracks that the client has set up.
     ///   - silent: those of which nothing comes at present.
     ///   - wallOffset: from 1970 to the zero of the monotonic clock.
+    ///   - before: what the client knows the tracks by, where it has played them before.
     init(
-        formats: [TrackFormat], payloadTypes: [UInt8], wanted: Set<Int>, silent: Set<Int> = [], wallOffset: TimeSpan, random: inout RandomSource
+        formats: [TrackFormat], payloadTypes: [UInt8], wanted: Set<Int>, silent: Set<Int> = [], wallOffset: TimeSpan,
+        continuing before: [Numbering] = [], random: inout RandomSource
     ) {
         tracks = []
         timeline = StreamTimeline(clockRates: formats.map(\.codec.clockRate))
         self.wallOffset = wallOffset
         for (index, (format, payloadType)) in zip(formats, payloadTypes).enumerated() {
             let codec = CodecKind(encodingName: format.codec.name)
+            let fresh = Numbering(ssrc: UInt32.random(in: 1...UInt32.max, using: &random))
+            let shift = UInt16.random(in: 0...UInt16.max, using: &random)
+            let numbering = before.indices.contains(index) ? before[index] : fresh
             tracks.append(Track(
-                codec: codec, payloadType: payloadType, ssrc: UInt32.random(in: 1...UInt32.max, using: &random),
-                shift: UInt16.random(in: 0...UInt16.max, using: &random), isWanted: wanted.contains(index),
-                isAwaited: wanted.contains(index) && !silent.contains(index), isStarted: !codec.isVideo))
+                codec: codec, payloadType: payloadType, numbering: numbering, shift: numbering.next == nil ? shift : nil,
+                isWanted: wanted.contains(index), isAwaited: wanted.contains(index) && !silent.contains(index), isStarted: !codec.isVideo))
         }
     }
 
-    func ssrc(of track: Int) -> UInt32? { tracks.indices.contains(track) ? tracks[track].ssrc : nil }
+    /// For who goes on after this one.
+    var numbering: [Numbering] { tracks.map(\.numbering) }
 
     mutating func take(_ bytes: [UInt8]) -> [Packet] {
         var rest = bytes[...], output: [Packet] = []
@@ -137,12 +150,13 @@ struct RTPForwarder {
         tracks[index].reportedOffset = offset
         let time = mediaTime + offset
         tracks[index].nextReport = arrival + Self.reportInterval
+        let numbering = tracks[index].numbering
         let report = SenderReport(
-            senderSSRC: tracks[index].ssrc, ntpTimestamp: (WallTime(nanoseconds: time.nanoseconds) + wallOffset).ntp, rtpTimestamp: timestamp,
-            packetCount: tracks[index].packets, octetCount: tracks[index].octets, reports: [])
+            senderSSRC: numbering.ssrc, ntpTimestamp: (WallTime(nanoseconds: time.nanoseconds) + wallOffset).ntp, rtpTimestamp: timestamp,
+            packetCount: numbering.packets, octetCount: numbering.octets, reports: [])
         output.append(Packet(
             track: index, isReport: true,
-            bytes: RTCP.serialize([.senderReport(report), .sourceDescription(SourceDescription(ssrc: tracks[index].ssrc, cname: "martlet"))])))
+            bytes: RTCP.serialize([.senderReport(report), .sourceDescription(SourceDescription(ssrc: numbering.ssrc, cname: "martlet"))])))
     }
 
     private mutating func take(_ record: TapRecord, _ output: inout [Packet]) {
@@ -191,16 +205,19 @@ struct RTPForwarder {
 
     private mutating func finished(_ index: Int, _ packet: [UInt8]) -> Packet {
         var bytes = packet
-        let track = tracks[index]
+        let source = UInt16(packet[2]) << 8 | UInt16(packet[3])
+        let shift = tracks[index].shift ?? (tracks[index].numbering.next ?? source) &- source
+        tracks[index].shift = shift
+        let number = source &+ shift, ssrc = tracks[index].numbering.ssrc
         bytes[0] = 0x80
-        bytes[1] = packet[1] & 0x80 | track.payloadType
-        let number = (UInt16(packet[2]) << 8 | UInt16(packet[3])) &+ track.shift
+        bytes[1] = packet[1] & 0x80 | tracks[index].payloadType
         bytes[2] = UInt8(number >> 8)
         bytes[3] = UInt8(number & 0xff)
-        for offset in 0..<4 { bytes[8 + offset] = UInt8(track.ssrc >> UInt32(24 - 8 * offset) & 0xff) }
-        tracks[index].packets &+= 1
+        for offset in 0..<4 { bytes[8 + offset] = UInt8(ssrc >> UInt32(24 - 8 * offset) & 0xff) }
+        tracks[index].numbering.next = number &+ 1
+        tracks[index].numbering.packets &+= 1
         // Longer than its head, which `take` has seen to, and no longer than a datagram.
-        tracks[index].octets &+= UInt32(packet.count - 12)
+        tracks[index].numbering.octets &+= UInt32(packet.count - 12)
         return Packet(track: index, isReport: false, bytes: bytes)
     }
 }

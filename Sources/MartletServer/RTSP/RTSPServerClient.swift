@@ -28,16 +28,19 @@ actor RTSPServerClient {
     private let idleTimeout: Duration
     private let writeTimeout: Duration
     private var session: RTSPServerSession
-    private let mediaSessionID = Identifier.uuid()
+    /// Another one for each time that it plays.
+    private var mediaSessionID = Identifier.uuid()
     private var tracks: [TrackFormat] = []
     private var payloadTypes: [UInt8] = []
     private var ports: [Int: RTPPortPair] = [:]
     private var media: Task<Void, Never>?
+    /// What it knows the tracks by since it last played.
+    private var numbering: [RTPForwarder.Numbering] = []
     private var watch: Task<Void, Never>?
     private var lastSign = ContinuousClock.now
     private var writingSince: ContinuousClock.Instant?
     private var isPlaying = false
-    private let logger: Logger
+    private var logger: Logger
 
     init(server: RTSPServer, account: MemoryAccount, address: String, peer: String, localAddress: String?, membersOnly: Bool, idleTimeout: Duration, writeTimeout: Duration) {
         self.server = server
@@ -56,14 +59,15 @@ actor RTSPServerClient {
     }
 
     private var owner: StreamOwner {
-        StreamOwner(id: "/rtsp/\(mediaSessionID)", appKey: Self.appKey, address: AddressKey(address)) { [weak self] notice in
+        StreamOwner(id: ownerID, appKey: Self.appKey, address: AddressKey(address)) { [weak self, mediaSessionID] notice in
             switch notice {
-            case .ended: Task { await self?.streamEnded() }
-            case .tracksChanged(let formats): Task { await self?.tracksChanged(formats) }
+            case .ended: Task { await self?.streamEnded(mediaSessionID) }
+            case .tracksChanged(let formats): Task { await self?.tracksChanged(formats, of: mediaSessionID) }
             default: break
             }
         }
     }
+    private var ownerID: String { "/rtsp/\(mediaSessionID)" }
     private var close: (@Sendable () -> Void)?
 
     func run(
@@ -104,14 +108,18 @@ actor RTSPServerClient {
         isPlaying = false
         for pair in ports.values { await pair.close() }
         ports = [:]
-        await server.streams.stop(mediaSessionID, ownerID: "/rtsp/\(mediaSessionID)")
+        await server.streams.stop(mediaSessionID, ownerID: ownerID)
     }
 
-    private func streamEnded() { close?() }
+    /// One that was ended for a pause is no longer this client's.
+    private func streamEnded(_ id: String) {
+        if id == mediaSessionID { close?() }
+    }
 
     /// What was described to a client can't be changed. One for whom there is something new, or to whom nothing is left, is let go, so that it
     /// comes again and gets what there is; one that has merely lost a track goes on with the others.
-    private func tracksChanged(_ formats: [TrackFormat]) {
+    private func tracksChanged(_ formats: [TrackFormat], of id: String) {
+        guard id == mediaSessionID else { return }
         let isNew = formats.contains { new in !tracks.contains { $0.isSameTrack(as: new) } }
         let hasAny = session.transports.keys.contains { index in
             tracks.indices.contains(index) && formats.contains { $0.isSameTrack(as: tracks[index]) }
@@ -134,9 +142,11 @@ actor RTSPServerClient {
                 close?()
                 return
             }
-            for pair in ports.values where isPlaying { lastSign = max(lastSign, pair.lastSign) }
+            // Who pauses may be silent for as long as who plays.
+            let isUp = isPlaying || session.isPaused
+            for pair in ports.values where isUp { lastSign = max(lastSign, pair.lastSign) }
             let usesUDP = !ports.isEmpty
-            let limit: Duration = isPlaying ? .seconds(RTSPServerSession.timeout * 3 / 2) : idleTimeout
+            let limit: Duration = isUp ? .seconds(RTSPServerSession.timeout * 3 / 2) : idleTimeout
             // Between the messages the connection itself is the sign of life.
             guard !isPlaying || usesUDP else { continue }
             if now - lastSign > limit {
@@ -159,6 +169,9 @@ actor RTSPServerClient {
         case .play(let answer):
             response = answer
             plays = true
+        case .pause(let answer):
+            await halt()
+            response = answer
         case .end(let answer):
             response = answer
             goesOn = false
@@ -215,16 +228,22 @@ actor RTSPServerClient {
         guard tracks.indices.contains(track) else { return session.refuse(404, reason: "No such track") }
         for offer in offers {
             switch offer.way {
-            case .interleaved: return session.setUp(track: track, offer)
+            case .interleaved:
+                await closePorts(of: track)
+                return session.setUp(track: track, offer)
             case .udp(let client, _):
                 // Media goes to where the request came from, whatever else is asked for.
                 guard let pair = try? await RTPPortPair.open(host: localAddress ?? "0.0.0.0", remote: address, remotePort: client) else { continue }
+                await closePorts(of: track)
                 ports[track] = pair
                 return session.setUp(track: track, RTSPTransport(.udp(client: client, server: pair.port)))
             }
         }
         return session.refuse(461)
     }
+
+    /// The track travels otherwise from now on.
+    private func closePorts(of track: Int) async { await ports.removeValue(forKey: track)?.close() }
 
     private static func refusal(_ refusal: StreamRefusal, _ session: RTSPServerSession) -> RTSPResponse {
         guard case .refused(let info, let reason) = refusal else { return session.refuse(404, reason: "The stream has ended") }
@@ -254,6 +273,22 @@ actor RTSPServerClient {
         media = Task { await send(subscription, outbound) }
     }
 
+    /// Nothing is sent any more once this has returned. To the stream the player is gone; when it plays again it is another one.
+    private func halt() async {
+        guard isPlaying else { return }
+        isPlaying = false
+        server.notePlaying(-1)
+        let (ended, owner, task) = (mediaSessionID, ownerID, media)
+        mediaSessionID = Identifier.uuid()
+        logger[metadataKey: "media_session"] = "\(mediaSessionID)"
+        media = nil
+        task?.cancel()
+        await server.streams.stop(ended, ownerID: owner)
+        await task?.value
+        (writingSince, unsent) = (nil, 0)
+        logger.debug("RTSP client pauses", metadata: ["stream": "\(session.stream ?? "")"])
+    }
+
     /// From 1970 to the zero of the monotonic clock.
     private static func wallOffset() -> TimeSpan {
         WallClock.now() - WallTime(nanoseconds: MonotonicClock.now().nanoseconds)
@@ -262,9 +297,13 @@ actor RTSPServerClient {
     private func send(_ subscription: PacketSubscription, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>) async {
         var random = RandomSource.system
         var forwarder = RTPForwarder(
-            formats: subscription.tracks, payloadTypes: payloadTypes, wanted: Set(session.transports.keys), silent: subscription.silent, wallOffset: Self.wallOffset(),
-            random: &random)
-        defer { close?() }
+            formats: subscription.tracks, payloadTypes: payloadTypes, wanted: Set(session.transports.keys), silent: subscription.silent,
+            wallOffset: Self.wallOffset(), continuing: numbering, random: &random)
+        // A task that was cancelled has been ended for a pause, or with the connection.
+        defer {
+            numbering = forwarder.numbering
+            if !Task.isCancelled { close?() }
+        }
         while let records = await subscription.next() {
             if Task.isCancelled { return }
             let packets = forwarder.take(records)

@@ -109,6 +109,28 @@ struct RTPForwarderTests {
         }
     }
 
+    @Test("to a client that goes on after a pause the tracks are the same, with the numbers that follow")
+    func goesOn() throws {
+        var random = RandomSource.seeded(7)
+        let opus = try #require(SourceTrack.opus(channels: 2).format), vp8 = try #require(SourceTrack.vp8.format)
+        var source = TappedSource()
+        var before = RTPForwarder(
+            formats: [opus, vp8], payloadTypes: [96, 97], wanted: [0, 1], silent: [0, 1], wallOffset: .zero, random: &random)
+        var packets = before.take((0..<5).flatMap { source.packet(0, media: $0 * 20_000_000) })
+        #expect(before.numbering[0].packets == 5 && before.numbering[1].next == nil)
+        // The source goes on meanwhile.
+        for step in 5..<15 { _ = source.packet(0, media: Int64(step) * 20_000_000) }
+        var after = RTPForwarder(
+            formats: [opus, vp8], payloadTypes: [96, 97], wanted: [0, 1], silent: [0, 1], wallOffset: .zero, continuing: before.numbering,
+            random: &random)
+        packets += after.take((15..<18).flatMap { source.packet(0, media: $0 * 20_000_000) } + source.packet(1, media: 360_000_000))
+        let sound = packets.filter { $0.track == 0 && !$0.isReport }.map(\.bytes)
+        let numbers = sound.map { UInt16($0[2]) << 8 | UInt16($0[3]) }
+        #expect(numbers.count == 8 && zip(numbers.dropFirst(), numbers).allSatisfy { $0 &- $1 == 1 })
+        #expect(Set(sound.map { Array($0[8..<12]) }).count == 1)
+        #expect(after.numbering.map(\.ssrc) == before.numbering.map(\.ssrc) && after.numbering.map(\.packets) == [8, 1])
+    }
+
     @Test("timestamps that jump for ever, and reports that say anything, end nothing: packets go on in order")
     func jumps() throws {
         var random = RandomSource.seeded(6)
