@@ -4,17 +4,19 @@ import contextlib
 import re
 import select
 import socket
+import struct
 import subprocess
 import threading
+import time
 
 import pytest
 from playwright.sync_api import Error
 
-from harness import odd_inputs, records
+from harness import encoded, odd_inputs, records
 from harness.chromium import ONLY
 from harness.ports import free_media_ports, free_tcp_port
 from harness.rtsp import Camera, fetch
-from harness.scripted_camera import PCMU, ScriptedCamera, pictures
+from harness.scripted_camera import FPS, PCMU, ScriptedCamera, payloads, pictures
 from harness.waiting import wait_until
 from test_recording import folder, in_step, only_record, run_for
 from test_tools import publishing
@@ -396,6 +398,28 @@ def test_a_camera_whose_datagrams_do_not_come_is_fetched_over_tcp(make_node, nam
         assert node.rest("rtsp/startup", {"uri": camera.url(), "toStream": name}).status == 200
         wait_until(lambda: len(camera.links) == 2, 15, lambda: camera.requests)
         assert frames(node, name) >= 25 and isinstance(camera.links[1].channels["video"], int)
+
+
+def test_datagrams_that_are_faster_than_the_answer_to_play_are_not_lost(make_node, name):
+    node = make_node("early", rtsp_udp=True)
+    # One key frame, and no other for as long as anybody looks.
+    units = encoded.access_units(gop=200)
+    with ScriptedCamera() as camera:
+        camera.sets = encoded.sets(units)
+        camera.picture = lambda link, number: units[1 + number % (len(units) - 1)]
+
+        def begin(link, method, uri, headers):
+            if method == "PLAY":
+                parts = [part for unit in units[0] for part in payloads(unit)]
+                for index, part in enumerate(parts):
+                    marker = 0x80 if index == len(parts) - 1 else 0
+                    link.packet(link.channels["video"], struct.pack(
+                        ">BBHII", 0x80, marker | 96, 1000 - len(parts) + index, 90000 - 90000 // FPS, 0x1111) + part)
+                # The answer is slow.
+                time.sleep(0.2)
+        camera.override = begin
+        assert node.rest("rtsp/startup", {"uri": camera.url(), "toStream": name}).status == 200
+        assert frames(node, name) >= 25 and len(camera.links) == 1 and isinstance(camera.links[0].channels["video"], tuple)
 
 
 def test_a_camera_is_called_for_as_long_as_it_is_wanted_and_no_longer(a, name, pulled):

@@ -22,6 +22,8 @@ actor RTSPLink {
     private var parser = RTSPParser(.client)
     private var watch: RTSPLinkWatch
     private var inlet: RTSPInlet?
+    /// What comes by UDP before there is an inlet.
+    private var early = EarlyDatagrams()
     private var channel: (any Channel)?
     private var pairs: [RTPPortPair] = []
     /// Why it has been ended on this side.
@@ -72,8 +74,8 @@ actor RTSPLink {
         channel = connection.channel
         if closing != nil { connection.channel.close(promise: nil) }
         // In the order in which they came; what nobody takes in time is lost, as it is in a network.
-        let (datagrams, arrived) = AsyncStream<Datagram>.makeStream(bufferingPolicy: .bufferingNewest(4096))
-        let reader = Task { for await one in datagrams { self.take(one.bytes, track: one.track, isReport: one.isReport) } }
+        let (datagrams, arrived) = AsyncStream<EarlyDatagrams.Datagram>.makeStream(bufferingPolicy: .bufferingNewest(4096))
+        let reader = Task { for await one in datagrams { self.take(one) } }
         defer {
             arrived.finish()
             reader.cancel()
@@ -94,6 +96,9 @@ actor RTSPLink {
         if parser.strayBytes > 0 {
             logger.notice("bytes between a camera's packets were skipped", metadata: ["bytes": "\(parser.strayBytes)"])
         }
+        if early.lost > 0 {
+            logger.notice("datagrams of a camera were lost: they came before its stream was ready", metadata: ["datagrams": "\(early.lost)"])
+        }
         if let tooLong = inlet?.tooLong, tooLong > 0 {
             logger.notice("packets of a camera were too long to be passed on", metadata: ["packets": "\(tooLong)"])
         }
@@ -112,17 +117,11 @@ actor RTSPLink {
         }
     }
 
-    private struct Datagram: Sendable {
-        var track: Int
-        var isReport: Bool
-        var bytes: [UInt8]
-    }
-
-    private func openPorts(_ channel: any Channel, _ arrived: AsyncStream<Datagram>.Continuation) async {
+    private func openPorts(_ channel: any Channel, _ arrived: AsyncStream<EarlyDatagrams.Datagram>.Continuation) async {
         guard let remote = channel.remoteAddress?.ipAddress, let own = channel.localAddress?.ipAddress else { return }
         for track in 0..<2 {
             let pair = try? await RTPPortPair.open(host: own, remote: remote, remotePort: 9) { bytes, isReport in
-                arrived.yield(Datagram(track: track, isReport: isReport, bytes: bytes))
+                arrived.yield(EarlyDatagrams.Datagram(track: track, isReport: isReport, bytes: bytes))
             }
             if let pair { pairs.append(pair) }
         }
@@ -162,7 +161,9 @@ actor RTSPLink {
             case .playing:
                 parser.channels = session.agreedChannels
                 switch await onPlaying(session.tracks) {
-                case .success(let inlet): self.inlet = inlet
+                case .success(let inlet):
+                    self.inlet = inlet
+                    for one in early.takeAll() { take(one) }
                 case .failure(let end): return end
                 }
             case .packet(let track, let isReport, let bytes): take(bytes, track: track, isReport: isReport)
@@ -173,6 +174,11 @@ actor RTSPLink {
     }
 
     // MARK: media
+
+    private func take(_ datagram: EarlyDatagrams.Datagram) {
+        guard inlet != nil else { return early.keep(datagram) }
+        take(datagram.bytes, track: datagram.track, isReport: datagram.isReport)
+    }
 
     private func take(_ bytes: [UInt8], track: Int, isReport: Bool) {
         switch inlet?.take(bytes, track: track, isReport: isReport, at: .now) {
