@@ -400,6 +400,31 @@ def test_a_camera_whose_datagrams_do_not_come_is_fetched_over_tcp(make_node, nam
         assert frames(node, name) >= 25 and isinstance(camera.links[1].channels["video"], int)
 
 
+def test_datagrams_come_from_another_address_that_the_camera_names(make_node, name):
+    node = make_node("source", rtsp_udp=True)
+    with ScriptedCamera() as camera:
+        camera.sender = camera.source = "127.0.0.77"
+        assert node.rest("rtsp/startup", {"uri": camera.url(), "toStream": name}).status == 200
+        link = camera.links[0]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as reports:
+            reports.bind((camera.sender, link.datagrams.getsockname()[1] + 1))
+            reports.settimeout(15)
+            assert frames(node, name) >= 25 and len(camera.links) == 1 and isinstance(link.channels["video"], tuple)
+            # A receiver's report.
+            data, (host, port) = reports.recvfrom(2000)
+            assert data[1] == 201 and host == "127.0.0.1" and port == link.channels["video"][1] + 1
+
+
+@pytest.mark.parametrize("named", [None, "localhost"])
+def test_datagrams_from_an_address_that_nobody_named_are_not_taken(make_node, name, named):
+    node = make_node("stranger", rtsp_udp=True, rtsp_activity_timeout=1000)
+    with ScriptedCamera() as camera:
+        camera.sender, camera.source = "127.0.0.77", named
+        assert node.rest("rtsp/startup", {"uri": camera.url(), "toStream": name}).status == 200
+        wait_until(lambda: len(camera.links) == 2, 15, lambda: camera.requests)
+        assert frames(node, name) >= 25 and isinstance(camera.links[1].channels["video"], int)
+
+
 def test_datagrams_that_are_faster_than_the_answer_to_play_are_not_lost(make_node, name):
     node = make_node("early", rtsp_udp=True)
     # One key frame, and no other for as long as anybody looks.

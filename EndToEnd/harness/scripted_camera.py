@@ -66,7 +66,7 @@ class Link:
         # Of each track: a channel, or where its datagrams go.
         self.channels = {}
         self.datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.datagrams.bind(("127.0.0.1", 0))
+        self.datagrams.bind((camera.sender, 0))
 
     def send(self, data):
         with self.lock:
@@ -146,6 +146,8 @@ class ScriptedCamera:
         # Whether a payload, the picture's last or not, has the marker; and what the timestamp grows by from packet to packet of a picture.
         self.marks = lambda payload, last: last
         self.tick = 0
+        # Where its datagrams come from, and where it says that they do.
+        self.sender, self.source = "127.0.0.1", None
         # Seconds that have been kept and come first, at once.
         self.past = 0
         self.sound = lambda number: [(0, packet * TONE_SAMPLES, tone()) for packet in (2 * number, 2 * number + 1)]
@@ -193,7 +195,7 @@ class ScriptedCamera:
                 if "client_port" in asked:
                     own = link.datagrams.getsockname()[1]
                     link.channels[track] = ("127.0.0.1", int(re.search(r"client_port=(\d+)", asked)[1]))
-                    lines.append(f"Transport: {asked};server_port={own}-{own + 1}")
+                    lines.append(f"Transport: {asked};server_port={own}-{own + 1}{';source=' + self.source if self.source else ''}")
                 else:
                     link.channels[track] = int(re.search(r"interleaved=(\d+)", asked)[1])
                     lines.append(f"Transport: {asked}")

@@ -11,16 +11,17 @@ struct RTSPChannels: Sendable {
     var numbers: Set<UInt8> { Set(uses.keys) }
 
     /// Takes what a server says about a track's transport; what was asked for holds where it says nothing that fits.
-    /// - Returns: the server's port, over UDP.
-    mutating func note(_ transport: String, track: Int, isOverUDP: Bool) -> UInt16? {
+    /// - Returns: over UDP, the server's port and the address that packets come from, as far as it says them.
+    mutating func note(_ transport: String, track: Int, isOverUDP: Bool) -> (port: UInt16?, source: String?) {
         // There are two tracks at most.
         let asked = UInt8(track * 2)
-        switch RTSPTransport.parse(transport, channel: asked).first?.way {
+        let answered = RTSPTransport.parse(transport, channel: asked).first
+        switch answered?.way {
         case .interleaved(let rtp, let rtcp): agree(track, rtp, rtcp)
-        case .udp(_, let server?) where isOverUDP: return server
+        case .udp(_, let server) where isOverUDP: return (server, answered?.source)
         case .udp, nil: if !isOverUDP { agree(track, asked, asked + 1) }
         }
-        return nil
+        return (nil, nil)
     }
 
     private mutating func agree(_ track: Int, _ rtp: UInt8, _ rtcp: UInt8) {

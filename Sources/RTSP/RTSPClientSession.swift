@@ -42,6 +42,8 @@ public struct RTSPClientSession: Sendable {
         case leftOut(RTSPTrack, RTSPClientFailure)
         /// The server sends the track's packets from this port and the next.
         case serverPort(track: Int, UInt16)
+        /// The track's packets come from this address, which may be another than the server's own.
+        case source(track: Int, String)
         case playing
         case packet(track: Int, isReport: Bool, [UInt8])
         case failed(RTSPClientFailure)
@@ -215,10 +217,11 @@ public struct RTSPClientSession: Sendable {
             return describe(response)
         case .settingUp(let track):
             guard response.status == 200 else { return trackRefused(track, response) }
-            if let port = channels.note(response.headers["Transport"] ?? "", track: track, isOverUDP: ports != nil) {
-                return [.serverPort(track: track, port)] + setUp(track + 1)
-            }
-            return setUp(track + 1)
+            let (port, source) = channels.note(response.headers["Transport"] ?? "", track: track, isOverUDP: ports != nil)
+            var actions: [Action] = []
+            if let source { actions.append(.source(track: track, source)) }
+            if let port { actions.append(.serverPort(track: track, port)) }
+            return actions + setUp(track + 1)
         case .starting:
             guard response.status == 200 else { return tryNext(after: response) ?? fail(response) }
             state = .playing

@@ -77,6 +77,21 @@ struct RTSPClientSessionTests {
         #expect(events.contains(.serverPort(track: 0, 7000)) && events.last == .playing)
     }
 
+    @Test("over UDP, the address that a server's packets come from is told, with its ports or without")
+    func sources() throws {
+        var camera = TalkingCamera()
+        camera.change = { request, response in
+            guard request.method == "SETUP", let asked = request.headers["Transport"] else { return }
+            response.headers["Transport"] = asked + ";source=10.0.0.7" + (request.uri.hasSuffix("track1") ? ";server_port=7000-7001" : "")
+        }
+        var udp = try session(ports: [5000, 5002])
+        let events = camera.run(&udp).events.dropFirst()
+        #expect(Array(events) == [.source(track: 0, "10.0.0.7"), .serverPort(track: 0, 7000), .source(track: 1, "10.0.0.7"), .playing])
+        // Between the messages there is one way only.
+        var tcp = try session()
+        #expect(Array(camera.run(&tcp).events.dropFirst()) == [.playing])
+    }
+
     @Test("a login is given when it is asked for, once; a wrong or missing one fails", arguments: ["Basic realm=\"c\"", "Digest realm=\"c\", nonce=\"1\""])
     func logins(_ challenge: String) throws {
         var camera = TalkingCamera()

@@ -163,6 +163,19 @@ struct RTSPServerSessionTests {
         }
     }
 
+    @Test("the address that packets come from is read when it is in numbers and one host's; it is never written", arguments: [
+        ("10.0.0.7", "10.0.0.7"), (" \"10.0.0.7\" ", "10.0.0.7"), ("127.0.0.1", "127.0.0.1"), ("169.254.1.2", "169.254.1.2"),
+        ("2001:DB8:0::7", "2001:db8::7"), ("[2001:db8::7]", "2001:db8::7"), ("::ffff:10.0.0.7", "10.0.0.7"), ("::1", "::1"),
+        ("camera.local", nil), ("localhost", nil), ("10.0.0", nil), ("10.0.0.7:5000", nil), ("", nil), ("0.0.0.0", nil), ("::", nil),
+        ("224.0.0.1", nil), ("239.255.0.1", nil), ("255.255.255.255", nil), ("ff02::1", nil), ("fe80::1", nil), ("fe80::1%lo", nil),
+    ] as [(String, String?)])
+    func sources(_ text: String, _ host: String?) {
+        let header = "RTP/AVP/UDP;unicast;client_port=5000-5001;server_port=6000-6001;source=\(text);ssrc=0000000A"
+        let found = RTSPTransport.parse(header).first
+        #expect(found == RTSPTransport(.udp(client: 5000, server: 6000), ssrc: 10, source: host))
+        #expect(found?.text == "RTP/AVP;unicast;client_port=5000-5001;server_port=6000-6001;ssrc=0000000A")
+    }
+
     @Test("transports are read as clients write them")
     func transports() {
         #expect(RTSPTransport.parse("RTP/AVP;unicast;client_port=5000-5001").map(\.way) == [.udp(client: 5000, server: nil)])

@@ -158,6 +158,10 @@ actor RTSPLink {
             case .leftOut(let track, let failure):
                 logger.warning("a track of a camera can't be had", metadata: ["left_out": "\(track.format.codec.name)", "reason": "\(failure)"])
             case .serverPort(let track, let port): if pairs.indices.contains(track) { pairs[track].aim(at: port) }
+            case .source(let track, let host):
+                if pairs.indices.contains(track), pairs[track].accept(host) {
+                    logger.info("a camera's packets come from another address than its own", metadata: ["address": "\(host)"])
+                }
             case .playing:
                 parser.channels = session.agreedChannels
                 switch await onPlaying(session.tracks) {
