@@ -402,9 +402,9 @@ def vendor(background):
 def test_a_push_works_towards_a_server_that_answers_like_the_vendors(a, live, name, vendor):
     reply = a.rest("pull/push", {"uri": vendor.url + "/websocket", "localStreamName": live, "remoteStreamName": name})
     assert reply.status == 200, reply
-    wait_until(lambda: vendor.received.frames > 15 and vendor.received.audio_energy > 0, 10,
-               lambda: f"media; {vendor.received.frames} frames, energy {vendor.received.audio_energy}")
-    assert len(vendor.received.clocks) > 10, "the pictures are damaged"
+    # Of a damaged picture the clock can't be read.
+    wait_until(lambda: len(vendor.received.clocks) > 10 and vendor.received.audio_energy > 0, 10,
+               lambda: f"media; {vendor.received.frames} frames, {len(vendor.received.clocks)} clocks, energy {vendor.received.audio_energy}")
     assert vendor.paths == ["/websocket"]
     request = next(argument for message, argument in vendor.requests if message == "publishStream")
     assert request["published"] is True and request["name"] == name and request["mediaProvider"] == "WebRTC"
