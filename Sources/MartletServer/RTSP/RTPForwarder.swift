@@ -16,8 +16,9 @@ struct RTPForwarder {
     /// How a client knows a track: kept while it pauses, so that the track goes on as the same one.
     struct Numbering: Equatable {
         var ssrc: UInt32
-        /// Of the next packet to go out; `nil`: there was none yet.
+        /// Of the next packet to go out, and what the source calls it; `nil`: there was none yet.
         var next: UInt16?
+        var source: UInt16?
         var packets: UInt32 = 0
         var octets: UInt32 = 0
     }
@@ -25,6 +26,8 @@ struct RTPForwarder {
     /// A missing packet is waited for by this much; what WebRTC repairs comes within it.
     static let patience = TimeSpan.milliseconds(150)
     static let maximumWaiting = 512
+    /// Packets further apart than this are of a source that has begun anew.
+    static let maximumReturn: Int16 = 3000
     /// The source's reports are waited for by this much before the first packet, and no longer than until so many bytes are held.
     static let reportPatience = TimeSpan.seconds(1)
     static let maximumHeld = 1 << 20
@@ -46,6 +49,8 @@ struct RTPForwarder {
         /// The first packets wait for its reports.
         var isAwaited: Bool
         var isStarted: Bool
+        /// What comes before this number of the source has been sent already; `nil` from there on.
+        var resumes: UInt16?
         /// When the next report is due, by the arrival of packets; `nil`: with the next one.
         var nextReport: Instant?
         /// Time less media time, as last reported.
@@ -86,7 +91,8 @@ struct RTPForwarder {
             let numbering = before.indices.contains(index) ? before[index] : fresh
             tracks.append(Track(
                 codec: codec, payloadType: payloadType, numbering: numbering, shift: numbering.next == nil ? shift : nil,
-                isWanted: wanted.contains(index), isAwaited: wanted.contains(index) && !silent.contains(index), isStarted: !codec.isVideo))
+                isWanted: wanted.contains(index), isAwaited: wanted.contains(index) && !silent.contains(index), isStarted: !codec.isVideo,
+                resumes: numbering.source))
         }
     }
 
@@ -168,18 +174,22 @@ struct RTPForwarder {
             let packet = Array(rtp)
             let number = UInt16(packet[2]) << 8 | UInt16(packet[3])
             if !tracks[index].isStarted {
-                let starts = packet.withUnsafeBytes {
+                tracks[index].isStarted = packet.withUnsafeBytes {
                     PayloadInspector.isKeyFrameStart(codec: tracks[index].codec, payload: UnsafeRawBufferPointer(rebasing: $0[12...]))
                 }
-                guard starts else { return }
-                tracks[index].isStarted = true
             }
+            if let resumes = tracks[index].resumes {
+                let distance = Int16(bitPattern: number &- resumes)
+                if distance < 0, distance > -Self.maximumReturn { return }
+                if tracks[index].isStarted { tracks[index].resumes = nil }
+            }
+            guard tracks[index].isStarted else { return }
             let next = tracks[index].next ?? number
             tracks[index].next = next
             // What lies in the past has been given up, or came twice.
             let distance = Int16(bitPattern: number &- next)
-            if distance < 0, distance > -3000 { return }
-            if distance < 0 || distance > 3000 {
+            if distance < 0, distance > -Self.maximumReturn { return }
+            if distance < 0 || distance > Self.maximumReturn {
                 tracks[index].waiting = [:]
                 tracks[index].next = number
             }
@@ -214,7 +224,7 @@ struct RTPForwarder {
         bytes[2] = UInt8(number >> 8)
         bytes[3] = UInt8(number & 0xff)
         for offset in 0..<4 { bytes[8 + offset] = UInt8(ssrc >> UInt32(24 - 8 * offset) & 0xff) }
-        tracks[index].numbering.next = number &+ 1
+        (tracks[index].numbering.next, tracks[index].numbering.source) = (number &+ 1, source &+ 1)
         tracks[index].numbering.packets &+= 1
         // Longer than its head, which `take` has seen to, and no longer than a datagram.
         tracks[index].numbering.octets &+= UInt32(packet.count - 12)

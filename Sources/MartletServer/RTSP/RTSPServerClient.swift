@@ -36,6 +36,9 @@ actor RTSPServerClient {
     private var media: Task<Void, Never>?
     /// What it knows the tracks by since it last played.
     private var numbering: [RTPForwarder.Numbering] = []
+    /// What it last played, and when it began to.
+    private var played: (stream: StreamHandle, at: ContinuousClock.Instant)?
+    private var setUps = 0
     private var watch: Task<Void, Never>?
     private var lastSign = ContinuousClock.now
     private var writingSince: ContinuousClock.Instant?
@@ -69,6 +72,10 @@ actor RTSPServerClient {
     }
     private var ownerID: String { "/rtsp/\(mediaSessionID)" }
     private var close: (@Sendable () -> Void)?
+    /// From one PLAY of a client to its next.
+    private static let playGap = Duration.seconds(1)
+    /// Of a connection.
+    private static let maximumSetUps = 64
 
     func run(
         _ inbound: NIOAsyncChannelInboundStream<ByteBuffer>, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>, close: @escaping @Sendable () -> Void
@@ -178,11 +185,17 @@ actor RTSPServerClient {
         }
         var subscription: PacketSubscription?
         if plays {
+            // Each begins with what the stream keeps for players, which is much.
+            if let played { try await Task.sleep(until: played.at + Self.playGap) }
             do throws(StreamRefusal) {
                 let opened = try await open()
                 // The numbers of what was set up are those of the description.
-                if opened.tracks.count == tracks.count, zip(opened.tracks, tracks).allSatisfy({ $0.isSameTrack(as: $1) }) {
+                if let played, played.stream != opened.stream {
+                    response = session.refuse(455, reason: "The stream has begun anew")
+                    goesOn = false
+                } else if opened.tracks.count == tracks.count, zip(opened.tracks, tracks).allSatisfy({ $0.isSameTrack(as: $1) }) {
                     subscription = opened
+                    played = (opened.stream, .now)
                 } else {
                     response = session.refuse(455, reason: "The stream has other tracks now than were described")
                     goesOn = false
@@ -226,6 +239,8 @@ actor RTSPServerClient {
     private func setUp(_ track: Int, _ offers: [RTSPTransport]) async -> RTSPResponse {
         if tracks.isEmpty, let (_, found) = await find(session.names) { use(found) }
         guard tracks.indices.contains(track) else { return session.refuse(404, reason: "No such track") }
+        setUps += 1
+        guard setUps <= Self.maximumSetUps else { return session.refuse(503, reason: "Too many SETUPs") }
         for offer in offers {
             switch offer.way {
             case .interleaved:

@@ -6,6 +6,7 @@ import SDP
 
 /// The reading end of a tap: one task calls `next`.
 public final class PacketSubscription: Sendable {
+    public let stream: StreamHandle
     /// As the tap numbers them; a converted one in the place of its source.
     public let tracks: [TrackFormat]
     /// Those of which nothing came when it began: there is no use in waiting for them.
@@ -14,7 +15,8 @@ public final class PacketSubscription: Sendable {
     private let signal: WakeSignal
     private let over: Flag
 
-    init(tracks: [TrackFormat], silent: Set<Int> = [], pipe: PacketPipe, signal: WakeSignal) {
+    init(stream: StreamHandle, tracks: [TrackFormat], silent: Set<Int> = [], pipe: PacketPipe, signal: WakeSignal) {
+        self.stream = stream
         self.tracks = tracks
         self.silent = silent
         self.pipe = pipe
@@ -53,6 +55,6 @@ extension StreamTapping {
         let signal = WakeSignal()
         let pipe = PacketPipe(onData: { signal.set() })
         let tap = try await tap(stream, into: pipe, backlog: backlog, choice: choice)
-        return (tap.id, PacketSubscription(tracks: tap.tracks, silent: tap.silent, pipe: pipe, signal: signal))
+        return (tap.id, PacketSubscription(stream: stream, tracks: tap.tracks, silent: tap.silent, pipe: pipe, signal: signal))
     }
 }

@@ -27,6 +27,12 @@ private struct TappedSource {
         return TapRecord(track: track, arrival: Instant(nanoseconds: Self.start + media), content: .packet(orientation: 0xff, audioLevel: 0xff, rtp: rtp[...])).encoded
     }
 
+    /// Every 20 ms, by their numbers from the first on.
+    func packets(_ track: Int, _ range: Range<Int64>) -> [UInt8] {
+        var source = self
+        return range.flatMap { source.packet(track, media: $0 * 20_000_000) }
+    }
+
     func report(_ track: Int, media: Int64, error: Int64) -> [UInt8] {
         let (seconds, rest) = (Self.wall + media + error).quotientAndRemainder(dividingBy: 1_000_000_000)
         return TapRecord(
@@ -118,11 +124,13 @@ struct RTPForwarderTests {
             formats: [opus, vp8], payloadTypes: [96, 97], wanted: [0, 1], silent: [0, 1], wallOffset: .zero, random: &random)
         var packets = before.take((0..<5).flatMap { source.packet(0, media: $0 * 20_000_000) })
         #expect(before.numbering[0].packets == 5 && before.numbering[1].next == nil)
-        // The source goes on meanwhile.
+        // The source goes on meanwhile. Of what comes then the first is from before the pause.
+        let repeated = TappedSource().packets(0, 0..<5)
         for step in 5..<15 { _ = source.packet(0, media: Int64(step) * 20_000_000) }
         var after = RTPForwarder(
             formats: [opus, vp8], payloadTypes: [96, 97], wanted: [0, 1], silent: [0, 1], wallOffset: .zero, continuing: before.numbering,
             random: &random)
+        #expect(after.take(repeated).isEmpty)
         packets += after.take((15..<18).flatMap { source.packet(0, media: $0 * 20_000_000) } + source.packet(1, media: 360_000_000))
         let sound = packets.filter { $0.track == 0 && !$0.isReport }.map(\.bytes)
         let numbers = sound.map { UInt16($0[2]) << 8 | UInt16($0[3]) }
