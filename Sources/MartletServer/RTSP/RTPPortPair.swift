@@ -82,16 +82,14 @@ final class RTPPortPair: Sendable {
         }
     }
 
-    /// The peer has said that its packets come from this address: they are taken too. What is sent goes there, until packets come from elsewhere:
-    /// a peer behind a translation of addresses says what is right on its own side only.
+    /// The peer has said that its packets come from this address: they are taken too. What is sent goes there once some have come: nobody may name
+    /// a third party to whom it would be sent.
     /// - Parameter host: in numbers.
     /// - Returns: false when it is known already, or nothing can come from there to these ports.
     func accept(_ host: String) -> Bool {
         let peer = remote.withLock { $0.host }
         // Nobody else may have something sent to this machine itself.
-        guard host.contains(":") == peer.contains(":"), Self.isLoopback(host) == Self.isLoopback(peer), senders.add(host) else { return false }
-        remote.withLock { $0.move(to: host) }
-        return true
+        return host.contains(":") == peer.contains(":") && Self.isLoopback(host) == Self.isLoopback(peer) && senders.add(host)
     }
 
     private static func isLoopback(_ host: String) -> Bool { host == "::1" || host.hasPrefix("127.") }
