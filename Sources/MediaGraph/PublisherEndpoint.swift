@@ -38,6 +38,7 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
         var isOver = false
         /// Until then its codec stays.
         var nextCodecChange = Instant.zero
+        var codecChangeGap = TimeSpan.zero
         /// Packets of sources that are not the line's.
         var otherPackets: UInt64 = 0
 
@@ -78,8 +79,8 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
     /// Packets of an SSRC that could not be given to a track.
     public private(set) var unknownPackets: UInt64 = 0
 
-    /// Each change makes a new track.
-    static let codecChangeGap = TimeSpan.seconds(1)
+    /// Until a codec may change again, doubled each time up to what counts as calm.
+    static let codecChangeGap = TimeSpan.seconds(1), codecChangeCalm = TimeSpan.seconds(60)
     static let feedbackInterval = TimeSpan.milliseconds(50)
     static let tick = TimeSpan.milliseconds(20)
     /// An unanswered request is repeated sooner than the gap that follows a key frame.
@@ -147,7 +148,10 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
         guard now >= lines[line].nextCodecChange,
             let agreed = lines[line].media.alternatives.first(where: { $0.codec.payloadType == payloadType })
         else { return false }
-        lines[line].nextCodecChange = now + Self.codecChangeGap
+        // Each change makes a new track for everybody. One that comes again and again has to wait longer each time.
+        let calm = now.span(since: lines[line].nextCodecChange) >= Self.codecChangeCalm
+        lines[line].codecChangeGap = calm ? Self.codecChangeGap : min(lines[line].codecChangeGap * 2, Self.codecChangeCalm)
+        lines[line].nextCodecChange = now + lines[line].codecChangeGap
         lines[line].media.codec = agreed.codec
         lines[line].media.rtx = agreed.rtx
         let track = UplinkTrack(
@@ -217,7 +221,8 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
         let payload = view.payload
         let media = lines[line].media
         // An empty one is padding that a browser probes the bandwidth with.
-        guard payload.count >= 2, let codec = media.codec, let base = packet.baseAddress, lines[line].track.ssrc != 0 else { return }
+        // Those of the codec before mean nothing any more.
+        guard payload.count >= 2, media.rtx == nil || view.payloadType == media.rtx, let codec = media.codec, let base = packet.baseAddress, lines[line].track.ssrc != 0 else { return }
         let original = UInt16(payload[0]) << 8 | UInt16(payload[1])
         let marker = view.marker
         (base + 2).copyMemory(from: base, byteCount: view.headerLength)
