@@ -24,7 +24,7 @@ extension IngestState {
             if tag.codec == .aac { return takeAAC(body, time, now, &actions) }
             audioPace.restart()
             // G.711 of two channels is a byte of each by turns; it goes on as the left one.
-            let step = tag.isStereo && (tag.codec == .g711A || tag.codec == .g711U) ? 2 : 1
+            let step = (tag.isStereo || saysStereo) && (tag.codec == .g711A || tag.codec == .g711U) ? 2 : 1
             let limit = tag.codec == .opus ? OpusPacketizer.largestFrame : Self.maximumSamples * step
             guard body.count <= limit else {
                 counts.unusable += 1
@@ -100,6 +100,8 @@ extension IngestState {
         let saysVideo = says("videocodecid") ?? says("width"), saysAudio = says("audiocodecid")
         if let rate = metadata["audiosamplerate"]?.numberValue, (4_000...192_000).contains(rate) {
             let channels = metadata["audiochannels"]?.numberValue ?? (metadata["stereo"]?.boolValue == false ? 1 : 2)
+            // ffmpeg forgets the mark of two channels in its tags.
+            saysStereo = metadata["audiochannels"]?.numberValue.map { $0 == 2 } ?? (metadata["stereo"]?.boolValue ?? false)
             metadataAudio = (Int(rate), (1...8).contains(channels) ? Int(channels) : 2)
         }
         // Metadata that says nothing of codecs promises nothing.

@@ -117,6 +117,8 @@ struct IngestState: Sendable {
     var isAudioConfigDerived = false
     var audioPace = AudioPace()
     var metadataAudio: (sampleRate: Int, channels: Int)?
+    /// The metadata say in so many words that there are two channels.
+    var saysStereo = false
     /// What the metadata promises; `nil`: it doesn't say.
     var expectsVideo: Bool?
     var expectsAudio: Bool?
