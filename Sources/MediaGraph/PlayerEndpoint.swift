@@ -116,6 +116,8 @@ public final class PlayerEndpoint: Endpoint {
                 let codecs = section.alternatives.isEmpty ? [section.codec].compactMap { $0 } : section.alternatives.map(\.codec)
                 return MissingTrack(track: index, format: track.format, codecs: codecs.map(\.name))
             }
+            // It has been told that there is none it can take.
+            if track.kind == .audio, options.leavesOutAudio { return nil }
             // What we send ourselves was offered by us, with a section for each track that there was.
             let isWanted = sections.contains(where: \.isWanted) || (sections.isEmpty && isPush)
             return isWanted ? MissingTrack(track: index, format: track.format, codecs: []) : nil
