@@ -38,7 +38,7 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
         var isOver = false
         /// Until then its codec stays.
         var nextCodecChange = Instant.zero
-        var codecChangeGap = TimeSpan.zero
+        var codecChangeGap = TimeSpan.milliseconds(500)
         /// Packets of sources that are not the line's.
         var otherPackets: UInt64 = 0
 

@@ -130,7 +130,8 @@ struct RTPForwarderTests {
         var after = RTPForwarder(
             formats: [opus, vp8], payloadTypes: [96, 97], wanted: [0, 1], silent: [0, 1], wallOffset: .zero, continuing: before.numbering,
             random: &random)
-        #expect(after.take(repeated).isEmpty)
+        let media = after.take(repeated).filter { !$0.isReport }
+        #expect(media.isEmpty)
         packets += after.take((15..<18).flatMap { source.packet(0, media: $0 * 20_000_000) } + source.packet(1, media: 360_000_000))
         let sound = packets.filter { $0.track == 0 && !$0.isReport }.map(\.bytes)
         let numbers = sound.map { UInt16($0[2]) << 8 | UInt16($0[3]) }
