@@ -241,6 +241,8 @@ actor RTSPServerClient {
         guard tracks.indices.contains(track) else { return session.refuse(404, reason: "No such track") }
         setUps += 1
         guard setUps <= Self.maximumSetUps else { return session.refuse(503, reason: "Too many SETUPs") }
+        // What was sent the other way may never have come.
+        if numbering.indices.contains(track) { numbering[track].source = nil }
         for offer in offers {
             switch offer.way {
             case .interleaved:
