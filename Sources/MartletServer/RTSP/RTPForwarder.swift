@@ -31,6 +31,8 @@ struct RTPForwarder {
     /// The source's reports are waited for by this much before the first packet, and no longer than until so many bytes are held.
     static let reportPatience = TimeSpan.seconds(1)
     static let maximumHeld = 1 << 20
+    /// Sound may lie this far before the first picture; reports may be off by less.
+    static let earlySound = TimeSpan.milliseconds(100)
     /// Ours are sent this often.
     static let reportInterval = TimeSpan.seconds(1)
     /// From one to the next they move a track by so much at most: clients set their clocks by each, and a step back by a packet's length
@@ -136,13 +138,37 @@ struct RTPForwarder {
         guard isComplete || waited >= Self.reportPatience || heldBytes > Self.maximumHeld || held.count > 4096 else { return }
         hasBegun = true
         timeline.settle()
-        let records = held
+        let records = withoutEarlySound(held)
         (held, heldBytes) = ([], 0)
         for record in records {
             guard case .packet(_, _, let rtp) = record.content, rtp.count > 12, tracks[record.track].nextReport == nil else { continue }
             report(record.track, timestamp: Self.timestamp(rtp), at: record.arrival, &output)
         }
         for record in records { take(record, &output) }
+    }
+
+    /// Sound that lies before the first picture: with what a source has sent at once much of it may have come. Clients would wait for the picture.
+    private mutating func withoutEarlySound(_ records: [TapRecord]) -> [TapRecord] {
+        var start: Instant?
+        for record in records where start == nil && tracks[record.track].codec.isVideo {
+            guard case .packet(_, _, let rtp) = record.content, rtp.count > 12, Self.isKeyFrameStart(Array(rtp), tracks[record.track].codec) else { continue }
+            start = time(of: rtp, track: record.track)
+        }
+        guard let start else { return records }
+        return records.filter { record in
+            guard case .packet(_, _, let rtp) = record.content, rtp.count > 12, !tracks[record.track].codec.isVideo,
+                let time = time(of: rtp, track: record.track)
+            else { return true }
+            return start.span(since: time) <= Self.earlySound
+        }
+    }
+
+    private mutating func time(of packet: some Collection<UInt8>, track: Int) -> Instant? {
+        timeline.time(timeline.media(Self.timestamp(packet), track: track), track: track)
+    }
+
+    private static func isKeyFrameStart(_ packet: [UInt8], _ codec: CodecKind) -> Bool {
+        packet.withUnsafeBytes { PayloadInspector.isKeyFrameStart(codec: codec, payload: UnsafeRawBufferPointer(rebasing: $0[12...])) }
     }
 
     private mutating func report(_ index: Int, timestamp: UInt32, at arrival: Instant, _ output: inout [Packet]) {
@@ -174,9 +200,7 @@ struct RTPForwarder {
             let packet = Array(rtp)
             let number = UInt16(packet[2]) << 8 | UInt16(packet[3])
             if !tracks[index].isStarted {
-                tracks[index].isStarted = packet.withUnsafeBytes {
-                    PayloadInspector.isKeyFrameStart(codec: tracks[index].codec, payload: UnsafeRawBufferPointer(rebasing: $0[12...]))
-                }
+                tracks[index].isStarted = Self.isKeyFrameStart(packet, tracks[index].codec)
             }
             if let resumes = tracks[index].resumes {
                 let distance = Int16(bitPattern: number &- resumes)

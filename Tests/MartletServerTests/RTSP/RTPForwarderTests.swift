@@ -115,6 +115,17 @@ struct RTPForwarderTests {
         }
     }
 
+    @Test("sound of before the first picture isn't sent, however much has come at once")
+    func earlySound() throws {
+        var random = RandomSource.seeded(8), source = TappedSource()
+        let opus = try #require(SourceTrack.opus(channels: 2).format), vp8 = try #require(SourceTrack.vp8.format)
+        var forwarder = RTPForwarder(formats: [opus, vp8], payloadTypes: [96, 97], wanted: [0, 1], wallOffset: .zero, random: &random)
+        let reports = source.report(0, media: 790_000_000, error: 0) + source.report(1, media: 790_000_000, error: 0)
+        let sound = (0..<40).flatMap { source.packet(0, media: $0 * 20_000_000) }
+        let sent = forwarder.take(sound + source.packet(1, media: 780_000_000) + reports).filter { !$0.isReport }
+        #expect(sent.count { $0.track == 0 } == 6 && sent.count { $0.track == 1 } == 1)
+    }
+
     @Test("to a client that goes on after a pause the tracks are the same, with the numbers that follow")
     func goesOn() throws {
         var random = RandomSource.seeded(7)
