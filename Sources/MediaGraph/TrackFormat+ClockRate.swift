@@ -26,14 +26,5 @@ extension TrackFormat {
     private static let lowestAACRate = 7_350, highestAACRate = 96_000
 
     /// AAC: the AudioSpecificConfig of the parameter `config`; empty for others.
-    public var aacConfig: [UInt8] {
-        guard let text = codec.parameters["config"], text.utf8.count % 2 == 0, text.utf8.count <= 256 else { return [] }
-        var bytes: [UInt8] = [], rest = Substring(text)
-        while !rest.isEmpty {
-            guard let byte = UInt8(rest.prefix(2), radix: 16) else { return [] }
-            bytes.append(byte)
-            rest = rest.dropFirst(2)
-        }
-        return bytes
-    }
+    public var aacConfig: [UInt8] { codec.parameters["config"].flatMap { AudioSpecificConfig.bytes(ofParameter: $0) } ?? [] }
 }

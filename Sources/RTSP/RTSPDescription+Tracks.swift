@@ -71,7 +71,7 @@ extension RTSPDescription {
             }
             // LATM lies otherwise in its packets, and without a configuration nobody can decode any of it.
             guard codec.name.lowercased() == "mpeg4-generic", AACPayloadFormat(parameter: { codec.parameters[$0] }) != nil,
-                let digits = codec.parameters["config"], let bytes = hex(digits), let config = AudioSpecificConfig(bytes)
+                let digits = codec.parameters["config"], let bytes = AudioSpecificConfig.bytes(ofParameter: digits), let config = AudioSpecificConfig(bytes)
             else { return nil }
             if !(7_350...96_000).contains(codec.clockRate) { codec.clockRate = config.sampleRate }
         case .other: return nil
@@ -79,18 +79,6 @@ extension RTSPDescription {
         codec.feedback = []
         codec.name = kind.encodingName
         return codec
-    }
-
-    /// `nil` for what is not made of pairs of digits, or is longer than any configuration.
-    private static func hex(_ text: String) -> [UInt8]? {
-        let digits = Array(text.utf8)
-        guard digits.count.isMultiple(of: 2), digits.count <= 256 else { return nil }
-        var bytes: [UInt8] = []
-        for start in stride(from: 0, to: digits.count, by: 2) {
-            guard let byte = UInt8(String(decoding: digits[start...start + 1], as: UTF8.self), radix: 16) else { return nil }
-            bytes.append(byte)
-        }
-        return bytes
     }
 
     private static func isAbsolute(_ control: String) -> Bool {

@@ -54,7 +54,7 @@ final class RecordingJob: WorkerHandler {
             } else if !track.codec.isVideo, sound == nil {
                 sound = try SoundLane(
                     track: index, codec: track.codec, clockRate: track.clockRate, channels: track.channels,
-                    header: Self.hexadecimal(track.codec == .aac ? track.parameterSets : nil), aac: track.aac)
+                    header: track.codec == .aac ? track.parameterSets.flatMap { AudioSpecificConfig.bytes(ofParameter: $0) } ?? [] : [], aac: track.aac)
             }
         }
         (self.sound, self.picture) = (sound, picture)
@@ -250,17 +250,6 @@ final class RecordingJob: WorkerHandler {
             part.abandon()
             report(part, .diskFull, "\(error)", output)
         }
-    }
-
-    /// Bytes written as pairs of digits; empty when they aren't.
-    static func hexadecimal(_ text: String?) -> [UInt8] {
-        guard let text, text.utf8.count % 2 == 0, text.utf8.count <= 256 else { return [] }
-        var bytes: [UInt8] = [], rest = Substring(text)
-        while let byte = UInt8(rest.prefix(2), radix: 16) {
-            bytes.append(byte)
-            rest = rest.dropFirst(2)
-        }
-        return rest.isEmpty ? bytes : []
     }
 
     static func annexB(_ parameterSets: String?) -> [UInt8] {

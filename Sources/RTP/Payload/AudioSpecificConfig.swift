@@ -53,3 +53,21 @@ public struct AudioSpecificConfig: Equatable, Sendable {
         return [UInt8(word >> 8), UInt8(word & 0xff)]
     }
 }
+
+extension AudioSpecificConfig {
+    /// Characters of a configuration at most, in SDP.
+    private static let longestText = 256
+
+    /// The bytes of a `config` parameter (RFC 3640 §4.1), pairs of hexadecimal digits; `nil` for what is not made of those, or is longer than any
+    /// configuration.
+    public static func bytes(ofParameter text: String) -> [UInt8]? {
+        guard text.utf8.count.isMultiple(of: 2), text.utf8.count <= longestText else { return nil }
+        var bytes: [UInt8] = [], rest = Substring(text)
+        while !rest.isEmpty {
+            guard let byte = UInt8(rest.prefix(2), radix: 16) else { return nil }
+            bytes.append(byte)
+            rest = rest.dropFirst(2)
+        }
+        return bytes
+    }
+}
