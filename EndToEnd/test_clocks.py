@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clocks that jump, those of publishers and the server's own: whoever takes the stream sees its time go on, and a publisher that never settles is
 ended with a word."""
+import contextlib
 import subprocess
 import threading
 import time
@@ -139,30 +140,51 @@ def packet_times(path, track):
     return [float(line.strip(",")) for line in probed.split() if line.strip(",") != "N/A"]
 
 
-def test_what_a_line_held_back_for_eight_seconds_comes_with_its_own_times(make_node, name, tmp_path):
-    node = make_node("late", record_flash_published_streams=True)
-    feed = RtmpFeed(lambda: through_a_line_that_stands(merged(video_messages(encoded.access_units()), audio_messages(*encoded.aac()))))
+@contextlib.contextmanager
+def copying(node, name, folder):
+    """`start(protocol, label, seconds)` lets ffmpeg write what comes of the stream into a file; `paths()` waits for all of them and gives them by label."""
     viewers = {}
+
+    def start(protocol, label, seconds):
+        url, options = {"rtmp": (f"{node.rtmp}/live/{name}", []), "rtsp": (f"{node.rtsp}/{name}", ["-rtsp_transport", "tcp"])}[protocol]
+        path = folder / f"{label}.mkv"
+        viewers[label] = path, subprocess.Popen(
+            ["ffmpeg", "-hide_banner", "-loglevel", "error", "-y", *options, "-i", url, "-t", str(seconds), "-c", "copy", str(path)])
+
+    def paths():
+        for label, (_, viewer) in viewers.items():
+            assert viewer.wait(timeout=60) == 0, label
+        return {label: path for label, (path, _) in viewers.items()}
     try:
-        feed.start(node, name)
-        node.wait_for_stream(name)
-        for protocol, options in (("rtmp", []), ("rtsp", ["-rtsp_transport", "tcp"])):
-            viewers[protocol] = subprocess.Popen(
-                ["ffmpeg", "-hide_banner", "-loglevel", "error", "-y", *options, "-i", f"{node.rtmp}/live/{name}" if protocol == "rtmp" else f"{node.rtsp}/{name}",
-                 "-t", "16", "-c", "copy", str(tmp_path / f"{protocol}.mkv")])
-        for protocol, viewer in viewers.items():
-            assert viewer.wait(timeout=60) == 0, protocol
+        yield start, paths
     finally:
-        feed.stop()
-        for viewer in viewers.values():
+        for _, viewer in viewers.values():
             if viewer.poll() is None:
                 viewer.kill()
                 viewer.wait()
-    paths = {protocol: tmp_path / f"{protocol}.mkv" for protocol in viewers}
+
+
+def steps_of(times):
+    """From each to the next, ms."""
+    return [round((after - before) * 1000) for before, after in zip(times, times[1:])]
+
+
+def test_what_a_line_held_back_for_eight_seconds_comes_with_its_own_times(make_node, name, tmp_path):
+    node = make_node("late", record_flash_published_streams=True)
+    feed = RtmpFeed(lambda: through_a_line_that_stands(merged(video_messages(encoded.access_units()), audio_messages(*encoded.aac()))))
+    with copying(node, name, tmp_path) as (start, finished):
+        try:
+            feed.start(node, name)
+            node.wait_for_stream(name)
+            for protocol in ("rtmp", "rtsp"):
+                start(protocol, protocol, 16)
+            paths = finished()
+        finally:
+            feed.stop()
     paths["record"] = folder(node) / only_record(node, timeout=60)["fileName"]
     for taker, path in paths.items():
         times = packet_times(path, "v")
-        steps = [round((after - before) * 1000) for before, after in zip(times, times[1:])]
+        steps = steps_of(times)
         assert len(times) > 350 and all(30 <= step <= 50 for step in steps), (taker, len(times), [(at, step) for at, step in zip(times, steps) if not 30 <= step <= 50])
         sound = packet_times(path, "a")
         assert len(sound) > 500 and all(before < after for before, after in zip(sound, sound[1:])), (taker, sound)
@@ -170,26 +192,20 @@ def test_what_a_line_held_back_for_eight_seconds_comes_with_its_own_times(make_n
 
 def test_whoever_joins_while_a_camera_sends_the_past_sees_time_go_on(make_node, name, tmp_path):
     node = make_node("past")
-    camera, viewers = begins_with_the_past(2), {}
-    try:
-        camera.start(node, name)
-        for number in range(3):
-            for protocol, options, url in (("rtmp", [], f"{node.rtmp}/live/{name}"), ("rtsp", ["-rtsp_transport", "tcp"], f"{node.rtsp}/{name}")):
-                path = tmp_path / f"{protocol}-{number}.mkv"
-                viewers[path] = subprocess.Popen(
-                    ["ffmpeg", "-hide_banner", "-loglevel", "error", "-y", *options, "-i", url, "-t", "6", "-c", "copy", str(path)])
-            time.sleep(0.5)
-        for path, viewer in viewers.items():
-            assert viewer.wait(timeout=60) == 0, path
-    finally:
-        camera.stop()
-        for viewer in viewers.values():
-            if viewer.poll() is None:
-                viewer.kill()
-                viewer.wait()
-    for path in viewers:
+    camera = begins_with_the_past(2)
+    with copying(node, name, tmp_path) as (start, finished):
+        try:
+            camera.start(node, name)
+            for number in range(3):
+                for protocol in ("rtmp", "rtsp"):
+                    start(protocol, f"{protocol}-{number}", 6)
+                time.sleep(0.5)
+            paths = finished()
+        finally:
+            camera.stop()
+    for path in paths.values():
         times = packet_times(path, "v")
-        steps = [round((after - before) * 1000) for before, after in zip(times, times[1:])]
+        steps = steps_of(times)
         assert len(times) > 100 and all(1 <= step <= 200 for step in steps), (path.name, len(times), [(at, step) for at, step in zip(times, steps) if not 1 <= step <= 200])
 
 
