@@ -38,7 +38,7 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
         var isOver = false
         /// Until then its codec stays.
         var nextCodecChange = Instant.zero
-        var codecChangeGap = TimeSpan.milliseconds(500)
+        var codecChangeGap = PublisherEndpoint.codecChangeGap / 2
         /// Packets of sources that are not the line's.
         var otherPackets: UInt64 = 0
 
@@ -222,7 +222,9 @@ public final class PublisherEndpoint: Endpoint, StreamSource {
         let media = lines[line].media
         // An empty one is padding that a browser probes the bandwidth with.
         // Those of the codec before mean nothing any more.
-        guard payload.count >= 2, media.rtx == nil || view.payloadType == media.rtx, let codec = media.codec, let base = packet.baseAddress, lines[line].track.ssrc != 0 else { return }
+        guard payload.count >= 2, media.rtx == nil || view.payloadType == media.rtx, let codec = media.codec, let base = packet.baseAddress,
+            lines[line].track.ssrc != 0
+        else { return }
         let original = UInt16(payload[0]) << 8 | UInt16(payload[1])
         let marker = view.marker
         (base + 2).copyMemory(from: base, byteCount: view.headerLength)

@@ -151,7 +151,8 @@ struct RTPForwarder {
     private mutating func withoutEarlySound(_ records: [TapRecord]) -> [TapRecord] {
         var start: Instant?
         for record in records where start == nil && tracks[record.track].codec.isVideo {
-            guard case .packet(_, _, let rtp) = record.content, rtp.count > 12, Self.isKeyFrameStart(Array(rtp), tracks[record.track].codec) else { continue }
+            guard case .packet(_, _, let rtp) = record.content, rtp.count > 12, Self.isKeyFrameStart(Array(rtp), tracks[record.track].codec)
+            else { continue }
             start = time(of: rtp, track: record.track)
         }
         guard let start else { return records }
